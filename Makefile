@@ -1,0 +1,107 @@
+# assay -- `make help` lists the targets.  Needs GNU make 4, gcc or clang, pkg-config.
+#
+# A newcomer needs two: `make demo` and `make test`.  Each installs what is missing, builds, runs.
+
+BUILD   ?= release
+O       := build/$(BUILD)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+PACKAGES := gcc make pkg-config libcjson-dev libsqlite3-dev libcunit1-dev libpcre2-dev \
+            zlib1g-dev libssl-dev libutf8proc-dev sqlite3
+LIBS     := libcjson sqlite3 libpcre2-8 zlib libcrypto libutf8proc
+TEST_LIBS := cunit
+
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wundef \
+           -Wwrite-strings -Wcast-qual -Wpointer-arith -Wstrict-prototypes \
+           -Wmissing-prototypes -Wformat=2 -Wvla
+# No -ffast-math: it deletes NaN checks and lets results change with the compiler.
+NUMERIC := -ffp-contract=off -fno-math-errno
+MODE_release := -O3 -g
+MODE_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_tsan    := -O1 -g -fsanitize=thread
+MODE_cov     := -O0 -g --coverage
+MODE    := $(or $(MODE_$(BUILD)),$(error unknown BUILD=$(BUILD): release asan tsan cov))
+CFLAGS  ?=
+ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -I. $(WARN) $(NUMERIC) $(MODE) -fopenmp -MMD -MP \
+             $(shell pkg-config --cflags $(LIBS)) $(CFLAGS)
+ALL_LDLIBS = $(shell pkg-config --libs $(LIBS)) -lm $(LDLIBS)
+
+LIB_SRC := $(wildcard engine/*.c engine/*/*.c classifiers/*.c datasets/*.c reports/*.c \
+                      benchmarks/*.c benchmarks/tasks/*.c)
+CLI_SRC := $(wildcard benchmarks/cli/*.c)
+LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
+CLI_OBJ := $(CLI_SRC:%.c=$(O)/%.o)
+TESTS   := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
+COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+
+.PHONY: all deps demo test check asan tsan layers format install clean help
+.DEFAULT_GOAL := all
+
+all: $(O)/assay                   ## build the program at build/release/assay
+
+demo: deps                        ## install what is missing, build, run every task on the demo model
+	@$(MAKE) --no-print-directory all
+	@sh tests/demo.sh $(O)/assay
+
+test: deps                        ## install what is missing, build, run all tests
+	@$(MAKE) --no-print-directory check
+
+check: $(O)/assay $(TESTS) layers ## run all tests with what is installed
+	@sh tests/run_all.sh $(O)
+
+asan:                             ## all tests under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory BUILD=asan check
+
+# gcc's libgomp is not instrumented and makes correct parallel loops look like races.
+tsan:                             ## unit tests under ThreadSanitizer (needs clang and libomp-dev)
+	@TSAN_OPTIONS=ignore_noninstrumented_modules=1 $(MAKE) --no-print-directory CC=clang BUILD=tsan check
+
+layers:                           ## fail if a module includes one above it
+	@sh tests/check_layers.sh
+
+format:                           ## lay out all C files with clang-format
+	@clang-format -i $(LIB_SRC) $(CLI_SRC) $(wildcard tests/unit/*.[ch] engine/*.h engine/*/*.h \
+	    classifiers/*.h datasets/*.h reports/*.h benchmarks/*.h benchmarks/*/*.h)
+
+deps:                             ## install the Debian packages that are missing
+	@sh tests/install_packages.sh $(PACKAGES)
+
+install: all                      ## install under PREFIX (default /usr/local), honouring DESTDIR
+	install -D -m 755 $(O)/assay $(DESTDIR)$(PREFIX)/bin/assay
+	for f in $$(cd datasets/demo && find . -type f ! -name '*.py'); do \
+	    install -D -m 644 datasets/demo/$$f $(DESTDIR)$(PREFIX)/share/assay/demo/$$f; done
+
+help:                             ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 12
+
+clean:                            ## remove build/
+	rm -rf build
+
+$(O)/assay: $(CLI_OBJ) $(O)/libassay.a
+	$(CC) $(MODE) -fopenmp -o $@ $^ $(LDFLAGS) $(ALL_LDLIBS)
+
+$(O)/libassay.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(O)/tests/unit/%: tests/unit/%.c $(O)/libassay.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libassay.a $(LDFLAGS) $(shell pkg-config --libs $(TEST_LIBS)) $(ALL_LDLIBS)
+
+# The only places where an instruction set is named; everything else is portable C.
+$(O)/engine/kernels/kernels_avx2.o: ISA := -mavx2 -mfma
+
+# The commit is part of every stored run, so its file follows the commit.
+$(O)/benchmarks/version.o: ISA := -DASSAY_COMMIT='"$(COMMIT)"' -DASSAY_BUILD_FLAGS='"$(MODE) $(NUMERIC) $(CFLAGS)"'
+$(O)/benchmarks/version.o: $(O)/commit
+$(O)/commit: always
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+.PHONY: always
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ISA) -c -o $@ $<
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TESTS:=.d)

@@ -1,0 +1,61 @@
+/* gguf.h - a GGUF file to metadata and tensor views.
+ *
+ * Layout, little-endian (ggml/docs/gguf.md, versions 2 and 3):
+ *   1. magic "GGUF", u32 version, u64 tensor count, u64 key-value count
+ *   2. per pair: string key, u32 type, value;  a string is u64 length and bytes;
+ *      an array is u32 element type, u64 count and the elements
+ *   3. per tensor: string name, u32 dimension count, u64 sizes innermost first, u32 type,
+ *      u64 offset from the start of the data
+ *   4. padding to `general.alignment` (32 by default), then the data
+ *
+ * A `gguf` owns the read-only mapping; everything read from it lives until gguf_free().  The whole
+ * header is checked on opening: a file that opens has no offset, length or count that lies.
+ */
+#ifndef ASSAY_GGUF_H
+#define ASSAY_GGUF_H
+
+#include "engine/base/text.h"
+#include "engine/quants/tensor.h"
+
+struct gguf; /* opaque */
+
+enum gguf_type {
+    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,
+    GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64
+};
+
+/* Opens and checks a file.  Errors start with the path and name the key or tensor. */
+status_code gguf_open(struct gguf **out, const char *path, struct status *st) MUST_CHECK;
+void gguf_free(struct gguf *file);
+
+const char *gguf_path(const struct gguf *file);
+bool gguf_has(const struct gguf *file, const char *key);
+
+/* A value of the asked kind; any integer type converts when it fits [min, max].  Missing keys and
+ * wrong kinds are STATUS_BAD_INPUT, naming file and key. */
+status_code gguf_get_int(const struct gguf *file, const char *key, int64_t min, int64_t max,
+                         int64_t *out, struct status *st) MUST_CHECK;
+status_code gguf_get_double(const struct gguf *file, const char *key, double *out,
+                            struct status *st) MUST_CHECK;
+status_code gguf_get_bool(const struct gguf *file, const char *key, bool *out,
+                          struct status *st) MUST_CHECK;
+status_code gguf_get_text(const struct gguf *file, const char *key, struct text *out,
+                          struct status *st) MUST_CHECK;
+
+/* An array of the asked element kind; elements are then read by index. */
+struct gguf_array {
+    enum gguf_type type; /* of the elements */
+    size_t count;
+    const unsigned char *data; /* fixed-size elements, unaligned; NULL for strings */
+    const struct text *texts;  /* strings; NULL for other elements */
+};
+status_code gguf_get_array(const struct gguf *file, const char *key, enum gguf_type element,
+                           struct gguf_array *out, struct status *st) MUST_CHECK;
+float gguf_array_f32(const struct gguf_array *array, size_t i);
+int32_t gguf_array_i32(const struct gguf_array *array, size_t i);
+
+size_t gguf_tensor_count(const struct gguf *file);
+const struct tensor_view *gguf_tensor_at(const struct gguf *file, size_t i); /* in file order */
+const struct tensor_view *gguf_tensor(const struct gguf *file, const char *name); /* or NULL */
+
+#endif

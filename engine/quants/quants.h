@@ -1,0 +1,56 @@
+/* quants.h - how numbers are stored in a tensor, and back to f32.
+ *
+ *   bytes of a row + tensor_type -> dequantize_row() -> f32
+ *
+ * Types carry ggml's names and numbers (ggml.h), since GGUF files store them.  A row is a whole
+ * number of blocks.  Sources may be unaligned: safetensors headers have any length.
+ */
+#ifndef ASSAY_QUANTS_H
+#define ASSAY_QUANTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/status.h"
+
+enum tensor_type {
+    TENSOR_F32 = 0,
+    TENSOR_F16 = 1,
+    TENSOR_Q8_0 = 8,
+    TENSOR_BF16 = 30
+};
+
+struct tensor_type_info {
+    enum tensor_type type;
+    const char *name;
+    size_t block_values; /* numbers in a block */
+    size_t block_bytes;
+    /* dst[n] from the bytes of n values; n is a multiple of block_values. */
+    void (*to_f32)(float *dst, const void *src, size_t n);
+    /* The bytes of n values from src[n], rounding to nearest. */
+    void (*from_f32)(void *dst, const float *src, size_t n);
+};
+
+/* Q8_0: 32 values share one scale; value = scale * q (ggml-common.h). */
+#define Q8_0_VALUES 32
+struct block_q8_0 {
+    uint16_t scale; /* IEEE half */
+    int8_t q[Q8_0_VALUES];
+};
+_Static_assert(sizeof(struct block_q8_0) == 34, "Q8_0 blocks are 34 bytes");
+
+/* The row of the table for a ggml type number, or NULL when it is not one we can read. */
+const struct tensor_type_info *tensor_type_find(uint32_t type);
+
+/* ggml's name of any type number it ever gave, for messages; "unknown" otherwise. */
+const char *tensor_type_any_name(uint32_t type);
+
+/* Bytes of n values; n must be a multiple of the block. */
+size_t tensor_type_bytes(enum tensor_type type, size_t n);
+
+float half_to_float(uint16_t half);
+uint16_t float_to_half(float value);
+float bfloat16_to_float(uint16_t bits);
+uint16_t float_to_bfloat16(float value);
+
+#endif

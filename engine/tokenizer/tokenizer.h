@@ -1,0 +1,83 @@
+/* tokenizer.h - text to token ids and back, exactly as the model was trained.
+ *
+ *   tokenizer_load() -> tokenizer_encode() -> ids          tokenizer_decode() <- ids
+ *
+ * A `tokenizer` is immutable after loading and may be shared by threads.  Encoding adds nothing
+ * that was not asked for: BOS is added only with TOKENIZE_ADD_BOS, and text never becomes a control
+ * token unless TOKENIZE_PARSE_SPECIAL is given.
+ *
+ *   struct tokenizer *tok;
+ *   struct token_list ids = {0};
+ *   if (tokenizer_load(&tok, "models/gemma-2b", st) != STATUS_OK) ...
+ *   if (tokenizer_encode(tok, text, TOKENIZE_ADD_BOS, &ids, st) != STATUS_OK) ...
+ *   token_list_release(&ids);
+ *   tokenizer_free(tok);
+ */
+#ifndef ASSAY_TOKENIZER_H
+#define ASSAY_TOKENIZER_H
+
+#include <stdint.h>
+
+#include "engine/base/sha256.h"
+#include "engine/base/strbuf.h"
+#include "engine/base/text.h"
+
+struct gguf;      /* engine/gguf/gguf.h */
+struct tokenizer; /* opaque */
+
+/* Ids that grow; the caller owns them.  {0} is an empty list. */
+struct token_list {
+    int32_t *ids;
+    size_t count;
+    size_t capacity;
+};
+
+enum tokenize_flags {
+    TOKENIZE_PLAIN = 0,
+    TOKENIZE_ADD_BOS = 1,       /* exactly one BOS in front, if the vocabulary has one */
+    TOKENIZE_PARSE_SPECIAL = 2, /* text that spells a control token becomes it */
+};
+
+struct tokenizer_info {
+    const char *kind;              /* "spm" or "bpe": which algorithm splits the text */
+    int n_vocab;
+    int32_t bos, eos, unknown, pad; /* -1 where the vocabulary has none */
+    bool add_bos;                  /* what the model's own files ask for */
+    char sha256[SHA256_HEX_SIZE];  /* of the tokenizer's file, or of the GGUF vocabulary arrays */
+};
+
+/* From a directory (tokenizer.json, else tokenizer.model), a tokenizer.json, a tokenizer.model, or
+ * a GGUF file.  Errors name the file and the field. */
+status_code tokenizer_load(struct tokenizer **out, const char *path, struct status *st) MUST_CHECK;
+
+/* From an open GGUF file, which may be closed afterwards. */
+status_code tokenizer_load_gguf(struct tokenizer **out, const struct gguf *file,
+                                struct status *st) MUST_CHECK;
+void tokenizer_free(struct tokenizer *tokenizer);
+
+const struct tokenizer_info *tokenizer_get_info(const struct tokenizer *tokenizer);
+
+/* Appends the ids of a text.  Invalid UTF-8 is encoded byte by byte, never dropped. */
+status_code tokenizer_encode(const struct tokenizer *tokenizer, struct text text,
+                             enum tokenize_flags flags, struct token_list *out,
+                             struct status *st) MUST_CHECK;
+
+/* The bytes that one id stands for: "" for control tokens and ids outside the vocabulary. */
+struct text tokenizer_piece(const struct tokenizer *tokenizer, int32_t id);
+
+/* Appends the bytes of n ids: the inverse of tokenizer_encode() without BOS. */
+void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n,
+                      struct strbuf *out);
+
+bool tokenizer_is_control(const struct tokenizer *tokenizer, int32_t id);
+
+/* Whether this id ends a reply: EOS, and <end_of_turn> where the vocabulary has one. */
+bool tokenizer_is_end(const struct tokenizer *tokenizer, int32_t id);
+
+/* The id whose stored piece is exactly `piece` (as in the vocabulary file), or -1. */
+int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *piece);
+
+void token_list_release(struct token_list *list);
+status_code token_list_append(struct token_list *list, int32_t id, struct status *st) MUST_CHECK;
+
+#endif
