@@ -1,0 +1,320 @@
+#include "engine/engine.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/json.h"
+#include "engine/base/limits.h"
+#include "engine/gguf/gguf.h"
+#include "engine/model/blocks.h"
+#include "engine/model/model.h"
+#include "engine/model/model_path.h"
+#include "engine/safetensors/safetensors.h"
+
+#define MAX_THREADS 1024
+
+struct engine {
+    struct engine_info info;
+    struct model model;
+    struct tensor_source source;
+    struct gguf *gguf;               /* one of these two is open */
+    struct safetensors *safetensors;
+    struct tokenizer *tokenizer;
+    struct strbuf path;
+    struct arena arena;
+};
+
+/* ---- opening ---- */
+
+static status_code open_gguf(struct engine *e, struct status *st)
+{
+    status_code code = gguf_open(&e->gguf, e->path.data, st);
+    if (code != STATUS_OK) return code;
+    e->source.gguf = e->gguf;
+    e->info.format = "gguf";
+    code = model_config_from_gguf(&e->model.config, e->gguf, st);
+    if (code == STATUS_OK && gguf_has(e->gguf, "tokenizer.ggml.model"))
+        code = tokenizer_load_gguf(&e->tokenizer, e->gguf, st);
+    return code;
+}
+
+static bool has_file(const char *directory, const char *name)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/%s", directory, name);
+    return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
+}
+
+static status_code read_config(struct engine *e, struct status *st)
+{
+    char path[4096];
+    struct json_value *config;
+    int n = snprintf(path, sizeof path, "%s/config.json", e->path.data);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return status_set(st, STATUS_LIMIT, "%s: the path is too long", e->path.data);
+    status_code code = json_parse_file(&config, path, LIMIT_CONFIG_BYTES, st);
+    if (code != STATUS_OK) return code;
+    code = model_config_from_json(&e->model.config, config, st);
+    if (code != STATUS_OK) status_prefix(st, "%s", path);
+    json_free(config);
+    return code;
+}
+
+static status_code open_directory(struct engine *e, struct status *st)
+{
+    status_code code = read_config(e, st);
+    if (code == STATUS_OK) code = safetensors_open(&e->safetensors, e->path.data, st);
+    if (code != STATUS_OK) return code;
+    e->source.safetensors = e->safetensors;
+    e->info.format = "safetensors";
+    if (has_file(e->path.data, "tokenizer.json") || has_file(e->path.data, "tokenizer.model"))
+        code = tokenizer_load(&e->tokenizer, e->path.data, st);
+    return code;
+}
+
+static status_code open_files(struct engine *e, const char *name, struct status *st)
+{
+    struct stat info;
+    status_code code = model_path_resolve(&e->path, name, st);
+    if (code != STATUS_OK) return code;
+    if (stat(e->path.data, &info) != 0)
+        return status_set(st, STATUS_NOT_FOUND, "%s: cannot be read", e->path.data);
+    return S_ISDIR(info.st_mode) ? open_directory(e, st) : open_gguf(e, st);
+}
+
+/* ---- what was opened ---- */
+
+/* The type that holds most of the weights names the model's quantisation. */
+static const char *main_type(const struct model *m)
+{
+    const struct layer_weights *w = &m->weights.layer[0];
+    return w->gate.type->name;
+}
+
+static void fill_info(struct engine *e, int n_threads)
+{
+    const struct model_config *c = &e->model.config;
+    e->info.path = e->path.data;
+    e->info.architecture = c->architecture->name;
+    e->info.quantisation = main_type(&e->model);
+    e->info.kernels = e->model.kernels->name;
+    e->info.n_threads = n_threads;
+    e->info.n_parameters = e->model.weights.n_parameters;
+    e->info.n_layers = c->n_layers;
+    e->info.d_model = c->d_model;
+    e->info.n_vocab = c->n_vocab;
+    e->info.n_context = c->n_context;
+    e->info.embedding_scale = c->embedding_scale;
+}
+
+static void round_embedding_scale(struct model *m)
+{
+    float scale = m->config.embedding_scale;
+    if (m->weights.embedding.type->type == TENSOR_BF16)
+        scale = bfloat16_to_float(float_to_bfloat16(scale));
+    else if (m->weights.embedding.type->type == TENSOR_F16)
+        scale = half_to_float(float_to_half(scale));
+    m->config.embedding_scale = scale;
+}
+
+/* A vocabulary larger than the embedding would index past its end. */
+static status_code check_vocabulary(const struct engine *e, struct status *st)
+{
+    if (!e->tokenizer) return STATUS_OK;
+    int pieces = tokenizer_get_info(e->tokenizer)->n_vocab;
+    if (pieces <= e->model.config.n_vocab) return STATUS_OK;
+    return status_set(st, STATUS_BAD_INPUT,
+                      "%s: the tokenizer has %d pieces, the embedding only %d rows", e->path.data,
+                      pieces, e->model.config.n_vocab);
+}
+
+static status_code load(struct engine *e, const struct engine_options *options, struct status *st)
+{
+    status_code code = kernel_set_select(&e->model.kernels, options->kernels, st);
+    if (code == STATUS_OK) code = open_files(e, options->model_path, st);
+    if (code != STATUS_OK) return code;
+    code = model_weights_find(&e->model.weights, &e->model.config, &e->source, &e->arena, st);
+    if (code != STATUS_OK) return status_prefix(st, "%s", e->path.data);
+    if (options->round_embedding_scale) round_embedding_scale(&e->model);
+    int n_threads = options->n_threads > 0 ? options->n_threads : omp_get_num_procs();
+    fill_info(e, n_threads < MAX_THREADS ? n_threads : MAX_THREADS);
+    return check_vocabulary(e, st);
+}
+
+status_code engine_open(struct engine **out, const struct engine_options *options,
+                        struct status *st)
+{
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e) return status_no_memory(st, "the engine");
+    strbuf_init(&e->path, 4096);
+    arena_init(&e->arena, SIZE_MAX);
+    status_code code = load(e, options, st);
+    if (code != STATUS_OK) {
+        engine_free(e);
+        return code;
+    }
+    *out = e;
+    return STATUS_OK;
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e) return;
+    tokenizer_free(e->tokenizer);
+    gguf_free(e->gguf);
+    safetensors_free(e->safetensors);
+    strbuf_release(&e->path);
+    arena_release(&e->arena);
+    free(e);
+}
+
+const struct engine_info *engine_get_info(const struct engine *e)
+{
+    return &e->info;
+}
+
+const struct tokenizer *engine_get_tokenizer(const struct engine *e)
+{
+    return e->tokenizer;
+}
+
+status_code engine_weights_sha256(const struct engine *e, char hex[SHA256_HEX_SIZE],
+                                  struct status *st)
+{
+    if (e->gguf) return sha256_file(e->path.data, hex, st);
+    size_t n = safetensors_file_count(e->safetensors);
+    if (n == 1) return sha256_file(safetensors_file_path(e->safetensors, 0), hex, st);
+    struct strbuf lines;
+    strbuf_init(&lines, LIMIT_SHARDS * 4096);
+    status_code code = STATUS_OK;
+    for (size_t i = 0; i < n && code == STATUS_OK; i++) {
+        const char *path = safetensors_file_path(e->safetensors, i);
+        const char *slash = strrchr(path, '/');
+        code = sha256_file(path, hex, st);
+        strbuf_appendf(&lines, "%s  %s\n", hex, slash ? slash + 1 : path);
+    }
+    if (code == STATUS_OK) code = strbuf_check(&lines, "the list of shards", st);
+    if (code == STATUS_OK) sha256_text((struct text){lines.data, lines.length}, hex);
+    strbuf_release(&lines);
+    return code;
+}
+
+/* ---- sessions ---- */
+
+struct session {
+    const struct engine *engine;
+    struct run_state state;
+    int32_t *tokens; /* [n_context]; the first n_cached are in the cache */
+    int n_cached;
+    uint64_t asked, computed;
+};
+
+status_code session_create(struct session **out, const struct engine *engine, int n_context,
+                           struct status *st)
+{
+    int trained = engine->info.n_context;
+    if (n_context > LIMIT_CONTEXT)
+        return status_set(st, STATUS_LIMIT, "a context of %d is over the limit of %d", n_context,
+                          LIMIT_CONTEXT);
+    if (n_context <= 0) n_context = trained;
+    struct session *s = calloc(1, sizeof *s);
+    if (!s) return status_no_memory(st, "a session");
+    s->engine = engine;
+    s->tokens = calloc((size_t)n_context, sizeof *s->tokens);
+    status_code code = s->tokens ? STATUS_OK : status_no_memory(st, "a session");
+    if (code == STATUS_OK)
+        code = run_state_init(&s->state, &engine->model.config, n_context, engine->info.n_threads,
+                              st);
+    if (code != STATUS_OK) {
+        session_free(s);
+        return code;
+    }
+    *out = s;
+    return STATUS_OK;
+}
+
+void session_free(struct session *s)
+{
+    if (!s) return;
+    run_state_release(&s->state);
+    free(s->tokens);
+    free(s);
+}
+
+int session_context(const struct session *s)
+{
+    return s->state.n_context;
+}
+
+void session_token_counts(const struct session *s, uint64_t *asked, uint64_t *computed)
+{
+    *asked = s->asked;
+    *computed = s->computed;
+}
+
+static status_code check_tokens(const struct session *s, const int32_t *tokens, int n,
+                                struct status *st)
+{
+    if (n > s->state.n_context)
+        return status_set(st, STATUS_LIMIT, "%d tokens do not fit a context of %d", n,
+                          s->state.n_context);
+    for (int i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= s->engine->info.n_vocab)
+            return status_set(st, STATUS_BAD_INPUT,
+                              "token %d is id %d, outside the vocabulary of %d", i, (int)tokens[i],
+                              s->engine->info.n_vocab);
+    return STATUS_OK;
+}
+
+/* Tokens at the start that need no work: equal to the cached ones, and before the first position
+ * whose logits are wanted, since hidden states are not kept. */
+static int reusable_prefix(const struct session *s, const int32_t *tokens, int n, int first_logits)
+{
+    int limit = s->n_cached < n ? s->n_cached : n;
+    if (first_logits < limit) limit = first_logits < 0 ? 0 : first_logits;
+    int same = 0;
+    while (same < limit && tokens[same] == s->tokens[same]) same++;
+    return same;
+}
+
+/* Logits of the T tokens just computed, for those at first_logits and after. */
+static void emit_logits(struct session *s, int start, int T, int first_logits,
+                        session_logits_fn *on_logits, void *user)
+{
+    const struct model *m = &s->engine->model;
+    size_t d_model = (size_t)m->config.d_model, n_vocab = (size_t)m->config.n_vocab;
+    int t = first_logits > start ? first_logits - start : 0;
+    for (; t < T; t += RUN_LOGIT_ROWS) {
+        int rows = T - t < RUN_LOGIT_ROWS ? T - t : RUN_LOGIT_ROWS;
+        linear_apply(m, &s->state, s->state.logits, s->state.x + (size_t)t * d_model, rows,
+                     &m->weights.output);
+        for (int r = 0; r < rows; r++)
+            on_logits(user, start + t + r, s->state.logits + (size_t)r * n_vocab);
+    }
+}
+
+status_code session_eval(struct session *s, const int32_t *tokens, int n, int first_logits,
+                         session_logits_fn *on_logits, void *user, struct status *st)
+{
+    status_code code = check_tokens(s, tokens, n, st);
+    if (code != STATUS_OK) return code;
+    int start = reusable_prefix(s, tokens, n, first_logits);
+    s->asked += (uint64_t)n;
+    s->computed += (uint64_t)(n - start);
+    s->n_cached = start;
+    while (start < n) {
+        int T = n - start < RUN_MAX_TOKENS ? n - start : RUN_MAX_TOKENS;
+        s->engine->model.config.architecture->forward(&s->engine->model, &s->state, tokens + start,
+                                                      T, start);
+        memcpy(s->tokens + start, tokens + start, (size_t)T * sizeof *tokens);
+        s->n_cached = start + T;
+        if (on_logits) emit_logits(s, start, T, first_logits, on_logits, user);
+        start += T;
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,87 @@
+/* engine.h - a model file to the log-probabilities of tokens.
+ *
+ *   engine_open() -> session_create() -> session_eval() -> logits
+ *
+ * An `engine` is a loaded model: immutable, shared by any number of sessions.  A `session` is one
+ * timeline of tokens with its key-value cache; it belongs to one thread at a time and must be freed
+ * before its engine.  The caller always passes the whole timeline; the session computes only what
+ * differs from the one it holds, and the result is the same to the bit as computing all of it.
+ *
+ *   struct engine *engine;
+ *   struct session *session;
+ *   struct engine_options options = {.model_path = "gemma-2b.gguf"};
+ *   if (engine_open(&engine, &options, st) != STATUS_OK) ...
+ *   if (session_create(&session, engine, 0, st) != STATUS_OK) ...
+ *   if (session_eval(session, tokens, n, n - 1, on_logits, user, st) != STATUS_OK) ...
+ */
+#ifndef ASSAY_ENGINE_H
+#define ASSAY_ENGINE_H
+
+#include <stdint.h>
+
+#include "engine/base/sha256.h"
+#include "engine/tokenizer/tokenizer.h"
+
+struct engine;  /* opaque; a loaded model */
+struct session; /* opaque; one timeline */
+
+struct engine_options {
+    const char *model_path; /* a GGUF file, a Hugging Face directory, or a cached hub name */
+    const char *kernels;    /* a kernel set's name; NULL = the fastest this machine runs */
+    int n_threads;          /* 0 = one per processor */
+    /* Hugging Face rounds Gemma's embedding scale to the weights' type (sqrt(3072) is 55.5 in
+     * BF16); gemma_pytorch in f32 and llama.cpp do not, and neither does 0 = false. */
+    bool round_embedding_scale;
+};
+
+/* What a run records about its model.  Strings live as long as the engine. */
+struct engine_info {
+    const char *path;         /* the file or directory that was opened */
+    const char *format;       /* "gguf" or "safetensors" */
+    const char *architecture; /* "gemma" */
+    const char *quantisation; /* type of the largest share of the weights: "Q8_0" */
+    const char *kernels;      /* name of the kernel set */
+    int n_threads;
+    uint64_t n_parameters;
+    int n_layers, d_model, n_vocab;
+    int n_context; /* positions the model was trained for */
+    float embedding_scale;
+};
+
+/* Maps the files and checks everything that can be checked without computing.  Errors name the
+ * file and the field or tensor. */
+status_code engine_open(struct engine **out, const struct engine_options *options,
+                        struct status *st) MUST_CHECK;
+void engine_free(struct engine *engine);
+
+const struct engine_info *engine_get_info(const struct engine *engine);
+
+/* NULL when the model's files hold no tokenizer: token ids can still be evaluated. */
+const struct tokenizer *engine_get_tokenizer(const struct engine *engine);
+
+/* The SHA-256 of the weights: of the file, or for shards of "digest  name\n" lines in the order of
+ * their names.  Reads every byte of the files. */
+status_code engine_weights_sha256(const struct engine *engine, char hex[SHA256_HEX_SIZE],
+                                  struct status *st) MUST_CHECK;
+
+/* n_context 0 = what the model was trained for. */
+status_code session_create(struct session **out, const struct engine *engine, int n_context,
+                           struct status *st) MUST_CHECK;
+void session_free(struct session *session);
+
+/* The most tokens a timeline may have. */
+int session_context(const struct session *session);
+
+/* Receives logits[n_vocab] after the token at `position`; they are valid during the call. */
+typedef void session_logits_fn(void *user, int position, const float *logits);
+
+/* Makes the session hold exactly tokens[n] and calls on_logits for positions first_logits..n-1 in
+ * order (none when first_logits >= n).  Fails with STATUS_LIMIT when n is over the context and with
+ * STATUS_BAD_INPUT on an id outside the vocabulary. */
+status_code session_eval(struct session *session, const int32_t *tokens, int n, int first_logits,
+                         session_logits_fn *on_logits, void *user, struct status *st) MUST_CHECK;
+
+/* Tokens that evaluations asked for and tokens that were computed, since the session began. */
+void session_token_counts(const struct session *session, uint64_t *asked, uint64_t *computed);
+
+#endif

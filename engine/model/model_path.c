@@ -1,0 +1,79 @@
+#include "engine/model/model_path.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/utf8.h"
+
+#define MAX_PATH_BYTES 4096
+
+/* $variable/below, or $HOME/fallback/below where the variable is not set. */
+static void append_cache(struct strbuf *out, const char *variable, const char *fallback,
+                         const char *below)
+{
+    const char *base = getenv(variable);
+    if (base && *base) {
+        strbuf_appendf(out, "%s/%s", base, below);
+    } else {
+        const char *home = getenv("HOME");
+        strbuf_appendf(out, "%s/%s/%s", home ? home : "", fallback, below);
+    }
+}
+
+static bool is_hub_name(const char *name)
+{
+    const char *slash = strchr(name, '/');
+    return slash && slash != name && slash[1] && !strchr(slash + 1, '/') && name[0] != '.';
+}
+
+static bool exists(const struct strbuf *path)
+{
+    return path->state == STATUS_OK && access(path->data, F_OK) == 0;
+}
+
+/* models--org--name/snapshots/<commit that refs/main holds> */
+static void append_snapshot(struct strbuf *out, const char *name)
+{
+    append_cache(out, "HF_HOME", ".cache/huggingface", "hub/models--");
+    for (const char *p = name; *p; p++)
+        strbuf_append_str(out, *p == '/' ? "--" : (char[]){*p, '\0'});
+    struct strbuf reference, commit;
+    struct status ignored = {0}; /* a missing reference only means that nothing is cached */
+    strbuf_init(&reference, MAX_PATH_BYTES);
+    strbuf_init(&commit, MAX_PATH_BYTES);
+    strbuf_appendf(&reference, "%s/refs/main", out->data);
+    if (strbuf_read_file(&commit, reference.data, &ignored) == STATUS_OK) {
+        struct text id = utf8_strip((struct text){commit.data, commit.length});
+        strbuf_appendf(out, "/snapshots/%.*s", TEXT_ARGS(id));
+    }
+    strbuf_release(&reference);
+    strbuf_release(&commit);
+}
+
+status_code model_path_resolve(struct strbuf *out, const char *name, struct status *st)
+{
+    if (access(name, F_OK) == 0) {
+        strbuf_append_str(out, name);
+        return strbuf_check(out, "model path", st);
+    }
+    if (!is_hub_name(name))
+        return status_set(st, STATUS_NOT_FOUND, "%s: no such model file or directory", name);
+    struct strbuf path;
+    strbuf_init(&path, MAX_PATH_BYTES);
+    append_cache(&path, "XDG_CACHE_HOME", ".cache", "assay/models/");
+    strbuf_append_str(&path, name);
+    if (!exists(&path)) {
+        strbuf_clear(&path);
+        append_snapshot(&path, name);
+    }
+    bool found = exists(&path) && strstr(path.data, "/snapshots/") != NULL;
+    found = found || (exists(&path) && strstr(path.data, "/assay/models/") != NULL);
+    if (found) strbuf_append(out, path.data, path.length);
+    strbuf_release(&path);
+    if (found) return strbuf_check(out, "model path", st);
+    return status_set(st, STATUS_NOT_FOUND,
+                      "%s: no such file or directory, and the name is neither in assay's cache nor "
+                      "in the local Hugging Face cache",
+                      name);
+}
