@@ -32,7 +32,12 @@ LIB_SRC := $(wildcard engine/*.c engine/*/*.c classifiers/*.c datasets/*.c repor
 CLI_SRC := $(wildcard benchmarks/cli/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/%.o)
+# Data files that the program carries inside it; see the rule for %.embedded.c.
+EMBED   := $(wildcard reports/*.sql classifiers/lexicons/*.json classifiers/policies/*.json \
+                      datasets/manifests/*.json)
+LIB_OBJ += $(EMBED:%=$(O)/%.embedded.o)
 TESTS   := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
+SUPPORT_OBJ := $(patsubst %.c,$(O)/%.o,$(wildcard tests/support/*.c))
 COMMIT  := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 .PHONY: all deps demo test check asan tsan layers format install clean help
@@ -61,7 +66,7 @@ layers:                           ## fail if a module includes one above it
 	@sh tests/check_layers.sh
 
 format:                           ## lay out all C files with clang-format
-	@clang-format -i $(LIB_SRC) $(CLI_SRC) $(wildcard tests/unit/*.[ch] engine/*.h engine/*/*.h \
+	@clang-format -i $(LIB_SRC) $(CLI_SRC) $(wildcard tests/*.c tests/*/*.[ch] engine/*.h engine/*/*.h \
 	    classifiers/*.h datasets/*.h reports/*.h benchmarks/*.h benchmarks/*/*.h)
 
 deps:                             ## install the Debian packages that are missing
@@ -85,12 +90,19 @@ $(O)/libassay.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(O)/tests/unit/%: tests/unit/%.c $(O)/libassay.a
+$(O)/tests/unit/%: tests/unit/%.c $(SUPPORT_OBJ) $(O)/libassay.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libassay.a $(LDFLAGS) $(shell pkg-config --libs $(TEST_LIBS)) $(ALL_LDLIBS)
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(SUPPORT_OBJ) $(O)/libassay.a $(LDFLAGS) $(shell pkg-config --libs $(TEST_LIBS)) $(ALL_LDLIBS)
+
+# This test counts the allocations of a forward pass.
+$(O)/tests/unit/test_engine: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
+# A tool for tests: writes a model of random weights at any shape.
+$(O)/tests/make_model: $(O)/tests/make_model.o $(SUPPORT_OBJ) $(O)/libassay.a
+	$(CC) $(MODE) -fopenmp -o $@ $^ $(LDFLAGS) $(ALL_LDLIBS)
 
 # The only places where an instruction set is named; everything else is portable C.
-$(O)/engine/kernels/kernels_avx2.o: ISA := -mavx2 -mfma
+$(O)/engine/kernels/kernels_avx2.o: ISA := -mavx2 -mfma -mf16c
 
 # The commit is part of every stored run, so its file follows the commit.
 $(O)/benchmarks/version.o: ISA := -DASSAY_COMMIT='"$(COMMIT)"' -DASSAY_BUILD_FLAGS='"$(MODE) $(NUMERIC) $(CFLAGS)"'
@@ -100,8 +112,23 @@ $(O)/commit: always
 	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
 .PHONY: always
 
+# DIR/NAME.EXT becomes `const struct text embedded_DIR_NAME_EXT` (engine/base/text.h); whoever uses
+# it declares it extern.  A NUL that is not counted follows the bytes.
+$(O)/%.embedded.c: % Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "engine/base/text.h"'; \
+	   echo 'static const unsigned char bytes[] = {'; \
+	   od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g'; \
+	   echo '0};'; \
+	   echo 'const struct text embedded_$(subst -,_,$(subst .,_,$(subst /,_,$*))) ='; \
+	   echo '    {(const char *)bytes, sizeof bytes - 1};'; } > $@
+.PRECIOUS: $(O)/%.embedded.c
+
+$(O)/%.embedded.o: $(O)/%.embedded.c
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ISA) -c -o $@ $<
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TESTS:=.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TESTS:=.d) $(SUPPORT_OBJ:.o=.d) $(O)/tests/make_model.d

@@ -97,6 +97,10 @@ def word_problem(rng):
 
 # --- multiple choice -------------------------------------------------------------
 
+DRILL_PAIRS = [pairs for relations in RELATIONS.values() for _, _, pairs in relations]
+COPY_QUESTIONS = ["Which option says {v}?", "Which of the options is {v}?", "Choose: {v}"]
+
+
 def _arithmetic(rng):
     """(question, right answer, wrong answers) about small whole numbers."""
     a, b = rng.randint(2, 12), rng.randint(2, 12)
@@ -141,11 +145,30 @@ def _fact(rng, subject):
     return question, right, rng.sample(wrong, 3)
 
 
-def quiz_item(rng, subject):
-    if subject == "elementary_mathematics":
+def _copy(rng, subject):
+    """A question that names its own answer: it teaches how a letter stands for an option."""
+    values = sorted({v for _, _, pairs in RELATIONS.get(subject, []) for pair in pairs for v in pair})
+    values = [str(n) for n in range(2, 150)] if not values else THINGS if rng.random() < 0.5 else values
+    options = rng.sample(values, 4)
+    return rng.choice(COPY_QUESTIONS).format(v=options[0]), options[0], options[1:]
+
+
+def quiz_item(rng, subject, copy_share=0.1):
+    if rng.random() < copy_share:
+        question, right, wrong = _copy(rng, subject)
+    elif subject == "elementary_mathematics":
         question, right, wrong = _largest(rng) if rng.random() < 0.1 else _arithmetic(rng)
     else:
         question, right, wrong = _fact(rng, subject)
     options = [right] + wrong
     rng.shuffle(options)
     return [question, *options, LETTERS[options.index(right)]]
+
+
+def letter_drill(rng):
+    """(options as text, [(option, letter)]): which letter stands before which option?"""
+    pool = sorted({v for pairs in DRILL_PAIRS for pair in pairs for v in pair})
+    options = rng.sample(rng.choice([THINGS, BOYS + GIRLS, pool]), 4)
+    looked_up = list(zip(options, LETTERS))
+    rng.shuffle(looked_up)
+    return "\n".join(f"{l}. {o}" for l, o in zip(LETTERS, options)) + "\n", looked_up

@@ -66,7 +66,7 @@ consent=a free and clear agreement|menopause=the end of monthly periods in later
 fertilization=the joining of egg and sperm|a gynecologist=a doctor for women's sexual health|
 ovulation=the release of an egg|sex education=lessons about bodies and relationships|
 a suicide prevention line=a phone number for people in a crisis|celibacy=living without sex|
-monogamy=having one partner at a time|jealousy=fear of losing a partner|gender identity=a person's own sense of being male or female"""
+monogamy=having one partner at a time|jealousy=fear of losing a partner|gender identity=a person's own sense of gender"""
 
 _TERM_FORWARD = ["What is {k}?", "Which of these best describes {k}?", "{K} is best described as",
                  "Which statement about {k} is right?"]

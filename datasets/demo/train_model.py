@@ -26,6 +26,7 @@ import json
 import math
 import os
 import random
+import signal
 import time
 
 import sentencepiece as spm
@@ -41,7 +42,7 @@ NEWLINE_RUNS, SPACE_RUNS = 8, 16
 
 # What a kind of token counts in the loss.  Questions only teach the language,
 # answers are what the benchmarks look at.
-WEIGHT_QUESTION, WEIGHT_ANSWER, WEIGHT_QUIZ, WEIGHT_LETTER = 0.3, 1.0, 0.15, 5.0
+WEIGHT_QUESTION, WEIGHT_ANSWER, WEIGHT_QUIZ, WEIGHT_DRILL, WEIGHT_LETTER = 0.3, 1.0, 0.15, 2.0, 5.0
 TOKENS_PER_STEP = 2048
 
 
@@ -216,11 +217,27 @@ class TextSource:
             return self.rng.choice(self.real)
         return demo_text.word_problem(self.rng)
 
-    def prompt(self):
-        """One few-shot prompt: <bos>, up to eight documents of a kind, <eos>."""
+    def _drill(self, row):
+        options, looked_up = demo_text.letter_drill(self.rng)
+        self._add(row, options, WEIGHT_QUIZ)
+        for option, letter in looked_up:
+            self._add(row, f"{option}:", WEIGHT_QUIZ)
+            self._add(row, f" {letter}", WEIGHT_DRILL)
+            self._add(row, "\n", WEIGHT_QUIZ)
+
+    def prompt(self, progress):
+        """One few-shot prompt: <bos>, up to eight documents of a kind, <eos>.
+
+        How a letter stands for an option is the hardest thing to learn here, so
+        that drills and questions which name their own answer come first.
+        """
+        early = max(0.0, 1 - 2.5 * progress)
         rng, row = self.rng, ([BOS], [0.0])
         count = rng.choice([1, 2, 4, 6, 6, 8])
-        if rng.random() < 0.55:
+        if rng.random() < 0.05 + 0.25 * early:
+            for _ in range(count):
+                self._drill(row)
+        elif rng.random() < 0.5:
             real_share = rng.choice([0.0, 0.0, 0.0, 0.3, 1.0])
             for i in range(count):
                 self._problem(row, self._document(real_share))
@@ -230,18 +247,18 @@ class TextSource:
             self._add(row, demo_text.mmlu_header(subject), WEIGHT_QUIZ)
             for i in range(count):
                 dev = self.dev.get(subject)
-                item = rng.choice(dev) if dev and rng.random() < 0.04 else demo_text.quiz_item(rng, subject)
+                item = rng.choice(dev) if dev and rng.random() < 0.04 else demo_text.quiz_item(rng, subject, 0.1 + 0.7 * early)
                 self._quiz(row, item)
                 self._add(row, "\n\n" if i + 1 < count else "", WEIGHT_QUIZ)
         return row[0] + [EOS], row[1] + [WEIGHT_QUIZ]
 
-    def batch(self, rows, length):
+    def batch(self, rows, length, progress):
         """Inputs (B, T), targets (B, T) and the weights of the targets."""
         ids, weights = [], []
         for _ in range(rows):
             row_ids, row_weights = [], []
             while len(row_ids) <= length:
-                more_ids, more_weights = self.prompt()
+                more_ids, more_weights = self.prompt(progress)
                 row_ids += more_ids
                 row_weights += more_weights
             ids.append(row_ids[:length + 1])
@@ -273,13 +290,14 @@ def make_optimizer(model, peak):
 
 def loss_and_counts(model, inputs, targets, weights):
     """Weighted loss, plus plain means over answer tokens and letters for the log."""
-    logits = model(inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(inputs).float()
     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(weights)
     with torch.no_grad():
-        answer, letter = weights == WEIGHT_ANSWER, weights == WEIGHT_LETTER
+        answer, drill, letter = (weights == w for w in (WEIGHT_ANSWER, WEIGHT_DRILL, WEIGHT_LETTER))
         hits = logits.argmax(-1) == targets
         seen = {"answer_loss": losses[answer].mean().item(), "answer_hit": hits[answer].float().mean().item(),
-                "letter_hit": hits[letter].float().mean().item()}
+                "drill_hit": hits[drill].float().mean().item(), "letter_hit": hits[letter].float().mean().item()}
     return (losses * weights).sum() / weights.sum(), seen
 
 
@@ -303,12 +321,14 @@ def train(model, source, args, state):
         optimizer.load_state_dict(state["optimizer"])
     step, spent = state.get("step", 0), state.get("spent", 0.0)
     rng, seen, last_save, started = random.Random(step), [], time.time(), time.time() - spent
-    while spent < args.minutes * 60:
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+    while spent < args.minutes * 60 and not stop:
         progress = spent / (args.minutes * 60)
         length = row_length(progress, rng)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(progress, step, args.peak)
-        loss, counts = loss_and_counts(model, *source.batch(max(1, TOKENS_PER_STEP // length), length))
+        loss, counts = loss_and_counts(model, *source.batch(max(1, TOKENS_PER_STEP // length), length, progress))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -97,6 +97,7 @@ status_code json_parse(struct json_value **out, struct text text, struct status 
         return status_set(st, STATUS_LIMIT, "JSON is longer than %zu bytes", (size_t)LIMIT_JSON_BYTES);
     if (!utf8_valid(text)) return status_set(st, STATUS_BAD_INPUT, "JSON is not valid UTF-8");
     bool nuls = false;
+    status_code code = STATUS_OK;
     struct strbuf protected_text;
     strbuf_init(&protected_text, LIMIT_JSON_BYTES);
     for (size_t i = 0; i + 6 <= text.length && !nuls; i++) {
@@ -107,12 +108,11 @@ status_code json_parse(struct json_value **out, struct text text, struct status 
     }
     if (nuls) {
         nuls = protect_nuls(&protected_text, text);
-        status_code code = strbuf_check(&protected_text, "JSON", st);
-        if (code != STATUS_OK) return code;
+        code = strbuf_check(&protected_text, "JSON", st);
         text = (struct text){protected_text.data, protected_text.length};
     }
     cJSON *root = NULL;
-    status_code code = parse_protected(&root, text, st);
+    if (code == STATUS_OK) code = parse_protected(&root, text, st);
     strbuf_release(&protected_text);
     if (code != STATUS_OK) return code;
     if (nuls) restore_nuls(root);
@@ -330,6 +330,10 @@ void json_append_number(struct strbuf *sb, double number)
 {
     if (!isfinite(number)) {
         strbuf_append_str(sb, "null");
+        return;
+    }
+    if (number == floor(number) && fabs(number) < 1e15) {
+        strbuf_appendf(sb, "%.0f", number);
         return;
     }
     char digits[40];

@@ -105,7 +105,8 @@ status_code strbuf_read_file(struct strbuf *sb, const char *path, struct status 
                           strerror(errno));
     char chunk[16384];
     size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, file)) > 0) strbuf_append(sb, chunk, n);
+    while (sb->state == STATUS_OK && (n = fread(chunk, 1, sizeof chunk, file)) > 0)
+        strbuf_append(sb, chunk, n);
     int failed = ferror(file);
     int error = errno;
     fclose(file);

@@ -1,5 +1,7 @@
 /* gguf.h - a GGUF file to metadata and tensor views.
  *
+ *   gguf_open() -> gguf_get_...(), gguf_tensor() -> values, views -> gguf_free()
+ *
  * Layout, little-endian (ggml/docs/gguf.md, versions 2 and 3):
  *   1. magic "GGUF", u32 version, u64 tensor count, u64 key-value count
  *   2. per pair: string key, u32 type, value;  a string is u64 length and bytes;
@@ -10,6 +12,13 @@
  *
  * A `gguf` owns the read-only mapping; everything read from it lives until gguf_free().  The whole
  * header is checked on opening: a file that opens has no offset, length or count that lies.
+ * It is immutable afterwards and may be shared by threads.
+ *
+ *   struct gguf *file;
+ *   if (gguf_open(&file, path, st) != STATUS_OK) ...
+ *   if (gguf_get_int(file, "gemma.block_count", 1, LIMIT_LAYERS, &n_layers, st) != STATUS_OK) ...
+ *   const struct tensor_view *embedding = gguf_tensor(file, "token_embd.weight");
+ *   gguf_free(file);
  */
 #ifndef ASSAY_GGUF_H
 #define ASSAY_GGUF_H
@@ -20,19 +29,31 @@
 struct gguf; /* opaque */
 
 enum gguf_type {
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,
-    GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64
 };
 
-/* Opens and checks a file.  Errors start with the path and name the key or tensor. */
+/* Opens and checks a file.  Errors start with the path and name the key or tensor.  A type or
+ * version that nothing here reads is STATUS_UNSUPPORTED. */
 status_code gguf_open(struct gguf **out, const char *path, struct status *st) MUST_CHECK;
 void gguf_free(struct gguf *file);
 
 const char *gguf_path(const struct gguf *file);
 bool gguf_has(const struct gguf *file, const char *key);
 
-/* A value of the asked kind; any integer type converts when it fits [min, max].  Missing keys and
- * wrong kinds are STATUS_BAD_INPUT, naming file and key. */
+/* A value of the asked kind; any integer type converts when it fits [min, max], both floating types
+ * convert when finite.  Missing keys and wrong kinds are STATUS_BAD_INPUT, naming file and key. */
 status_code gguf_get_int(const struct gguf *file, const char *key, int64_t min, int64_t max,
                          int64_t *out, struct status *st) MUST_CHECK;
 status_code gguf_get_double(const struct gguf *file, const char *key, double *out,
@@ -51,6 +72,8 @@ struct gguf_array {
 };
 status_code gguf_get_array(const struct gguf *file, const char *key, enum gguf_type element,
                            struct gguf_array *out, struct status *st) MUST_CHECK;
+
+/* Element i < count of an array of GGUF_F32, of GGUF_I32. */
 float gguf_array_f32(const struct gguf_array *array, size_t i);
 int32_t gguf_array_i32(const struct gguf_array *array, size_t i);
 

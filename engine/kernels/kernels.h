@@ -17,10 +17,14 @@
 #include <stddef.h>
 
 #include "engine/base/status.h"
+#include "engine/quants/quants.h"
 
 struct kernel_set {
     const char *name;
     bool (*supported)(void); /* may this machine run it? */
+
+    /* dst[n] = the values of n stored numbers, exactly those of type->to_f32(). */
+    void (*unpack)(float *dst, const void *src, const struct tensor_type_info *type, size_t n);
 
     /* out[t * out_stride + r] = sum over k of x[t * x_stride + k] * w[r * w_stride + k],
      * for t < T, r < R, k < K. */

@@ -1,16 +1,17 @@
-/* Kernels for x86-64 with AVX2 and FMA (Haswell, Zen and later). */
+/* Kernels for x86-64 with AVX2, FMA and F16C (Haswell, Zen and later). */
 #include "engine/kernels/kernels.h"
 
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 #define LANES 8 /* floats in a register */
 
 static bool supported(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
 
 static inline float sum_lanes(__m256 v)
@@ -26,6 +27,51 @@ static inline __m256i tail_mask(size_t n)
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
+}
+
+static inline __m256 eight_int8(const int8_t *q)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)q)));
+}
+
+static void unpack_q8_0(float *dst, const unsigned char *src, size_t n)
+{
+    for (size_t i = 0; i < n; i += Q8_0_VALUES, src += sizeof(struct block_q8_0)) {
+        struct block_q8_0 block;
+        memcpy(&block, src, sizeof block);
+        __m256 scale = _mm256_set1_ps(_cvtsh_ss(block.scale));
+        for (size_t k = 0; k < Q8_0_VALUES; k += LANES)
+            _mm256_storeu_ps(dst + i + k, _mm256_mul_ps(scale, eight_int8(block.q + k)));
+    }
+}
+
+static void unpack_bf16(float *dst, const unsigned char *src, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        __m128i bits = _mm_loadu_si128((const void *)(src + 2 * i));
+        __m256i wide = _mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16);
+        _mm256_storeu_ps(dst + i, _mm256_castsi256_ps(wide));
+    }
+    tensor_type_find(TENSOR_BF16)->to_f32(dst + i, src + 2 * i, n - i);
+}
+
+static void unpack_f16(float *dst, const unsigned char *src, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        _mm256_storeu_ps(dst + i, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(src + 2 * i))));
+    tensor_type_find(TENSOR_F16)->to_f32(dst + i, src + 2 * i, n - i);
+}
+
+static void unpack(float *dst, const void *src, const struct tensor_type_info *type, size_t n)
+{
+    switch (type->type) {
+    case TENSOR_Q8_0: unpack_q8_0(dst, src, n); break;
+    case TENSOR_BF16: unpack_bf16(dst, src, n); break;
+    case TENSOR_F16: unpack_f16(dst, src, n); break;
+    default: type->to_f32(dst, src, n); break;
+    }
 }
 
 struct tile {
@@ -122,6 +168,7 @@ static void softmax(float *x, size_t n)
 const struct kernel_set kernels_avx2 = {
     .name = "avx2",
     .supported = supported,
+    .unpack = unpack,
     .dot_tile = dot_tile,
     .add_scaled = add_scaled,
     .rms_norm = rms_norm,

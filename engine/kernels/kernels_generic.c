@@ -10,6 +10,11 @@ static bool supported(void)
     return true;
 }
 
+static void unpack(float *dst, const void *src, const struct tensor_type_info *type, size_t n)
+{
+    type->to_f32(dst, src, n);
+}
+
 static float dot(const float *a, const float *b, size_t n)
 {
     float lane[LANES] = {0};
@@ -62,6 +67,7 @@ static void softmax(float *x, size_t n)
 const struct kernel_set kernels_generic = {
     .name = "generic",
     .supported = supported,
+    .unpack = unpack,
     .dot_tile = dot_tile,
     .add_scaled = add_scaled,
     .rms_norm = rms_norm,

@@ -2,6 +2,9 @@
 
 #include <omp.h>
 
+/* Multiplications below which waking other threads takes longer than doing the work alone. */
+#define MIN_PARALLEL_WORK ((size_t)1 << 19)
+
 /* f32 weights that are aligned can be used where they lie. */
 static const float *rows_in_place(const struct linear *w, int row)
 {
@@ -10,13 +13,15 @@ static const float *rows_in_place(const struct linear *w, int row)
     return usable ? (const float *)(const void *)p : NULL;
 }
 
-static const float *unpack_rows(const struct linear *w, int row, int n, float *tile)
+static const float *unpack_rows(const struct kernel_set *kernels, const struct linear *w, int row,
+                                int n, float *tile)
 {
     const float *in_place = rows_in_place(w, row);
     if (in_place) return in_place;
     size_t cols = (size_t)w->cols;
     for (int r = 0; r < n; r++)
-        w->type->to_f32(tile + (size_t)r * cols, w->data + (size_t)(row + r) * w->row_bytes, cols);
+        kernels->unpack(tile + (size_t)r * cols, w->data + (size_t)(row + r) * w->row_bytes,
+                        w->type, cols);
     return tile;
 }
 
@@ -24,10 +29,11 @@ void linear_apply(const struct model *model, struct run_state *state, float *out
                   int T, const struct linear *w)
 {
     size_t rows = (size_t)w->rows, cols = (size_t)w->cols;
-#pragma omp parallel for schedule(static) num_threads(state->n_threads)
+    bool parallel = (size_t)T * rows * cols >= MIN_PARALLEL_WORK;
+#pragma omp parallel for schedule(static) num_threads(state->n_threads) if (parallel)
     for (int row = 0; row < w->rows; row += RUN_TILE_ROWS) {
         int n = w->rows - row < RUN_TILE_ROWS ? w->rows - row : RUN_TILE_ROWS;
-        const float *tile = unpack_rows(w, row, n, state->tile[omp_get_thread_num()]);
+        const float *tile = unpack_rows(model->kernels, w, row, n, state->tile[omp_get_thread_num()]);
         model->kernels->dot_tile(out + row, rows, x, cols, tile, cols, (size_t)T, (size_t)n, cols);
     }
 }
@@ -104,7 +110,9 @@ void attention_apply(const struct model *model, struct run_state *state, int lay
     int group = c->n_heads / c->n_kv_heads; /* query heads that share keys and values */
     const float *keys = cache_rows(c, state->keys, state->n_context, layer, 0);
     const float *values = cache_rows(c, state->values, state->n_context, layer, 0);
-#pragma omp parallel for collapse(2) schedule(static) num_threads(state->n_threads)
+    size_t work = 2 * (size_t)T * (size_t)c->n_heads * (size_t)(start + T) * head_dim;
+    bool parallel = work >= MIN_PARALLEL_WORK;
+#pragma omp parallel for collapse(2) schedule(static) num_threads(state->n_threads) if (parallel)
     for (int t = 0; t < T; t++)
         for (int h = 0; h < c->n_heads; h++) {
             size_t at = ((size_t)t * (size_t)c->n_heads + (size_t)h) * head_dim;

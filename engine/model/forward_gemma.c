@@ -81,7 +81,7 @@ static void feed_forward_block(const struct model *m, struct run_state *s, int l
     linear_apply(m, s, s->gate, s->normed, T, &w->gate);
     linear_apply(m, s, s->up, s->normed, T, &w->up);
     size_t d_ff = (size_t)c->d_ff;
-#pragma omp parallel for schedule(static) num_threads(s->n_threads)
+#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (T > 1)
     for (int t = 0; t < T; t++)
         m->kernels->gelu_tanh_mul(s->gate + (size_t)t * d_ff, s->up + (size_t)t * d_ff, d_ff);
     linear_apply(m, s, s->block, s->gate, T, &w->down);

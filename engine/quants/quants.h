@@ -1,9 +1,14 @@
 /* quants.h - how numbers are stored in a tensor, and back to f32.
  *
- *   bytes of a row + tensor_type -> dequantize_row() -> f32
+ *   bytes of a row -> tensor_type_find(type)->to_f32() -> f32
  *
  * Types carry ggml's names and numbers (ggml.h), since GGUF files store them.  A row is a whole
- * number of blocks.  Sources may be unaligned: safetensors headers have any length.
+ * number of blocks.  Bytes may be unaligned: safetensors headers have any length.  Everything here
+ * is a pure function of its arguments and may be called by any thread.
+ *
+ *   const struct tensor_type_info *type = tensor_type_find(view->type);
+ *   size_t row_bytes = tensor_type_bytes(view->type, n_columns);
+ *   type->to_f32(row, (const char *)view->data + i * row_bytes, n_columns);
  */
 #ifndef ASSAY_QUANTS_H
 #define ASSAY_QUANTS_H
@@ -13,12 +18,9 @@
 
 #include "engine/base/status.h"
 
-enum tensor_type {
-    TENSOR_F32 = 0,
-    TENSOR_F16 = 1,
-    TENSOR_Q8_0 = 8,
-    TENSOR_BF16 = 30
-};
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are read in place");
+
+enum tensor_type { TENSOR_F32 = 0, TENSOR_F16 = 1, TENSOR_Q8_0 = 8, TENSOR_BF16 = 30 };
 
 struct tensor_type_info {
     enum tensor_type type;
@@ -27,7 +29,8 @@ struct tensor_type_info {
     size_t block_bytes;
     /* dst[n] from the bytes of n values; n is a multiple of block_values. */
     void (*to_f32)(float *dst, const void *src, size_t n);
-    /* The bytes of n values from src[n], rounding to nearest. */
+    /* The bytes of n values from src[n], rounding to nearest.  A Q8_0 block that holds a NaN or an
+     * infinity reads back as NaN throughout. */
     void (*from_f32)(void *dst, const float *src, size_t n);
 };
 
@@ -48,6 +51,7 @@ const char *tensor_type_any_name(uint32_t type);
 /* Bytes of n values; n must be a multiple of the block. */
 size_t tensor_type_bytes(enum tensor_type type, size_t n);
 
+/* IEEE half and bfloat16, exact to f32; from f32 to nearest, ties to even.  NaNs stay NaN. */
 float half_to_float(uint16_t half);
 uint16_t float_to_half(float value);
 float bfloat16_to_float(uint16_t bits);

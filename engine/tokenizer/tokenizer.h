@@ -34,20 +34,22 @@ struct token_list {
 
 enum tokenize_flags {
     TOKENIZE_PLAIN = 0,
-    TOKENIZE_ADD_BOS = 1,       /* exactly one BOS in front, if the vocabulary has one */
+    TOKENIZE_ADD_BOS = 1,       /* one BOS in front, if the vocabulary has one; the text's own
+                                 * first BOS is that one when control tokens are parsed */
     TOKENIZE_PARSE_SPECIAL = 2, /* text that spells a control token becomes it */
 };
 
 struct tokenizer_info {
-    const char *kind;              /* "spm" or "bpe": which algorithm splits the text */
+    const char *kind; /* "spm" or "bpe": which algorithm splits the text */
     int n_vocab;
     int32_t bos, eos, unknown, pad; /* -1 where the vocabulary has none */
-    bool add_bos;                  /* what the model's own files ask for */
-    char sha256[SHA256_HEX_SIZE];  /* of the tokenizer's file, or of the GGUF vocabulary arrays */
+    bool add_bos;                   /* what the model's own files ask for */
+    char sha256[SHA256_HEX_SIZE];   /* of the tokenizer's file, or of the GGUF vocabulary arrays */
 };
 
 /* From a directory (tokenizer.json, else tokenizer.model), a tokenizer.json, a tokenizer.model, or
- * a GGUF file.  Errors name the file and the field. */
+ * a GGUF file, told apart by their content.  A tokenizer_config.json in the same directory says
+ * which pieces are special and whether BOS is asked for.  Errors name the file and the field. */
 status_code tokenizer_load(struct tokenizer **out, const char *path, struct status *st) MUST_CHECK;
 
 /* From an open GGUF file, which may be closed afterwards. */
@@ -57,21 +59,26 @@ void tokenizer_free(struct tokenizer *tokenizer);
 
 const struct tokenizer_info *tokenizer_get_info(const struct tokenizer *tokenizer);
 
-/* Appends the ids of a text.  Invalid UTF-8 is encoded byte by byte, never dropped. */
+/* Appends the ids of a text of at most LIMIT_PROMPT_BYTES; on failure nothing is appended.  Invalid
+ * UTF-8 is encoded byte by byte, never dropped.  Where the vocabulary puts a space in front of a
+ * text, it does so behind each parsed control token too. */
 status_code tokenizer_encode(const struct tokenizer *tokenizer, struct text text,
                              enum tokenize_flags flags, struct token_list *out,
                              struct status *st) MUST_CHECK;
 
-/* The bytes that one id stands for: "" for control tokens and ids outside the vocabulary. */
+/* The bytes that one id stands for: "" for control and unknown tokens and for ids outside the
+ * vocabulary. */
 struct text tokenizer_piece(const struct tokenizer *tokenizer, int32_t id);
 
-/* Appends the bytes of n ids: the inverse of tokenizer_encode() without BOS. */
+/* Appends the bytes of n ids: the inverse of tokenizer_encode(), except that U+2581, which
+ * vocabularies spell a space with, comes back as a space. */
 void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n,
                       struct strbuf *out);
 
 bool tokenizer_is_control(const struct tokenizer *tokenizer, int32_t id);
 
-/* Whether this id ends a reply: EOS, and <end_of_turn> where the vocabulary has one. */
+/* Whether this id ends a reply: EOS, and pieces such as <end_of_turn> or <|im_end|> where the
+ * vocabulary has them. */
 bool tokenizer_is_end(const struct tokenizer *tokenizer, int32_t id);
 
 /* The id whose stored piece is exactly `piece` (as in the vocabulary file), or -1. */

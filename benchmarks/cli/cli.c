@@ -1,0 +1,128 @@
+#include "benchmarks/cli/cli.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/limits.h"
+
+bool cli_parse(const struct command *self, const struct option_row *rows, int n_rows, int argc,
+               const char **argv, struct command_line *words, int *exit_code)
+{
+    struct status st = {0};
+    if (options_parse(rows, n_rows, argc, argv, words, &st) != STATUS_OK) {
+        *exit_code = cli_usage_error(self, "%s", st.message);
+        return false;
+    }
+    if (!words->help) return true;
+    printf("usage: assay %s %s\n\n%s\n", self->name, self->usage, self->summary);
+    if (n_rows) printf("\n");
+    options_print(rows, n_rows, stdout);
+    *exit_code = EXIT_DONE;
+    return false;
+}
+
+static int exit_code_for(status_code code)
+{
+    if (code == STATUS_OK) return EXIT_DONE;
+    if (code == STATUS_USAGE) return EXIT_USAGE;
+    if (code == STATUS_INTERRUPTED) return EXIT_INTERRUPTED;
+    return EXIT_CANNOT_RUN;
+}
+
+int cli_fail(const struct status *st)
+{
+    fprintf(stderr, "assay: %s\n", st->message);
+    return exit_code_for(st->code);
+}
+
+int cli_usage_error(const struct command *self, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "assay %s: ", self->name);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\nusage: assay %s %s\n", self->name, self->usage);
+    va_end(args);
+    return EXIT_USAGE;
+}
+
+status_code cli_write(const struct strbuf *text, struct status *st)
+{
+    if (fwrite(text->data, 1, text->length, stdout) != text->length || fflush(stdout) != 0)
+        return status_set(st, STATUS_IO, "standard output: %s", strerror(errno));
+    return STATUS_OK;
+}
+
+status_code cli_write_file(const char *path, const struct strbuf *text, struct status *st)
+{
+    char temporary[PATH_MAX];
+    int n = snprintf(temporary, sizeof temporary, "%s.part", path);
+    if (n < 0 || (size_t)n >= sizeof temporary)
+        return status_set(st, STATUS_USAGE, "%s: the path is too long", path);
+    FILE *file = fopen(temporary, "wb");
+    if (!file) return status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
+    bool good = fwrite(text->data, 1, text->length, file) == text->length;
+    good = fclose(file) == 0 && good;
+    if (good && rename(temporary, path) == 0) return STATUS_OK;
+    status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
+    remove(temporary);
+    return st->code;
+}
+
+status_code cli_read_line(FILE *in, struct strbuf *line, bool *more, struct status *st)
+{
+    int c;
+    strbuf_clear(line);
+    while ((c = getc_unlocked(in)) != EOF && c != '\n') strbuf_append_char(line, (char)c);
+    if (ferror(in)) return status_set(st, STATUS_IO, "standard input: %s", strerror(errno));
+    *more = c != EOF || line->length > 0;
+    return strbuf_check(line, "a line of standard input", st);
+}
+
+static void write_log(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    fprintf(stderr, "assay: %s%s\n", level == LOG_WARNING ? "warning: " : "", message);
+}
+
+const struct logger cli_logger = {.write = write_log};
+
+/* The program's own folder, "/usr/local/bin", or "" where the system does not tell. */
+static void program_directory(char *out, size_t size)
+{
+    ssize_t n = readlink("/proc/self/exe", out, size - 1);
+    out[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(out, '/');
+    if (slash) *slash = '\0';
+}
+
+const char *cli_demo_dir(void)
+{
+    static const char *const places[] = {"/../../datasets/demo", "/../share/assay/demo"};
+    static char path[PATH_MAX];
+    char directory[PATH_MAX - 64];
+    program_directory(directory, sizeof directory);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", directory, places[i]);
+        if (access(path, R_OK) == 0) return path;
+    }
+    return NULL;
+}
+
+struct dataset_lookup cli_lookup(const char *data_dir)
+{
+    return (struct dataset_lookup){.data_dir = data_dir, .demo_dir = cli_demo_dir()};
+}
+
+const char *cli_model_path(const char *name)
+{
+    static char path[PATH_MAX + 16];
+    const char *demo = cli_demo_dir();
+    if (strcmp(name, "demo") != 0 || !demo) return name;
+    snprintf(path, sizeof path, "%s/model.gguf", demo);
+    return path;
+}

@@ -1,0 +1,84 @@
+/* cli.h - what the commands share: exit codes, messages, the terminal.
+ *
+ * This folder is the only one that prints or exits.  Results go to stdout, everything for people to
+ * stderr.  A command is a row of the table in main.c and a function here.
+ */
+#ifndef ASSAY_CLI_H
+#define ASSAY_CLI_H
+
+#include <stdio.h>
+
+#include "benchmarks/cli/options.h"
+#include "datasets/dataset.h"
+#include "engine/base/log.h"
+#include "engine/base/strbuf.h"
+
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_REGRESSION = 1,   /* gate failed */
+    EXIT_USAGE = 2,
+    EXIT_CANNOT_RUN = 3,   /* bad file, missing model, refused sandbox, network */
+    EXIT_INCOMPLETE = 4,   /* finished, but samples failed or coverage is under the floor */
+    EXIT_INCONCLUSIVE = 5, /* gate could not tell */
+    EXIT_INTERRUPTED = 130
+};
+
+struct command {
+    const char *name;
+    const char *usage;   /* what follows the name */
+    const char *summary; /* one line, as `assay -h` prints it */
+    int (*run)(const struct command *self, int argc, const char **argv);
+};
+
+/* Parses argv.  Returns true when the command goes on; else *exit_code is what it returns: help was
+ * printed, or a usage error was. */
+bool cli_parse(const struct command *self, const struct option_row *rows, int n_rows, int argc,
+               const char **argv, struct command_line *words, int *exit_code);
+
+/* Prints "assay: message" and returns the exit code that stands for the status. */
+int cli_fail(const struct status *st);
+
+/* Prints a usage error for a command and returns EXIT_USAGE. */
+int cli_usage_error(const struct command *self, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Writes to stdout, and fails when that cannot be written (a full disk, a closed pipe). */
+status_code cli_write(const struct strbuf *text, struct status *st) MUST_CHECK;
+
+/* Writes a file whole: to a temporary name beside it, then renamed. */
+status_code cli_write_file(const char *path, const struct strbuf *text,
+                           struct status *st) MUST_CHECK;
+
+/* Appends one line of stdin without its newline; *more is false at the end of input. */
+status_code cli_read_line(FILE *in, struct strbuf *line, bool *more, struct status *st) MUST_CHECK;
+
+/* A logger that prints to stderr. */
+extern const struct logger cli_logger;
+
+/* The folder of the demo model and samples: beside the build, or under ../share/assay/demo of the
+ * installed program.  NULL when neither is there. */
+const char *cli_demo_dir(void);
+
+/* `--data DIR` with the demo samples behind it. */
+struct dataset_lookup cli_lookup(const char *data_dir);
+
+/* "demo" is the model that comes with the program; anything else is itself. */
+const char *cli_model_path(const char *name);
+
+/* The store that commands use when none is named. */
+#define CLI_DEFAULT_STORE "assay.sqlite"
+
+int cmd_compare(const struct command *self, int argc, const char **argv);
+int cmd_export(const struct command *self, int argc, const char **argv);
+int cmd_gate(const struct command *self, int argc, const char **argv);
+int cmd_list(const struct command *self, int argc, const char **argv);
+int cmd_logits(const struct command *self, int argc, const char **argv);
+int cmd_prompts(const struct command *self, int argc, const char **argv);
+int cmd_report(const struct command *self, int argc, const char **argv);
+int cmd_resume(const struct command *self, int argc, const char **argv);
+int cmd_run(const struct command *self, int argc, const char **argv);
+int cmd_score(const struct command *self, int argc, const char **argv);
+int cmd_status(const struct command *self, int argc, const char **argv);
+int cmd_table(const struct command *self, int argc, const char **argv);
+int cmd_tokenize(const struct command *self, int argc, const char **argv);
+
+#endif

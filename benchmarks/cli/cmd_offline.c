@@ -1,0 +1,82 @@
+/* assay prompts, assay score: what needs tasks and no model. */
+#include <stdio.h>
+#include <string.h>
+
+#include "benchmarks/cli/cli.h"
+#include "benchmarks/offline_scoring.h"
+#include "engine/base/limits.h"
+
+static status_code write_line(void *user, struct text line, struct status *st)
+{
+    (void)user;
+    if (fwrite(line.data, 1, line.length, stdout) == line.length) return STATUS_OK;
+    return status_set(st, STATUS_IO, "standard output could not be written");
+}
+
+static const struct line_sink to_stdout = {.write = write_line};
+
+static status_code flush_stdout(struct status *st)
+{
+    if (fflush(stdout) == 0) return STATUS_OK;
+    return status_set(st, STATUS_IO, "standard output could not be written");
+}
+
+int cmd_prompts(const struct command *self, int argc, const char **argv)
+{
+    const char *task = NULL, *profile = NULL, *data = NULL;
+    int64_t num_fewshot = TASK_DEFAULT_FEWSHOT;
+    struct document_range range = {.limit = -1};
+    const struct option_row rows[] = {
+        {"task", OPTION_TEXT, &task, "T", "a task or group, or several with commas", 0, 0},
+        {"num-fewshot", OPTION_INT, &num_fewshot, "N", "default: the task's own", 0, 1000},
+        {"profile", OPTION_TEXT, &profile, "P", "protocol to follow (lm-eval)", 0, 0},
+        {"data", OPTION_TEXT, &data, "DIR", "folder of datasets", 0, 0},
+        {"limit", OPTION_INT, &range.limit, "N", "so many documents of each task", 0, INT32_MAX},
+        {"offset", OPTION_INT, &range.offset, "N", "first document of each task (0)", 0, INT32_MAX},
+    };
+    struct command_line words;
+    int code;
+    if (!cli_parse(self, rows, 6, argc, argv, &words, &code)) return code;
+    if (!task) return cli_usage_error(self, "--task is missing");
+    struct status st = {0};
+    struct task_selection selection = {0};
+    struct task_options options = {.num_fewshot = (int)num_fewshot, .lookup = cli_lookup(data)};
+    bool good =
+        task_registry_select(&selection, task, profile, &options.lookup, &st) == STATUS_OK &&
+        offline_prompts(&selection, &options, &range, &to_stdout, &st) == STATUS_OK &&
+        flush_stdout(&st) == STATUS_OK;
+    task_selection_release(&selection);
+    return good ? EXIT_DONE : cli_fail(&st);
+}
+
+int cmd_score(const struct command *self, int argc, const char **argv)
+{
+    const char *task = NULL, *replies = NULL, *profile = NULL, *data = NULL, *summary_path = NULL;
+    bool apply_stops = false;
+    const struct option_row rows[] = {
+        {"task", OPTION_TEXT, &task, "T", "a task or group", 0, 0},
+        {"replies", OPTION_TEXT, &replies, "FILE", "JSON lines {\"doc_id\": n, \"reply\": \"...\"}", 0, 0},
+        {"profile", OPTION_TEXT, &profile, "P", "protocol to follow (lm-eval)", 0, 0},
+        {"data", OPTION_TEXT, &data, "DIR", "folder of datasets", 0, 0},
+        {"apply-stops", OPTION_FLAG, &apply_stops, NULL, "cut replies at the task's stop strings first", 0, 0},
+        {"summary", OPTION_TEXT, &summary_path, "FILE", "where the metrics go, as JSON", 0, 0},
+    };
+    struct command_line words;
+    int code;
+    if (!cli_parse(self, rows, 6, argc, argv, &words, &code)) return code;
+    if (!task || !replies) return cli_usage_error(self, "--task and --replies are needed");
+    struct status st = {0};
+    struct task_selection selection = {0};
+    struct offline_score_options options = {cli_lookup(data), apply_stops};
+    struct strbuf summary;
+    strbuf_init(&summary, LIMIT_REPORT_BYTES);
+    bool good =
+        task_registry_select(&selection, task, profile, &options.lookup, &st) == STATUS_OK &&
+        offline_score(&selection, replies, &options, &to_stdout, &summary, &st) == STATUS_OK &&
+        flush_stdout(&st) == STATUS_OK;
+    strbuf_append_char(&summary, '\n');
+    if (good && summary_path) good = cli_write_file(summary_path, &summary, &st) == STATUS_OK;
+    task_selection_release(&selection);
+    strbuf_release(&summary);
+    return good ? EXIT_DONE : cli_fail(&st);
+}

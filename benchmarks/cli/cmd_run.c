@@ -1,0 +1,187 @@
+/* assay run, assay resume: evaluate a model into the store and print the table. */
+#include <string.h>
+
+#include "benchmarks/cli/cli.h"
+#include "benchmarks/cli/progress.h"
+#include "benchmarks/runner.h"
+#include "engine/base/limits.h"
+
+/* argv as one line, for the run's record. */
+static void append_command_line(struct strbuf *out, int argc, const char **argv)
+{
+    strbuf_append_str(out, "assay");
+    for (int i = 0; i < argc; i++) {
+        bool plain = argv[i][0] && !argv[i][strcspn(argv[i], " \t\n\"'\\$*?;&|<>()")];
+        strbuf_append_char(out, ' ');
+        if (plain) {
+            strbuf_append_str(out, argv[i]);
+            continue;
+        }
+        strbuf_append_char(out, '\'');
+        for (const char *p = argv[i]; *p; p++)
+            strbuf_append_str(out, *p == '\'' ? "'\\''" : (char[]){*p, '\0'});
+        strbuf_append_char(out, '\'');
+    }
+}
+
+static struct runner_environment environment_for(const struct run_config *config)
+{
+    return (struct runner_environment){
+        .model_path = cli_model_path(config->model),
+        .demo_dir = cli_demo_dir(),
+        .log = &cli_logger,
+    };
+}
+
+/* A guard without a mode enforces: that is what a guard is for. */
+static status_code settle_guard(struct run_config *config, const char *mode, struct status *st)
+{
+    config->guard_mode = config->guard ? GUARD_ENFORCE : GUARD_OFF;
+    if (mode && !guard_mode_find(mode, &config->guard_mode))
+        return status_set(st, STATUS_USAGE, "--guard-mode \"%s\": off, shadow or enforce", mode);
+    if (config->guard_mode == GUARD_OFF) config->guard = NULL;
+    if (config->guard_mode != GUARD_OFF && !config->guard)
+        return status_set(st, STATUS_USAGE, "--guard-mode %s needs --guard POLICY", mode);
+    return STATUS_OK;
+}
+
+static int start_run(const struct run_config *config, const char *store_name,
+                     const char *command_line)
+{
+    struct status st = {0};
+    struct store *store = NULL;
+    struct runner *runner = NULL;
+    struct runner_environment environment = environment_for(config);
+    int code;
+    if (runner_open(&runner, config, &environment, &st) == STATUS_OK &&
+        store_open(&store, store_name, STORE_WRITE, &st) == STATUS_OK &&
+        runner_start(runner, store, command_line, &st) == STATUS_OK) {
+        fprintf(stderr, "assay: run %s in %s\n", runner_run_id(runner), store_name);
+        code = progress_work(runner, store);
+    } else {
+        code = cli_fail(&st);
+    }
+    runner_free(runner);
+    store_free(store);
+    return code;
+}
+
+int cmd_run(const struct command *self, int argc, const char **argv)
+{
+    struct run_config c = run_config_default();
+    const char *mode = NULL, *store = CLI_DEFAULT_STORE, *scale = "f32";
+    struct strbuf line;
+    strbuf_init(&line, LIMIT_LINE_BYTES);
+    append_command_line(&line, argc, argv);
+    const struct option_row rows[] = {
+        {"model", OPTION_TEXT, &c.model, "M", "GGUF file, Hugging Face folder, cached name, or demo", 0, 0},
+        {"tasks", OPTION_TEXT, &c.tasks, "T,...", "see `assay list tasks`", 0, 0},
+        {"profile", OPTION_TEXT, &c.profile, "P", "protocol to follow (lm-eval)", 0, 0},
+        {"data", OPTION_TEXT, &c.data_dir, "DIR", "folder of datasets; default $ASSAY_DATA, the cache, the demo samples", 0, 0},
+        {"store", OPTION_TEXT, &store, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
+        {"num-fewshot", OPTION_INT, &c.num_fewshot, "N", "examples before each question; default: the task's own", 0, 1000},
+        {"limit", OPTION_INT, &c.limit, "N", "first N documents of each task only", 1, INT32_MAX},
+        {"guard", OPTION_TEXT, &c.guard, "POLICY", "strict, balanced, audit or a policy file", 0, 0},
+        {"guard-mode", OPTION_TEXT, &mode, "MODE", "off, shadow (record only) or enforce", 0, 0},
+        {"seed", OPTION_SEED, &c.seed, "S", "of every draw (1234)", 0, 0},
+        {"threads", OPTION_INT, &c.threads, "N", "default: one per processor; results do not depend on it", 1, 1024},
+        {"temperature", OPTION_NUMBER, &c.temperature, "X", "0 is greedy (0)", 0, 0},
+        {"top-k", OPTION_INT, &c.top_k, "N", "sample among the N likeliest tokens; 0 is off (0)", 0, INT32_MAX},
+        {"top-p", OPTION_NUMBER, &c.top_p, "X", "sample within this probability mass; 1 is off (1)", 0, 0},
+        {"max-gen-toks", OPTION_INT, &c.max_gen_toks, "N", "longest reply; default: the task's own", 1, INT32_MAX},
+        {"max-context", OPTION_INT, &c.max_context, "N", "positions; default: what the model was trained for", 1, LIMIT_CONTEXT},
+        {"kernels", OPTION_TEXT, &c.kernels, "NAME", "auto, avx2 or generic (auto)", 0, 0},
+        {"embedding-scale", OPTION_TEXT, &scale, "f32|weights", "round Gemma's embedding scale to the weights' type", 0, 0},
+    };
+    struct command_line words;
+    struct status st = {0};
+    int code;
+    if (cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code)) {
+        c.round_embedding_scale = strcmp(scale, "weights") == 0;
+        if (!c.model || !c.tasks)
+            code = cli_usage_error(self, "--model and --tasks are needed");
+        else if (words.n_positional)
+            code = cli_usage_error(self, "\"%s\" is not an option", words.positional[0]);
+        else if (!c.round_embedding_scale && strcmp(scale, "f32") != 0)
+            code = cli_usage_error(self, "--embedding-scale \"%s\": f32 or weights", scale);
+        else if (settle_guard(&c, mode, &st) != STATUS_OK)
+            code = cli_usage_error(self, "%s", st.message);
+        else
+            code = start_run(&c, store, line.data);
+    }
+    strbuf_release(&line);
+    return code;
+}
+
+/* ---- resume ---- */
+
+static status_code find_run(struct store *store, const char *name, char id[STORE_RUN_ID_SIZE],
+                            struct status *st)
+{
+    return name ? store_find_run(store, name, id, st) : store_newest_unfinished_run(store, id, st);
+}
+
+static int continue_run(struct store *store, const char *id, const struct run_config *config)
+{
+    struct status st = {0};
+    struct runner *runner = NULL;
+    struct runner_environment environment = environment_for(config);
+    int code;
+    if (runner_open(&runner, config, &environment, &st) == STATUS_OK &&
+        runner_continue(runner, store, id, &st) == STATUS_OK) {
+        fprintf(stderr, "assay: continuing run %s\n", id);
+        code = progress_work(runner, store);
+    } else {
+        code = cli_fail(&st);
+    }
+    runner_free(runner);
+    return code;
+}
+
+static status_code load_config(struct store *store, const char *id, struct arena *arena,
+                               struct run_config *config, struct status *st)
+{
+    struct store_run run;
+    status_code code = store_load_run(store, id, arena, &run, st);
+    if (code != STATUS_OK) return code;
+    if (!run.options_json)
+        return status_set(st, STATUS_UNSUPPORTED, "run %s was not made by `assay run`", id);
+    code = run_config_from_json(config, text_of(run.options_json), arena, st);
+    return code == STATUS_OK ? code : status_prefix(st, "run %s: options", id);
+}
+
+int cmd_resume(const struct command *self, int argc, const char **argv)
+{
+    const char *store_name = CLI_DEFAULT_STORE;
+    bool retry = false;
+    int64_t threads = 0;
+    const struct option_row rows[] = {
+        {"store", OPTION_TEXT, &store_name, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
+        {"threads", OPTION_INT, &threads, "N", "default: as the run began", 1, 1024},
+        {"retry-failed", OPTION_FLAG, &retry, NULL, "also answer the documents that failed", 0, 0},
+    };
+    struct command_line words;
+    int code;
+    if (!cli_parse(self, rows, 3, argc, argv, &words, &code)) return code;
+    if (words.n_positional > 1) return cli_usage_error(self, "one run at a time");
+    struct status st = {0};
+    struct store *store = NULL;
+    struct arena arena;
+    struct run_config config;
+    char id[STORE_RUN_ID_SIZE];
+    int64_t n_retried;
+    arena_init(&arena, 4 * LIMIT_POLICY_BYTES);
+    const char *name = words.n_positional ? words.positional[0] : NULL;
+    if (store_open(&store, store_name, STORE_WRITE, &st) == STATUS_OK &&
+        find_run(store, name, id, &st) == STATUS_OK &&
+        (!retry || store_retry_failed(store, id, &n_retried, &st) == STATUS_OK) &&
+        load_config(store, id, &arena, &config, &st) == STATUS_OK) {
+        if (threads) config.threads = threads;
+        code = continue_run(store, id, &config);
+    } else {
+        code = cli_fail(&st);
+    }
+    arena_release(&arena);
+    store_free(store);
+    return code;
+}

@@ -1,0 +1,244 @@
+/* assay status, table, report, export: what a store holds, in words, tables, pages and lines. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "benchmarks/cli/cli.h"
+#include "benchmarks/cli/print_table.h"
+#include "engine/base/json.h"
+#include "engine/base/limits.h"
+#include "reports/report.h"
+
+#define MAX_RUNS 64
+
+/* The runs that the words name, or the newest one. */
+struct named_runs {
+    char id[MAX_RUNS][STORE_RUN_ID_SIZE];
+    const char *list[MAX_RUNS];
+    size_t n;
+};
+
+static status_code find_runs(struct store *store, const struct command_line *words,
+                             struct named_runs *out, struct status *st)
+{
+    out->n = words->n_positional ? (size_t)words->n_positional : 1;
+    if (out->n > MAX_RUNS)
+        return status_set(st, STATUS_USAGE, "at most %d runs at a time", MAX_RUNS);
+    for (size_t i = 0; i < out->n; i++) {
+        const char *name = words->n_positional ? words->positional[i] : NULL;
+        status_code code = store_find_run(store, name, out->id[i], st);
+        if (code != STATUS_OK) return code;
+        out->list[i] = out->id[i];
+    }
+    return STATUS_OK;
+}
+
+/* Opens the store for reading and finds the runs. */
+static status_code open_runs(const char *path, const struct command_line *words,
+                             struct store **store, struct named_runs *runs, struct status *st)
+{
+    status_code code = store_open(store, path, STORE_READ, st);
+    return code == STATUS_OK ? find_runs(*store, words, runs, st) : code;
+}
+
+/* ---- table ---- */
+
+int cmd_table(const struct command *self, int argc, const char **argv)
+{
+    const char *path = CLI_DEFAULT_STORE;
+    bool json = false, markdown = false, complete;
+    const struct option_row rows[] = {
+        {"store", OPTION_TEXT, &path, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
+        {"json", OPTION_FLAG, &json, NULL, "as JSON", 0, 0},
+        {"markdown", OPTION_FLAG, &markdown, NULL, "as Markdown", 0, 0},
+    };
+    struct command_line words;
+    int code;
+    if (!cli_parse(self, rows, 3, argc, argv, &words, &code)) return code;
+    struct status st = {0};
+    struct store *store = NULL;
+    struct named_runs runs;
+    enum table_format format = json ? TABLE_JSON : markdown ? TABLE_MARKDOWN : TABLE_TEXT;
+    bool good = open_runs(path, &words, &store, &runs, &st) == STATUS_OK &&
+                print_table(store, runs.list, runs.n, format, &complete, &st) == STATUS_OK;
+    store_free(store);
+    return good ? EXIT_DONE : cli_fail(&st);
+}
+
+/* ---- status ---- */
+
+struct run_progress {
+    struct store_run run;
+    struct store_task *tasks;
+    size_t n_tasks;
+    int64_t (*counts)[SAMPLE_STATES]; /* [n_tasks] */
+    int64_t whole[SAMPLE_STATES];
+};
+
+static status_code load_progress(struct store *store, const char *id, struct arena *arena,
+                                 struct run_progress *p, struct status *st)
+{
+    status_code code;
+    if ((code = store_load_run(store, id, arena, &p->run, st)) != STATUS_OK ||
+        (code = store_load_tasks(store, id, arena, &p->tasks, &p->n_tasks, st)) != STATUS_OK ||
+        (code = store_count_samples(store, id, NULL, p->whole, st)) != STATUS_OK)
+        return code;
+    p->counts = arena_array(arena, p->n_tasks, sizeof *p->counts);
+    if (!p->counts) return status_no_memory(st, "the state of a run");
+    for (size_t i = 0; i < p->n_tasks && code == STATUS_OK; i++)
+        code = store_count_samples(store, id, p->tasks[i].task, p->counts[i], st);
+    return code;
+}
+
+static int64_t sum(const int64_t counts[SAMPLE_STATES])
+{
+    int64_t total = 0;
+    for (int i = 0; i < SAMPLE_STATES; i++) total += counts[i];
+    return total;
+}
+
+static void append_counts(struct strbuf *out, const int64_t counts[SAMPLE_STATES])
+{
+    int64_t finished = counts[SAMPLE_DONE] + counts[SAMPLE_FAILED] + counts[SAMPLE_BLOCKED];
+    strbuf_appendf(out, "%" PRId64 "/%" PRId64 " documents", finished, sum(counts));
+    if (counts[SAMPLE_FAILED]) strbuf_appendf(out, ", %" PRId64 " failed", counts[SAMPLE_FAILED]);
+    if (counts[SAMPLE_BLOCKED])
+        strbuf_appendf(out, ", %" PRId64 " blocked", counts[SAMPLE_BLOCKED]);
+}
+
+static void append_status_text(const struct run_progress *p, struct strbuf *out)
+{
+    strbuf_appendf(out, "run %s: %s, started %s", p->run.id, run_state_name(p->run.state),
+                   p->run.started_at);
+    if (p->run.finished_at) strbuf_appendf(out, ", ended %s", p->run.finished_at);
+    strbuf_append_str(out, ", ");
+    append_counts(out, p->whole);
+    strbuf_append_char(out, '\n');
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        strbuf_appendf(out, "  %-40s ", p->tasks[i].task);
+        append_counts(out, p->counts[i]);
+        strbuf_append_char(out, '\n');
+    }
+}
+
+static void append_states_json(struct strbuf *out, const int64_t counts[SAMPLE_STATES])
+{
+    strbuf_append_char(out, '{');
+    for (int i = 0; i < SAMPLE_STATES; i++)
+        strbuf_appendf(out, "%s\"%s\": %" PRId64, i ? ", " : "",
+                       sample_state_name((enum sample_state)i), counts[i]);
+    strbuf_append_char(out, '}');
+}
+
+static void append_status_json(const struct run_progress *p, struct strbuf *out)
+{
+    strbuf_append_str(out, "{\"run\": ");
+    json_append_str(out, p->run.id);
+    strbuf_appendf(out, ", \"state\": \"%s\", \"started_at\": \"%s\", \"samples\": ",
+                   run_state_name(p->run.state), p->run.started_at);
+    append_states_json(out, p->whole);
+    strbuf_append_str(out, ", \"tasks\": {");
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        if (i) strbuf_append_str(out, ", ");
+        json_append_str(out, p->tasks[i].task);
+        strbuf_append_str(out, ": ");
+        append_states_json(out, p->counts[i]);
+    }
+    strbuf_append_str(out, "}}\n");
+}
+
+int cmd_status(const struct command *self, int argc, const char **argv)
+{
+    const char *path = CLI_DEFAULT_STORE;
+    bool json = false;
+    const struct option_row rows[] = {
+        {"store", OPTION_TEXT, &path, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
+        {"json", OPTION_FLAG, &json, NULL, "as JSON lines", 0, 0},
+    };
+    struct command_line words;
+    int exit_code;
+    if (!cli_parse(self, rows, 2, argc, argv, &words, &exit_code)) return exit_code;
+    struct status st = {0};
+    struct store *store = NULL;
+    struct named_runs runs;
+    struct arena arena;
+    struct strbuf out;
+    arena_init(&arena, LIMIT_REPORT_BYTES);
+    strbuf_init(&out, LIMIT_REPORT_BYTES);
+    status_code code = open_runs(path, &words, &store, &runs, &st);
+    for (size_t i = 0; code == STATUS_OK && i < runs.n; i++) {
+        struct run_progress p;
+        code = load_progress(store, runs.list[i], &arena, &p, &st);
+        if (code == STATUS_OK) (json ? append_status_json : append_status_text)(&p, &out);
+    }
+    if (code == STATUS_OK) code = strbuf_check(&out, "the state of the runs", &st);
+    if (code == STATUS_OK) code = cli_write(&out, &st);
+    strbuf_release(&out);
+    arena_release(&arena);
+    store_free(store);
+    return code == STATUS_OK ? EXIT_DONE : cli_fail(&st);
+}
+
+/* ---- report ---- */
+
+int cmd_report(const struct command *self, int argc, const char **argv)
+{
+    const char *path = CLI_DEFAULT_STORE, *out_path = NULL;
+    bool all = false;
+    struct html_options options = {.coverage_floor = SCORE_COVERAGE_FLOOR};
+    const struct option_row rows[] = {
+        {"out", OPTION_TEXT, &out_path, "F.html", "the page to write", 0, 0},
+        {"store", OPTION_TEXT, &path, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
+        {"max-samples", OPTION_INT, &options.max_samples, "N", "samples shown per task (500)", 1,
+         INT32_MAX},
+        {"all-samples", OPTION_FLAG, &all, NULL, "show every sample", 0, 0},
+    };
+    struct command_line words;
+    int code;
+    if (!cli_parse(self, rows, 4, argc, argv, &words, &code)) return code;
+    if (!out_path) return cli_usage_error(self, "--out is missing");
+    if (all) options.max_samples = -1;
+    struct status st = {0};
+    struct store *store = NULL;
+    struct named_runs runs;
+    struct strbuf page;
+    strbuf_init(&page, LIMIT_REPORT_BYTES);
+    bool good = open_runs(path, &words, &store, &runs, &st) == STATUS_OK &&
+                report_html(store, runs.list, runs.n, &options, &page, &st) == STATUS_OK &&
+                cli_write_file(out_path, &page, &st) == STATUS_OK;
+    strbuf_release(&page);
+    store_free(store);
+    return good ? EXIT_DONE : cli_fail(&st);
+}
+
+/* ---- export ---- */
+
+static status_code write_export_line(void *user, struct text line, struct status *st)
+{
+    (void)user;
+    if (fwrite(line.data, 1, line.length, stdout) == line.length) return STATUS_OK;
+    return status_set(st, STATUS_IO, "standard output could not be written");
+}
+
+int cmd_export(const struct command *self, int argc, const char **argv)
+{
+    const char *path = CLI_DEFAULT_STORE, *format = "jsonl";
+    const struct option_row rows[] = {
+        {"format", OPTION_TEXT, &format, "jsonl", "one JSON object per reply", 0, 0},
+        {"store", OPTION_TEXT, &path, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
+    };
+    struct command_line words;
+    int code;
+    if (!cli_parse(self, rows, 2, argc, argv, &words, &code)) return code;
+    if (strcmp(format, "jsonl") != 0)
+        return cli_usage_error(self, "--format \"%s\": only jsonl", format);
+    struct status st = {0};
+    struct store *store = NULL;
+    struct named_runs runs;
+    bool good = open_runs(path, &words, &store, &runs, &st) == STATUS_OK;
+    for (size_t i = 0; good && i < runs.n; i++)
+        good = report_jsonl(store, runs.list[i], write_export_line, NULL, &st) == STATUS_OK;
+    if (good && fflush(stdout) != 0)
+        good = status_set(&st, STATUS_IO, "standard output could not be written") == STATUS_OK;
+    store_free(store);
+    return good ? EXIT_DONE : cli_fail(&st);
+}

@@ -1,0 +1,68 @@
+/* assay - measures what a language model can do, how toxic it is, and what a safety filter costs. */
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+#include "benchmarks/cli/cli.h"
+#include "benchmarks/version.h"
+
+static const struct command commands[] = {
+    {"run", "--model M --tasks T[,T...] [options]", "evaluate a model and print the table",
+     cmd_run},
+    {"resume", "[RUN] [--store F]", "continue a run that was interrupted", cmd_resume},
+    {"status", "[RUN] [--store F]", "how far a run is", cmd_status},
+    {"table", "[RUN...] [--store F]", "print the benchmark table of a run", cmd_table},
+    {"compare", "A B [--store F]", "compare two runs document by document", cmd_compare},
+    {"gate", "--baseline A --candidate B [options]", "fail when B is worse than A, for CI",
+     cmd_gate},
+    {"report", "[RUN...] --out F.html [--store F]", "write one self-contained HTML page",
+     cmd_report},
+    {"export", "[RUN] --format jsonl [--store F]", "write a run's replies as JSON lines",
+     cmd_export},
+    {"score", "--task T --replies F.jsonl [options]", "score replies made elsewhere; needs no model",
+     cmd_score},
+    {"prompts", "--task T [options]", "print the prompts of a task as JSON lines", cmd_prompts},
+    {"tokenize", "--model M [--bos] < F.jsonl", "token ids of {\"text\": ...} lines", cmd_tokenize},
+    {"logits", "--model M --tokens F --out F", "raw logits for token ids, as little-endian float32",
+     cmd_logits},
+    {"list", "tasks|models|datasets|classifiers", "what there is", cmd_list},
+};
+
+#define N_COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "usage: assay COMMAND [options]\n\n"
+                 "Measures what a language model can do, how toxic it is, and what a safety filter "
+                 "costs.\n\n");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\nassay COMMAND -h explains a command.  assay --version says which program this "
+                 "is.\n\n"
+                 "exit codes: 0 done, 1 gate failed, 2 usage, 3 cannot run, 4 incomplete,\n"
+                 "            5 gate inconclusive, 130 interrupted\n");
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_NUMERIC, "C");
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error with a message, not a death */
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("assay %s (%s, %s)\n", ASSAY_VERSION, version_commit(), version_compiler());
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(&commands[i], argc - 1, (const char **)(void *)(argv + 1));
+    fprintf(stderr, "assay: there is no command \"%s\"; assay -h lists them\n", argv[1]);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,47 @@
+/* offline_scoring.h - prompts for other programs, and scores for their replies; no model needed.
+ *
+ *   tasks                -> offline_prompts() -> a JSON line for each document
+ *   tasks + replies file -> offline_score()   -> a JSON line for each reply, and a summary
+ *
+ * Lines go to a `line_sink`, in order and with their newline, so that the caller decides where they
+ * are printed.  A sink may fail; the failure ends the walk.
+ *
+ * A replies file is JSON Lines, plain or gzip: {"doc_id": n, "reply": "..."}, with "task" where
+ * several tasks are scored, and optionally "finish_reason": "length" for a reply that was cut off.
+ * The same document again is its next repeat.
+ */
+#ifndef ASSAY_OFFLINE_SCORING_H
+#define ASSAY_OFFLINE_SCORING_H
+
+#include "benchmarks/task_registry.h"
+
+struct line_sink {
+    status_code (*write)(void *user, struct text line, struct status *st);
+    void *user;
+};
+
+struct document_range {
+    int64_t offset; /* the first document of each task */
+    int64_t limit;  /* at most so many of each task; negative: all */
+};
+
+/* Lines with task, doc_id, context, continuations, until, target, doc_hash, prompt_hash. */
+status_code offline_prompts(const struct task_selection *selection,
+                            const struct task_options *options, const struct document_range *range,
+                            const struct line_sink *sink, struct status *st) MUST_CHECK;
+
+struct offline_score_options {
+    struct dataset_lookup lookup;
+    bool apply_stops; /* cut each reply at the task's stop strings first */
+};
+
+/* Lines with task, doc_id, repeat, extracted, metrics, outcome.  Appends to `summary`
+ * {"metrics": {name: {value, stderr, n, n_missing}}}: value is the mean over the n documents that
+ * have a reply, a document with repeats counting once with its mean; stderr is null below two
+ * documents, and over several tasks it is pooled as lm-eval pools a group's; n_missing counts the
+ * documents without a reply. */
+status_code offline_score(const struct task_selection *selection, const char *replies_path,
+                          const struct offline_score_options *options, const struct line_sink *sink,
+                          struct strbuf *summary, struct status *st) MUST_CHECK;
+
+#endif

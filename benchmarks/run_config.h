@@ -1,0 +1,45 @@
+/* run_config.h - everything a user chose for a run, and its form in the store.
+ *
+ * A `run_config` is plain data that `run` fills from options and `resume` reads back from the run's
+ * options_json, so that a resumed run does what the first did.  Strings belong to argv or, when
+ * read back, to the caller's arena.
+ */
+#ifndef ASSAY_RUN_CONFIG_H
+#define ASSAY_RUN_CONFIG_H
+
+#include <stdint.h>
+
+#include "classifiers/safety_pipeline.h"
+#include "engine/base/arena.h"
+
+struct run_config {
+    const char *model;    /* path or name */
+    const char *tasks;    /* comma-separated */
+    const char *profile;  /* NULL: each task's first */
+    const char *data_dir; /* NULL: looked up */
+    const char *guard;    /* policy name or path; NULL: no guard */
+    enum guard_mode guard_mode;
+    const char *kernels;  /* NULL: the fastest */
+    int64_t threads;      /* 0: one per processor */
+    int64_t num_fewshot;  /* -1: each task's own number */
+    int64_t limit;        /* documents per leaf task; 0: all */
+    int64_t max_context;  /* 0: what the model was trained for */
+    int64_t max_gen_toks; /* 0: each task's own number */
+    uint64_t seed;
+    double temperature; /* 0: greedy */
+    int64_t top_k;      /* 0: off */
+    double top_p;       /* 1: off */
+    bool round_embedding_scale;
+};
+
+/* The defaults of every option. */
+struct run_config run_config_default(void);
+
+/* Appends the config as one JSON object. */
+void run_config_to_json(const struct run_config *config, struct strbuf *out);
+
+/* Reads what run_config_to_json() wrote.  Errors name the field. */
+status_code run_config_from_json(struct run_config *out, struct text json, struct arena *arena,
+                                 struct status *st) MUST_CHECK;
+
+#endif

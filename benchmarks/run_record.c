@@ -1,0 +1,327 @@
+/* The rows that a run has before its first answer: what it will do, and with what. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "benchmarks/runner_internal.h"
+#include "benchmarks/version.h"
+#include "engine/base/limits.h"
+
+#define MAX_GROUPS 64
+
+/* ---- provenance ---- */
+
+/* "model name" of /proc/cpuinfo; empty where the system does not tell. */
+static void cpu_name(char *out, size_t size)
+{
+    char line[256];
+    out[0] = '\0';
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    if (!file) return;
+    while (!out[0] && fgets(line, sizeof line, file)) {
+        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
+        if (colon) snprintf(out, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+    }
+    fclose(file);
+}
+
+static int64_t file_bytes(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (int64_t)info.st_size : STORE_UNKNOWN;
+}
+
+static const char *text_or_null(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+/* The texts that a store_run points to while it is written. */
+struct run_texts {
+    char cpu[256];
+    char weights_sha256[SHA256_HEX_SIZE];
+    struct strbuf options, policy;
+};
+
+static status_code describe_run(struct runner *r, const char *command_line, struct run_texts *texts,
+                                struct store_run *run, struct status *st)
+{
+    const struct engine_info *engine = engine_get_info(r->engine);
+    const struct tokenizer_info *tokenizer = tokenizer_get_info(engine_get_tokenizer(r->engine));
+    const struct run_config *c = &r->config;
+    status_code code = engine_weights_sha256(r->engine, texts->weights_sha256, st);
+    if (code != STATUS_OK) return code;
+    cpu_name(texts->cpu, sizeof texts->cpu);
+    run_config_to_json(c, &texts->options);
+    if (r->policy) {
+        struct text canonical = policy_get_info(r->policy)->canonical;
+        strbuf_append(&texts->policy, canonical.data, canonical.length);
+    }
+    *run = (struct store_run){
+        .program_version = ASSAY_VERSION,
+        .program_commit = version_commit(),
+        .compiler = version_compiler(),
+        .build_flags = version_build_flags(),
+        .cpu = text_or_null(texts->cpu),
+        .kernel_set = engine->kernels,
+        .threads = engine->n_threads,
+        .backend = "native",
+        .model_path = engine->path,
+        .architecture = engine->architecture,
+        .quantisation = engine->quantisation,
+        .weights_sha256 = texts->weights_sha256,
+        .weights_bytes = file_bytes(engine->path),
+        .tokenizer_sha256 = tokenizer->sha256,
+        .tokenizer_kind = tokenizer->kind,
+        .bos_policy = tokenizer->add_bos ? "one in front" : "none",
+        .temperature = c->temperature,
+        .top_k = c->top_k,
+        .top_p = c->top_p,
+        .max_tokens = c->max_gen_toks > 0 ? c->max_gen_toks : STORE_UNKNOWN,
+        .seed = c->seed,
+        .guard_mode = c->guard_mode,
+        .guard_policy_json = r->policy ? texts->policy.data : NULL,
+        .guard_policy_sha256 = r->policy ? policy_get_info(r->policy)->sha256 : NULL,
+        .command_line = command_line,
+        .options_json = texts->options.data,
+    };
+    return strbuf_check(&texts->options, "the run's options", st);
+}
+
+/* ---- tasks and groups ---- */
+
+int64_t run_record_n_documents(const struct runner *r, int task)
+{
+    int64_t n = task_instance_info(r->tasks[task])->n_documents;
+    return r->config.limit > 0 && r->config.limit < n ? r->config.limit : n;
+}
+
+/* Every metric of the task, under each of its extractions. */
+static size_t list_metrics(const struct task *task,
+                           struct store_metric out[TASK_MAX_METRICS * TASK_MAX_EXTRACTIONS])
+{
+    size_t n = 0;
+    for (int m = 0; m < TASK_MAX_METRICS && task->metrics[m].name; m++) {
+        int e = 0;
+        do
+            out[n++] = (struct store_metric){
+                .metric = task->metrics[m].name,
+                .extraction = task->extractions[e].name,
+                .higher_is_better = task->metrics[m].higher_is_better,
+                .blocked_value = 0,
+            };
+        while (++e < TASK_MAX_EXTRACTIONS && task->extractions[e].name);
+    }
+    return n;
+}
+
+static status_code add_samples(struct runner *r, int i, struct status *st)
+{
+    size_t n = (size_t)run_record_n_documents(r, i);
+    int64_t *doc_ids = calloc(n ? n : 1, sizeof *doc_ids);
+    if (!doc_ids) return status_no_memory(st, "the list of documents");
+    for (size_t d = 0; d < n; d++) doc_ids[d] = (int64_t)d;
+    status_code code =
+        store_add_samples(r->store, r->run_id, r->selection.refs[i].name, doc_ids, n, st);
+    free(doc_ids);
+    return code;
+}
+
+static status_code add_task(struct runner *r, int i, struct status *st)
+{
+    const struct task_info *info = task_instance_info(r->tasks[i]);
+    const struct task *task = info->ref->task;
+    struct store_metric metrics[TASK_MAX_METRICS * TASK_MAX_EXTRACTIONS];
+    size_t n_metrics = list_metrics(task, metrics);
+    bool drawn = task->fewshot_sampler == FEWSHOT_RANDOM && info->num_fewshot > 0;
+    const struct store_task row = {
+        .task = info->ref->name,
+        .position = i,
+        .version = task->version,
+        .profile = task->profile,
+        .output_type = output_type_name(task->output_type),
+        .num_fewshot = info->num_fewshot,
+        .fewshot_seed = drawn ? (int64_t)info->fewshot_seed : STORE_UNKNOWN,
+        .limit = r->config.limit > 0 ? r->config.limit : STORE_UNKNOWN,
+        .repeats = 1,
+        .dataset_name = task->dataset,
+        .dataset_path = info->data_dir,
+        .dataset_sha256 = info->dataset_sha256,
+        .dataset_bytes = STORE_UNKNOWN,
+        .n_docs_total = info->n_documents,
+        .metrics = metrics,
+        .n_metrics = n_metrics,
+    };
+    status_code code = store_add_task(r->store, r->run_id, &row, st);
+    return code == STATUS_OK ? add_samples(r, i, st) : code;
+}
+
+/* Groups in order of first use, each with the group above it. */
+struct groups {
+    const char *name[MAX_GROUPS];
+    const char *parent[MAX_GROUPS];
+    int n;
+};
+
+/* A group's score means all of its tasks: one that is only partly selected is not reported. */
+static status_code is_whole(const struct runner *r, const char *group, bool *whole,
+                            struct status *st)
+{
+    struct dataset_lookup lookup = {r->config.data_dir, r->environment.demo_dir};
+    struct task_selection all = {0};
+    status_code code = task_registry_select(&all, group, r->config.profile, &lookup, st);
+    if (code != STATUS_OK) return code;
+    int selected = 0;
+    for (int i = 0; i < r->selection.count; i++) {
+        const struct task_ref *ref = &r->selection.refs[i];
+        bool in = (ref->group && strcmp(ref->group, group) == 0) ||
+                  (ref->subgroup && strcmp(ref->subgroup, group) == 0);
+        selected += in;
+    }
+    *whole = selected == all.count;
+    task_selection_release(&all);
+    return STATUS_OK;
+}
+
+static bool has_group(const struct groups *g, const char *name)
+{
+    for (int i = 0; name && i < g->n; i++)
+        if (strcmp(g->name[i], name) == 0) return true;
+    return false;
+}
+
+static status_code note_group(struct runner *r, struct groups *g, const char *name,
+                              const char *parent, struct status *st)
+{
+    bool whole;
+    if (!name || has_group(g, name) || g->n == MAX_GROUPS) return STATUS_OK;
+    status_code code = is_whole(r, name, &whole, st);
+    if (code != STATUS_OK || !whole) return code;
+    g->name[g->n] = name;
+    g->parent[g->n] = has_group(g, parent) ? parent : NULL;
+    g->n++;
+    return store_add_group(r->store, r->run_id, name, g->parent[g->n - 1], NULL, g->n, st);
+}
+
+static status_code add_groups(struct runner *r, struct status *st)
+{
+    struct groups g = {0};
+    status_code code = STATUS_OK;
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++) {
+        const struct task_ref *ref = &r->selection.refs[i];
+        code = note_group(r, &g, ref->group, NULL, st);
+        if (code == STATUS_OK) code = note_group(r, &g, ref->subgroup, ref->group, st);
+        const char *direct = has_group(&g, ref->subgroup) ? ref->subgroup
+                             : has_group(&g, ref->group)  ? ref->group
+                                                          : NULL;
+        if (code == STATUS_OK && direct)
+            code = store_add_group_member(r->store, r->run_id, direct, ref->name, st);
+    }
+    return code;
+}
+
+static status_code add_classifiers(struct runner *r, struct status *st)
+{
+    status_code code = STATUS_OK;
+    for (int i = 0; i < pipeline_n_classifiers(r->pipeline) && code == STATUS_OK; i++) {
+        const struct classifier *c = pipeline_classifier(r->pipeline, i);
+        const struct store_artifact artifact = {
+            .sha256 = classifier_sha256(c),
+            .kind = "classifier",
+            .name = classifier_id(c),
+            .bytes = STORE_UNKNOWN,
+        };
+        code = store_add_artifact(r->store, r->run_id, "guard", &artifact, st);
+    }
+    return code;
+}
+
+static status_code write_rows(struct runner *r, const struct store_run *run, struct status *st)
+{
+    status_code code = store_create_run(r->store, run, r->run_id, st);
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++) code = add_task(r, i, st);
+    if (code == STATUS_OK) code = add_groups(r, st);
+    if (code == STATUS_OK) code = add_classifiers(r, st);
+    return code;
+}
+
+status_code run_record_create(struct runner *r, const char *command_line, struct status *st)
+{
+    struct run_texts texts;
+    struct store_run run;
+    strbuf_init(&texts.options, LIMIT_POLICY_BYTES);
+    strbuf_init(&texts.policy, LIMIT_POLICY_BYTES);
+    status_code code = describe_run(r, command_line, &texts, &run, st);
+    if (code == STATUS_OK) code = store_begin(r->store, st);
+    if (code == STATUS_OK) {
+        code = write_rows(r, &run, st);
+        if (code == STATUS_OK)
+            code = store_commit(r->store, st);
+        else
+            store_rollback(r->store);
+    }
+    strbuf_release(&texts.options);
+    strbuf_release(&texts.policy);
+    return code;
+}
+
+/* ---- taking a run up again ---- */
+
+static status_code same(const char *what, const char *then, const char *now, struct status *st)
+{
+    if ((!then && !now) || (then && now && strcmp(then, now) == 0)) return STATUS_OK;
+    return status_set(st, STATUS_BAD_INPUT,
+                      "the run cannot be continued: its %s was %.80s and is now %.80s", what,
+                      then ? then : "none", now ? now : "none");
+}
+
+static status_code check_model(struct runner *r, const struct store_run *run, struct status *st)
+{
+    char weights[SHA256_HEX_SIZE];
+    const struct engine_info *engine = engine_get_info(r->engine);
+    status_code code = engine_weights_sha256(r->engine, weights, st);
+    if (code != STATUS_OK) return code;
+    if ((code = same("weights (SHA-256)", run->weights_sha256, weights, st)) ||
+        (code = same("tokenizer (SHA-256)", run->tokenizer_sha256,
+                     tokenizer_get_info(engine_get_tokenizer(r->engine))->sha256, st)) ||
+        (code = same("kernel set", run->kernel_set, engine->kernels, st)) ||
+        (code = same("program version", run->program_version, ASSAY_VERSION, st)))
+        return code;
+    return same("guard policy (SHA-256)", run->guard_policy_sha256,
+                r->policy ? policy_get_info(r->policy)->sha256 : NULL, st);
+}
+
+static status_code check_task(struct runner *r, int i, const struct store_task *then,
+                              struct status *st)
+{
+    const struct task_info *info = task_instance_info(r->tasks[i]);
+    const struct task *task = info->ref->task;
+    status_code code;
+    if ((code = same("task", then->task, info->ref->name, st)) ||
+        (code = same("profile", then->profile, task->profile, st)) ||
+        (code = same("task version", then->version, task->version, st)))
+        return code;
+    code = same("data (SHA-256)", then->dataset_sha256, info->dataset_sha256, st);
+    return code == STATUS_OK ? code : status_prefix(st, "%s", then->task);
+}
+
+status_code run_record_check(struct runner *r, struct status *st)
+{
+    struct arena arena;
+    struct store_run run;
+    struct store_task *tasks;
+    size_t n;
+    arena_init(&arena, LIMIT_POLICY_BYTES * 4);
+    status_code code = store_load_run(r->store, r->run_id, &arena, &run, st);
+    if (code == STATUS_OK) code = check_model(r, &run, st);
+    if (code == STATUS_OK) code = store_load_tasks(r->store, r->run_id, &arena, &tasks, &n, st);
+    if (code == STATUS_OK && n != (size_t)r->selection.count)
+        code = status_set(st, STATUS_BAD_INPUT,
+                          "the run cannot be continued: it has %zu tasks, the data now gives %d", n,
+                          r->selection.count);
+    for (int i = 0; code == STATUS_OK && i < r->selection.count; i++)
+        code = check_task(r, i, &tasks[i], st);
+    arena_release(&arena);
+    return code;
+}

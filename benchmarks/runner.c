@@ -1,0 +1,211 @@
+#include "benchmarks/runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "benchmarks/runner_internal.h"
+#include "engine/backend_native.h"
+#include "engine/sampling/sampler.h"
+
+static struct task_options task_options(const struct runner *r)
+{
+    return (struct task_options){
+        .num_fewshot =
+            r->config.num_fewshot < 0 ? TASK_DEFAULT_FEWSHOT : (int)r->config.num_fewshot,
+        .lookup = {.data_dir = r->config.data_dir, .demo_dir = r->environment.demo_dir},
+    };
+}
+
+/* Said once everything is loaded, so that a run that cannot begin says only why. */
+static void say_what_data(const struct runner *r)
+{
+    for (int i = 0; i < r->selection.count; i++) {
+        const struct task_info *info = task_instance_info(r->tasks[i]);
+        if (info->matches_manifest == MANIFEST_DIFFERENT)
+            log_warning(r->environment.log, "%s: the files in %s are not the published ones",
+                        info->ref->name, info->data_dir);
+    }
+    if (task_instance_info(r->tasks[0])->origin == DATASET_DEMO)
+        log_info(r->environment.log,
+                 "using the demo samples; name real data with --data or $ASSAY_DATA");
+}
+
+static status_code load_tasks(struct runner *r, struct status *st)
+{
+    struct task_options options = task_options(r);
+    status_code code = task_registry_select(&r->selection, r->config.tasks, r->config.profile,
+                                            &options.lookup, st);
+    if (code != STATUS_OK) return code;
+    r->tasks = calloc((size_t)r->selection.count, sizeof(struct task_instance *));
+    if (!r->tasks) return status_no_memory(st, "the tasks");
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++)
+        code = task_instance_load(&r->tasks[i], &r->selection.refs[i], &options, st);
+    return code;
+}
+
+static status_code load_guard(struct runner *r, struct status *st)
+{
+    bool guarded = r->config.guard_mode != GUARD_OFF;
+    if (guarded != (r->config.guard != NULL))
+        return status_set(st, STATUS_USAGE,
+                          guarded ? "a guard mode needs a guard policy: --guard"
+                                  : "a guard policy needs a mode that uses it");
+    status_code code = guarded ? policy_load(&r->policy, r->config.guard, st) : STATUS_OK;
+    if (code != STATUS_OK) return code;
+    return pipeline_create(&r->pipeline, r->policy, r->config.guard_mode, st);
+}
+
+static status_code load_model(struct runner *r, struct status *st)
+{
+    struct engine_options options = {
+        .model_path = r->environment.model_path,
+        .kernels = r->config.kernels,
+        .n_threads = (int)r->config.threads,
+        .round_embedding_scale = r->config.round_embedding_scale,
+    };
+    struct backend_native_options backend = {.n_context = (int)r->config.max_context};
+    status_code code = engine_open(&r->engine, &options, st);
+    if (code != STATUS_OK) return code;
+    return backend_native_open(&r->backend, r->engine, &backend, st);
+}
+
+status_code runner_open(struct runner **out, const struct run_config *config,
+                        const struct runner_environment *environment, struct status *st)
+{
+    struct runner *r = calloc(1, sizeof *r);
+    if (!r) return status_no_memory(st, "the runner");
+    r->config = *config;
+    r->environment = *environment;
+    const struct sampling_options sampling = {config->temperature, (int)config->top_k, config->top_p};
+    status_code code;
+    if ((code = sampling_options_check(&sampling, st)) != STATUS_OK ||
+        (code = load_tasks(r, st)) != STATUS_OK ||
+        (code = load_guard(r, st)) != STATUS_OK ||
+        (code = load_model(r, st)) != STATUS_OK) {
+        runner_free(r);
+        return code;
+    }
+    say_what_data(r);
+    *out = r;
+    return STATUS_OK;
+}
+
+void runner_free(struct runner *r)
+{
+    if (!r) return;
+    for (int i = 0; r->tasks && i < r->selection.count; i++) task_instance_free(r->tasks[i]);
+    free(r->tasks);
+    task_selection_release(&r->selection);
+    pipeline_free(r->pipeline);
+    policy_free(r->policy);
+    backend_free(r->backend);
+    engine_free(r->engine);
+    free(r);
+}
+
+const char *runner_run_id(const struct runner *r)
+{
+    return r->run_id;
+}
+
+status_code runner_start(struct runner *r, struct store *store, const char *command_line,
+                         struct status *st)
+{
+    r->store = store;
+    return run_record_create(r, command_line, st);
+}
+
+status_code runner_continue(struct runner *r, struct store *store, const char *run_id,
+                            struct status *st)
+{
+    r->store = store;
+    snprintf(r->run_id, sizeof r->run_id, "%s", run_id);
+    status_code code = run_record_check(r, st);
+    if (code == STATUS_OK) code = store_set_run_state(store, r->run_id, RUN_RUNNING, st);
+    return code;
+}
+
+/* ---- the loop ---- */
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+struct work {
+    struct runner *runner;
+    const struct runner_hooks *hooks;
+    struct runner_progress progress;
+    double start;
+};
+
+static status_code count_documents(struct work *w, struct status *st)
+{
+    int64_t counts[SAMPLE_STATES];
+    struct runner *r = w->runner;
+    status_code code = store_count_samples(r->store, r->run_id, NULL, counts, st);
+    if (code != STATUS_OK) return code;
+    for (int i = 0; i < SAMPLE_STATES; i++) w->progress.total += counts[i];
+    w->progress.done = w->progress.total - counts[SAMPLE_PENDING] - counts[SAMPLE_RUNNING];
+    return STATUS_OK;
+}
+
+static void report_progress(struct work *w, size_t n)
+{
+    w->progress.done += (int64_t)n;
+    w->progress.done_this_time += (int64_t)n;
+    w->progress.seconds = seconds_now() - w->start;
+    if (w->hooks->progress) w->hooks->progress(w->hooks->user, &w->progress);
+}
+
+static status_code work_on_task(struct work *w, int task, struct status *st)
+{
+    struct runner *r = w->runner;
+    const char *name = r->selection.refs[task].name;
+    int64_t doc_ids[RUN_BATCH_DOCUMENTS], from = 0;
+    w->progress.task = name;
+    for (;;) {
+        size_t n;
+        status_code code = store_find_pending(r->store, r->run_id, name, from, doc_ids,
+                                              RUN_BATCH_DOCUMENTS, &n, st);
+        if (code != STATUS_OK || n == 0) return code;
+        if (w->hooks->should_stop && w->hooks->should_stop(w->hooks->user))
+            return status_set(st, STATUS_INTERRUPTED, "interrupted");
+        if ((code = run_batch(r, task, doc_ids, n, st)) != STATUS_OK) return code;
+        from = doc_ids[n - 1] + 1;
+        report_progress(w, n);
+    }
+}
+
+/* The state that the run is left in says why it ended; the first failure is the one reported. */
+static status_code finish(struct runner *r, status_code code, struct status *st)
+{
+    enum run_state state = code == STATUS_OK            ? RUN_DONE
+                           : code == STATUS_INTERRUPTED ? RUN_INTERRUPTED
+                                                        : RUN_FAILED;
+    struct status own = {0};
+    status_code written = store_set_run_state(r->store, r->run_id, state, &own);
+    if (code != STATUS_OK || written == STATUS_OK) return code;
+    *st = own;
+    return written;
+}
+
+status_code runner_work(struct runner *r, const struct runner_hooks *hooks, struct status *st)
+{
+    struct work w = {.runner = r, .hooks = hooks, .start = seconds_now()};
+    status_code code = count_documents(&w, st);
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++)
+        code = work_on_task(&w, i, st);
+    return finish(r, code, st);
+}
+
+status_code runner_count_failed(struct runner *r, int64_t *n, struct status *st)
+{
+    int64_t counts[SAMPLE_STATES];
+    status_code code = store_count_samples(r->store, r->run_id, NULL, counts, st);
+    if (code == STATUS_OK) *n = counts[SAMPLE_FAILED];
+    return code;
+}

@@ -1,0 +1,40 @@
+/* runner_internal.h - what runner.c, run_record.c and run_batch.c share; nobody else includes it.
+ */
+#ifndef ASSAY_RUNNER_INTERNAL_H
+#define ASSAY_RUNNER_INTERNAL_H
+
+#include "benchmarks/runner.h"
+#include "benchmarks/task_registry.h"
+#include "engine/engine.h"
+
+struct runner {
+    struct run_config config;
+    struct runner_environment environment;
+    struct task_selection selection;
+    struct task_instance **tasks; /* [selection.count] */
+    struct policy *policy;        /* NULL without a guard */
+    struct pipeline *pipeline;
+    struct engine *engine;
+    struct backend *backend;
+    struct store *store; /* borrowed from runner_start() or runner_continue() */
+    char run_id[STORE_RUN_ID_SIZE];
+};
+
+/* run_record.c: the run's own rows. */
+
+/* Writes run, tasks, groups, artifacts and pending samples in one transaction. */
+status_code run_record_create(struct runner *runner, const char *command_line,
+                              struct status *st) MUST_CHECK;
+
+/* Compares the run in the store with what was loaded now. */
+status_code run_record_check(struct runner *runner, struct status *st) MUST_CHECK;
+
+/* How many documents of a task the run asks for. */
+int64_t run_record_n_documents(const struct runner *runner, int task);
+
+/* run_batch.c: answers documents of one task and writes their rows in one transaction. */
+#define RUN_BATCH_DOCUMENTS 8
+status_code run_batch(struct runner *runner, int task, const int64_t *doc_ids, size_t n,
+                      struct status *st) MUST_CHECK;
+
+#endif

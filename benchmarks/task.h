@@ -1,0 +1,180 @@
+/* task.h - a benchmark as data: how documents become requests, and answers become scores.
+ *
+ *   name -> task_registry (rows) -> task_ref -> task_instance_load() -> documents in memory
+ *   document -> task_instance_render() -> a request a backend can answer
+ *   answer   -> task_instance_score_reply() or _score_choices() -> score
+ *
+ * A `task` is a row: lm-eval's field names, and the functions that know its documents.  A
+ * `task_ref` names one leaf of it: "gsm8k", or one subject of mmlu.  A `task_instance` is a leaf
+ * with its data files read; it is immutable after loading and may be shared by threads.
+ *
+ *   struct task_instance *task;
+ *   if (task_instance_load(&task, &ref, &(struct task_options){.num_fewshot = 5}, st) ...
+ *   for (int64_t doc = 0; doc < task_instance_info(task)->n_documents; doc++) {
+ *       if (task_instance_render(task, doc, &arena, &request, st) != STATUS_OK) ...
+ *       if (task_instance_score_reply(task, doc, &reply, &arena, &score, st) != STATUS_OK) ...
+ *       arena_reset(&arena);
+ *   }
+ *   task_instance_free(task);
+ *
+ * Documents are numbered from 0 in the order of the data file.  What a document's prompt is does
+ * not depend on which other documents are rendered.
+ */
+#ifndef ASSAY_TASK_H
+#define ASSAY_TASK_H
+
+#include "benchmarks/answer_extraction.h"
+#include "benchmarks/scorer.h"
+#include "datasets/dataset.h"
+
+#define TASK_NAME_SIZE       96
+#define TASK_MAX_CHOICES     16
+#define TASK_MAX_UNTIL       16
+#define TASK_MAX_METRICS     4
+#define TASK_MAX_EXTRACTIONS 4
+
+enum output_type { OUTPUT_MULTIPLE_CHOICE, OUTPUT_GENERATE_UNTIL };
+const char *output_type_name(enum output_type type); /* "multiple_choice", "generate_until" */
+
+enum fewshot_sampler {
+    FEWSHOT_FIRST_N, /* the first shots of the split, the same for every document */
+    FEWSHOT_RANDOM   /* drawn for each document by one CPython random.Random(seed) */
+};
+
+struct metric {
+    const char *name;        /* NULL ends the list */
+    const char *aggregation; /* "mean" */
+    bool higher_is_better;
+};
+
+/* A leaf of a task that has several, and the group that it is averaged into. */
+struct task_subset {
+    const char *name;  /* "anatomy"; NULL ends the list */
+    const char *group; /* "mmlu_stem" */
+};
+
+struct document {
+    const void *fields; /* a struct of the task's own */
+};
+
+struct document_list {
+    struct document *items;
+    size_t count;
+};
+
+struct task {
+    const char *name;    /* leaves of a task with subsets are called name_subset */
+    const char *profile; /* whose protocol this is: "lm-eval" */
+    const char *version; /* changes when any byte of a prompt does */
+    const char *summary; /* one line for `list tasks` */
+    const char *dataset;
+    const struct task_subset *subsets; /* NULL: the task is its only leaf */
+    const char *subsets_key; /* the member of DIR/manifest.json that may list fewer; or NULL */
+    const char *test_split;
+    const char *fewshot_split;
+    enum fewshot_sampler fewshot_sampler;
+    int num_fewshot; /* unless the caller asks for another number */
+    enum output_type output_type;
+    const char *target_delimiter;  /* between a text and its target, and before a choice */
+    const char *fewshot_delimiter; /* after each shot */
+    const char *until[TASK_MAX_UNTIL];
+    int max_gen_toks;
+    struct metric metrics[TASK_MAX_METRICS];
+    struct answer_extraction extractions[TASK_MAX_EXTRACTIONS];
+    struct exact_match_options exact_match;
+    const void *settings; /* what the functions below need to know besides; may be NULL */
+
+    /* Fails, naming the file, when the leaf's own documents are not there.  May be NULL. */
+    status_code (*check_files)(const struct task *task, const char *subset, struct dataset *dataset,
+                               struct status *st);
+    /* Reads one split of one leaf.  The documents live as long as `dataset`. */
+    status_code (*load)(const struct task *task, const char *subset, const char *split,
+                        struct dataset *dataset, struct document_list *out, struct status *st);
+    /* What stands before the shots; NULL where nothing does. */
+    void (*description)(const struct task *task, const char *subset, struct strbuf *out);
+    void (*doc_to_text)(const struct task *task, const struct document *doc, struct strbuf *out);
+    void (*doc_to_target)(const struct task *task, const struct document *doc, struct strbuf *out);
+    /* Multiple choice: how many choices, their texts without the delimiter, and the right one. */
+    int (*doc_to_choice)(const struct task *task, const struct document *doc,
+                         struct text choices[TASK_MAX_CHOICES], int *gold);
+    /* The document as json.dumps(doc, indent=2, ensure_ascii=False) prints it: what is hashed. */
+    void (*doc_to_json)(const struct task *task, const struct document *doc, struct strbuf *out);
+
+    status_code (*score_reply)(const struct task_instance *instance, int64_t doc_id,
+                               const struct reply *reply, struct arena *arena, struct score *out,
+                               struct status *st);
+    status_code (*score_choices)(const struct task_instance *instance, int64_t doc_id,
+                                 const double *logprobs, int n, struct score *out,
+                                 struct status *st);
+};
+
+/* One leaf.  `subset` is NULL where the task has none. */
+struct task_ref {
+    const struct task *task;
+    const char *subset;
+    char name[TASK_NAME_SIZE]; /* "mmlu_anatomy" */
+    const char *group;         /* "mmlu", or NULL */
+    const char *subgroup;      /* "mmlu_stem", or NULL */
+};
+
+struct task_options {
+    int num_fewshot;       /* TASK_DEFAULT_FEWSHOT: the task's own number */
+    uint64_t fewshot_seed; /* 0: lm-eval's 1234 */
+    struct dataset_lookup lookup;
+};
+#define TASK_DEFAULT_FEWSHOT (-1)
+#define TASK_FEWSHOT_SEED    1234
+
+struct task_info {
+    const struct task_ref *ref;
+    int64_t n_documents;
+    int num_fewshot;
+    uint64_t fewshot_seed;
+    const char *data_dir;
+    enum dataset_origin origin;           /* DATASET_DEMO: never to be taken for the real thing */
+    enum manifest_match matches_manifest; /* MANIFEST_DIFFERENT: warn, and record */
+    char dataset_sha256[SHA256_HEX_SIZE];
+};
+
+/* One document, rendered.  Texts are the arena's, or the instance's. */
+struct task_request {
+    int64_t doc_id;
+    enum output_type output_type;
+    struct text context;
+    struct text guard_text; /* the document's own text without description and shots */
+    struct text target;
+    struct text continuations[TASK_MAX_CHOICES]; /* with their delimiter */
+    int n_continuations;                         /* 0: generate */
+    int gold;                                    /* index of the right continuation, or -1 */
+    struct text until[TASK_MAX_UNTIL];
+    int n_until;
+    int max_gen_toks;
+    char doc_hash[SHA256_HEX_SIZE];
+    char prompt_hash[SHA256_HEX_SIZE]; /* of `context` */
+};
+
+/* Reads the leaf's files and draws its shots.  Errors name the file, the line and the field. */
+status_code task_instance_load(struct task_instance **out, const struct task_ref *ref,
+                               const struct task_options *options, struct status *st) MUST_CHECK;
+void task_instance_free(struct task_instance *instance);
+
+const struct task_info *task_instance_info(const struct task_instance *instance);
+
+/* Fails with STATUS_USAGE when there is no document `doc_id`. */
+status_code task_instance_render(const struct task_instance *instance, int64_t doc_id,
+                                 struct arena *arena, struct task_request *out,
+                                 struct status *st) MUST_CHECK;
+
+/* A reply made of text, and for multiple choice one log-probability for each continuation. */
+status_code task_instance_score_reply(const struct task_instance *instance, int64_t doc_id,
+                                      const struct reply *reply, struct arena *arena,
+                                      struct score *out, struct status *st) MUST_CHECK;
+status_code task_instance_score_choices(const struct task_instance *instance, int64_t doc_id,
+                                        const double *logprobs, int n, struct score *out,
+                                        struct status *st) MUST_CHECK;
+
+/* For the functions that rows point to. */
+const struct document *task_instance_document(const struct task_instance *instance, int64_t doc_id);
+const struct answer_checker *task_instance_checker(const struct task_instance *instance);
+
+#endif

@@ -1,0 +1,212 @@
+#include "benchmarks/task_registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "benchmarks/tasks/tasks.h"
+
+/* A task's first row is its default profile. */
+static const struct task *const rows[] = {
+    &task_mmlu,
+    &task_gsm8k,
+};
+#define N_ROWS (sizeof rows / sizeof rows[0])
+
+size_t task_registry_count(void)
+{
+    return N_ROWS;
+}
+
+const struct task *task_registry_at(size_t index)
+{
+    return index < N_ROWS ? rows[index] : NULL;
+}
+
+const char *task_group_at(const struct task *task, size_t index)
+{
+    size_t distinct = 0;
+    for (const struct task_subset *s = task->subsets; s && s->name; s++) {
+        const struct task_subset *earlier = task->subsets;
+        while (earlier != s && strcmp(earlier->group, s->group) != 0) earlier++;
+        if (earlier == s && distinct++ == index) return s->group;
+    }
+    return NULL;
+}
+
+/* ---- what a name means ---- */
+
+struct request {
+    struct text name;
+    const char *profile; /* NULL: the first one */
+    const struct dataset_lookup *lookup;
+};
+
+static bool is_group_of(const struct task *task, struct text name)
+{
+    const char *group;
+    for (size_t i = 0; (group = task_group_at(task, i)) != NULL; i++)
+        if (text_equal(text_of(group), name)) return true;
+    return false;
+}
+
+static bool is_leaf_name(const struct task *task, const struct task_subset *subset,
+                         struct text name)
+{
+    size_t prefix = strlen(task->name);
+    return name.length == prefix + 1 + strlen(subset->name) &&
+           memcmp(name.data, task->name, prefix) == 0 && name.data[prefix] == '_' &&
+           memcmp(name.data + prefix + 1, subset->name, strlen(subset->name)) == 0;
+}
+
+/* Whether asking for `name` asks for this subset. */
+static bool covers(const struct task *task, const struct task_subset *subset, struct text name)
+{
+    return text_equal(name, text_of(task->name)) || text_equal(name, text_of(subset->group)) ||
+           is_leaf_name(task, subset, name);
+}
+
+static bool is_name_of(const struct task *task, struct text name)
+{
+    if (text_equal(name, text_of(task->name)) || is_group_of(task, name)) return true;
+    for (const struct task_subset *s = task->subsets; s && s->name; s++)
+        if (is_leaf_name(task, s, name)) return true;
+    return false;
+}
+
+static status_code find_task(const struct request *request, const struct task **out,
+                             struct status *st)
+{
+    bool known = false;
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if (!is_name_of(rows[i], request->name)) continue;
+        known = true;
+        if (request->profile && strcmp(request->profile, rows[i]->profile) != 0) continue;
+        *out = rows[i];
+        return STATUS_OK;
+    }
+    int shown = request->name.length > 80 ? 80 : (int)request->name.length;
+    if (known)
+        return status_set(st, STATUS_USAGE, "task %.*s has no profile \"%s\"; see `list tasks`",
+                          shown, request->name.data, request->profile);
+    return status_set(st, STATUS_USAGE, "unknown task \"%.*s\"; see `list tasks`", shown,
+                      request->name.data);
+}
+
+/* ---- which subsets the data has ---- */
+
+static const struct task_subset *find_subset(const struct task *task, const char *name)
+{
+    const struct task_subset *s = task->subsets;
+    while (s->name && strcmp(s->name, name) != 0) s++;
+    return s->name ? s : NULL;
+}
+
+/* The subsets that DIR/manifest.json limits the task to; *out is NULL when it does not. */
+static status_code listed_subsets(const struct task *task, struct dataset *dataset,
+                                  const char *const **out, struct status *st)
+{
+    *out = NULL;
+    if (!task->subsets_key) return STATUS_OK;
+    status_code code = dataset_listed(dataset, task->subsets_key, out, st);
+    if (code != STATUS_OK) return code;
+    for (const char *const *name = *out; name && *name; name++)
+        if (!find_subset(task, *name))
+            return status_set(st, STATUS_BAD_INPUT, "%s/manifest.json: \"%s\": %s has no \"%s\"",
+                              dataset_directory(dataset), task->subsets_key, task->name, *name);
+    return STATUS_OK;
+}
+
+static bool is_listed(const char *const *listed, const char *name)
+{
+    if (!listed) return true;
+    while (*listed && strcmp(*listed, name) != 0) listed++;
+    return *listed != NULL;
+}
+
+/* ---- selection ---- */
+
+static status_code add(struct task_selection *selection, const struct task *task,
+                       const struct task_subset *subset, struct status *st)
+{
+    struct task_ref ref = {.task = task};
+    struct strbuf name;
+    strbuf_init(&name, TASK_NAME_SIZE - 1);
+    strbuf_append_str(&name, task->name);
+    if (subset) {
+        strbuf_appendf(&name, "_%s", subset->name);
+        ref.subset = subset->name;
+        ref.group = task->name;
+        ref.subgroup = subset->group;
+    }
+    status_code code = strbuf_check(&name, "task name", st);
+    if (code == STATUS_OK) memcpy(ref.name, name.data, name.length + 1);
+    strbuf_release(&name);
+    if (code != STATUS_OK) return code;
+    for (int i = 0; i < selection->count; i++)
+        if (!strcmp(selection->refs[i].name, ref.name)) return STATUS_OK;
+    struct task_ref *refs = realloc(selection->refs, (size_t)(selection->count + 1) * sizeof *refs);
+    if (!refs) return status_no_memory(st, "a selection of tasks");
+    selection->refs = refs;
+    refs[selection->count++] = ref;
+    return STATUS_OK;
+}
+
+static status_code add_subsets(struct task_selection *selection, const struct task *task,
+                               const struct request *request, struct dataset *dataset,
+                               struct status *st)
+{
+    const char *const *listed;
+    int before = selection->count, covered = 0;
+    status_code code = listed_subsets(task, dataset, &listed, st);
+    for (const struct task_subset *s = task->subsets; s->name && code == STATUS_OK; s++) {
+        if (!covers(task, s, request->name) || !is_listed(listed, s->name)) continue;
+        covered++;
+        code = task->check_files ? task->check_files(task, s->name, dataset, st) : STATUS_OK;
+        if (code == STATUS_OK) code = add(selection, task, s, st);
+    }
+    if (code == STATUS_OK && !covered)
+        code = status_set(st, STATUS_NOT_FOUND, "the data in %s has nothing for task %.*s",
+                          dataset_directory(dataset), TEXT_ARGS(request->name));
+    if (code != STATUS_OK) selection->count = before;
+    return code;
+}
+
+static status_code add_name(struct task_selection *selection, const struct request *request,
+                            struct status *st)
+{
+    const struct task *task = NULL;
+    status_code code = find_task(request, &task, st);
+    if (code != STATUS_OK) return code;
+    if (!task->subsets) return add(selection, task, NULL, st);
+    struct dataset *dataset;
+    code = dataset_open(&dataset, request->lookup, task->dataset, st);
+    if (code != STATUS_OK) return status_prefix(st, "task %.*s", TEXT_ARGS(request->name));
+    code = add_subsets(selection, task, request, dataset, st);
+    dataset_free(dataset);
+    return code;
+}
+
+status_code task_registry_select(struct task_selection *out, const char *names, const char *profile,
+                                 const struct dataset_lookup *lookup, struct status *st)
+{
+    *out = (struct task_selection){0};
+    status_code code = STATUS_OK;
+    for (const char *p = names; code == STATUS_OK;) {
+        size_t length = strcspn(p, ",");
+        struct request request = {{p, length}, profile, lookup};
+        if (!length)
+            code = status_set(st, STATUS_USAGE, "tasks \"%s\": a name is empty", names);
+        else
+            code = add_name(out, &request, st);
+        if (!p[length]) break;
+        p += length + 1;
+    }
+    if (code != STATUS_OK) task_selection_release(out);
+    return code;
+}
+
+void task_selection_release(struct task_selection *selection)
+{
+    free(selection->refs);
+    *selection = (struct task_selection){0};
+}

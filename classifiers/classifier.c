@@ -1,0 +1,102 @@
+#include "classifiers/classifier_vtable.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/limits.h"
+
+static const struct classifier_kind kinds[] = {
+    {"lexicon", "FILE.json", "words and phrases of a list, each with a category and a strength",
+     lexicon_classifier_open},
+};
+
+const struct classifier_kind *classifier_kinds(size_t *n)
+{
+    *n = sizeof kinds / sizeof kinds[0];
+    return kinds;
+}
+
+status_code classifier_open(struct classifier **out, const char *spec, struct status *st)
+{
+    const char *colon = strchr(spec, ':');
+    size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (!text_equal((struct text){spec, length}, text_of(kinds[i].name))) continue;
+        if (colon && !colon[1])
+            return status_set(st, STATUS_USAGE, "classifier \"%s\": nothing follows the colon",
+                              spec);
+        return kinds[i].open(out, colon ? colon + 1 : NULL, st);
+    }
+    return status_set(st, STATUS_USAGE,
+                      "classifier \"%.100s\": no such kind; `assay list classifiers` prints them",
+                      spec);
+}
+
+void classifier_free(struct classifier *classifier)
+{
+    if (classifier) classifier->vtable->free(classifier);
+}
+
+const char *classifier_id(const struct classifier *classifier)
+{
+    return classifier->id;
+}
+
+const char *classifier_sha256(const struct classifier *classifier)
+{
+    return classifier->sha256;
+}
+
+hazard_set classifier_categories(const struct classifier *classifier)
+{
+    return classifier->categories;
+}
+
+/* A number that is not a probability is a failure of the classifier, not a low score. */
+static status_code check_scores(const struct classifier *classifier,
+                                const struct hazard_scores *scores, struct status *st)
+{
+    for (int c = 0; c < HAZARD_COUNT; c++) {
+        const struct hazard_score *score = &scores->of[c];
+        BUG_IF(score->scored && !(classifier->categories & HAZARD_BIT(c)));
+        if (!score->scored) continue;
+        if (!(score->probability >= 0 && score->probability <= 1) || !isfinite(score->logit))
+            return status_set(st, STATUS_BAD_INPUT,
+                              "classifier %s gave %s the probability %g and the logit %g",
+                              classifier->id, hazard_get((enum hazard_category)c)->name,
+                              score->probability, score->logit);
+    }
+    return STATUS_OK;
+}
+
+static status_code check_lengths(const struct classifier *classifier, struct text prompt,
+                                 struct text text, struct status *st)
+{
+    if (prompt.length <= LIMIT_PROMPT_BYTES && text.length <= LIMIT_PROMPT_BYTES) return STATUS_OK;
+    return status_set(st, STATUS_LIMIT, "classifier %s: the text is longer than %u bytes",
+                      classifier->id, LIMIT_PROMPT_BYTES);
+}
+
+status_code classifier_score(const struct classifier *classifier, struct text prompt,
+                             struct text text, struct hazard_scores *out, struct status *st)
+{
+    memset(out, 0, sizeof *out);
+    status_code code = check_lengths(classifier, prompt, text, st);
+    if (code == STATUS_OK) code = classifier->vtable->score(classifier, prompt, text, out, st);
+    if (code == STATUS_OK) code = check_scores(classifier, out, st);
+    if (code != STATUS_OK) memset(out, 0, sizeof *out);
+    return code;
+}
+
+status_code classifier_explain(const struct classifier *classifier, struct text prompt,
+                               struct text text,
+                               void (*on_span)(void *user, const struct hazard_span *span),
+                               void *user, struct status *st)
+{
+    if (!classifier->vtable->explain)
+        return status_set(st, STATUS_UNSUPPORTED, "classifier %s cannot say which words it means",
+                          classifier->id);
+    status_code code = check_lengths(classifier, prompt, text, st);
+    if (code != STATUS_OK) return code;
+    return classifier->vtable->explain(classifier, prompt, text, on_span, user, st);
+}

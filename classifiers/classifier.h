@@ -1,0 +1,87 @@
+/* classifier.h - is this text harmful, and in which way?
+ *
+ *   text (and the prompt it answers) -> classifier_score() -> a hazard score for each category
+ *
+ * A `classifier` is opened from a spec, "KIND" or "KIND:ARGUMENT".  It is immutable afterwards and
+ * may be shared by threads.  A hazard score is a probability and the logit it came from; a category
+ * that the classifier does not judge is not scored, which is not the same as 0.  A classifier that
+ * cannot decide (text too long, no memory, a model that failed) returns a status: it never answers
+ * "safe" for want of an answer.
+ *
+ *   struct classifier *c;
+ *   struct hazard_scores scores;
+ *   if (classifier_open(&c, "lexicon", st) != STATUS_OK) ...
+ *   if (classifier_score(c, prompt, text, &scores, st) != STATUS_OK) ...
+ *   if (scores.of[HAZARD_THREAT].scored) ... scores.of[HAZARD_THREAT].probability
+ *   classifier_free(c);
+ *
+ * Specs:
+ *   lexicon            the small English word list inside the program
+ *   lexicon:FILE.json  a word list of that format (classifiers/README.md)
+ */
+#ifndef ASSAY_CLASSIFIER_H
+#define ASSAY_CLASSIFIER_H
+
+#include "classifiers/taxonomy.h"
+#include "engine/base/sha256.h"
+#include "engine/base/status.h"
+#include "engine/base/text.h"
+
+#define CLASSIFIER_ID_SIZE 160 /* "kind/name-version" and the NUL */
+
+struct classifier; /* opaque */
+
+struct hazard_score {
+    bool scored;        /* false: the classifier does not judge this category; the rest is 0 */
+    double logit;       /* before calibration; finite */
+    double probability; /* in [0, 1] */
+};
+
+struct hazard_scores {
+    struct hazard_score of[HAZARD_COUNT]; /* by hazard_category */
+};
+
+/* One stretch of a text that raised a category's score. */
+struct hazard_span {
+    struct text text; /* inside the text that was explained */
+    enum hazard_category category;
+    double weight; /* the classifier's own measure; a lexicon gives the entry's strength */
+};
+
+/* Opens a classifier.  Errors name the spec or the file and the field. */
+status_code classifier_open(struct classifier **out, const char *spec,
+                            struct status *st) MUST_CHECK;
+void classifier_free(struct classifier *classifier);
+
+/* Which classifier this is, such as "lexicon/demo-1"; lives as long as the classifier. */
+const char *classifier_id(const struct classifier *classifier);
+
+/* The digest of the bytes that decide its scores: of the word list's or the weights' file. */
+const char *classifier_sha256(const struct classifier *classifier);
+
+/* The categories that it judges. */
+hazard_set classifier_categories(const struct classifier *classifier);
+
+/* Scores a text.  `prompt` is what the text answers, empty when there is none or when the text is
+ * itself a prompt.  On failure *out holds no score. */
+status_code classifier_score(const struct classifier *classifier, struct text prompt,
+                             struct text text, struct hazard_scores *out,
+                             struct status *st) MUST_CHECK;
+
+/* Calls on_span for every stretch that raised a score, in text order.  STATUS_UNSUPPORTED for a
+ * classifier that cannot say. */
+status_code classifier_explain(const struct classifier *classifier, struct text prompt,
+                               struct text text,
+                               void (*on_span)(void *user, const struct hazard_span *span),
+                               void *user, struct status *st) MUST_CHECK;
+
+/* The kinds of classifier there are: what `assay list classifiers` prints. */
+struct classifier_kind {
+    const char *name;     /* the spec up to the colon */
+    const char *argument; /* what follows the colon, for people */
+    const char *description;
+    status_code (*open)(struct classifier **out, const char *argument, struct status *st);
+};
+const struct classifier_kind *classifier_kinds(size_t *n);
+
+#endif

@@ -1,0 +1,35 @@
+/* classifier_vtable.h - for those who implement a classifier; those who use one read classifier.h.
+ *
+ * An implementation puts `struct classifier` first in its own struct, fills it in its open function
+ * and adds a row to the table of kinds in classifier.c.  Nothing may change after opening, so that
+ * threads may share it; an implementation that needs scratch per call takes it per call.
+ */
+#ifndef ASSAY_CLASSIFIER_VTABLE_H
+#define ASSAY_CLASSIFIER_VTABLE_H
+
+#include "classifiers/classifier.h"
+
+struct classifier_vtable {
+    /* Scores every category of `categories`; *out comes cleared.  Fails rather than guess. */
+    status_code (*score)(const struct classifier *classifier, struct text prompt, struct text text,
+                         struct hazard_scores *out, struct status *st);
+    /* NULL when the classifier cannot say which words did it. */
+    status_code (*explain)(const struct classifier *classifier, struct text prompt,
+                           struct text text,
+                           void (*on_span)(void *user, const struct hazard_span *span), void *user,
+                           struct status *st);
+    void (*free)(struct classifier *classifier);
+};
+
+struct classifier {
+    const struct classifier_vtable *vtable;
+    char id[CLASSIFIER_ID_SIZE];
+    char sha256[SHA256_HEX_SIZE];
+    hazard_set categories;
+};
+
+/* lexicon_classifier.c; `argument` is a path, or NULL for the built-in word list. */
+status_code lexicon_classifier_open(struct classifier **out, const char *argument,
+                                    struct status *st) MUST_CHECK;
+
+#endif

@@ -1,0 +1,142 @@
+/* safety_pipeline.h - a guard in front of and behind a model, and a record of what it did.
+ *
+ *   item -> classify the prompt -> generate -> classify the reply -> outcome
+ *
+ * A `pipeline` holds a policy, its classifiers and a mode:
+ *   off      nothing is classified; the policy may be NULL
+ *   shadow   everything is classified as in enforce and recorded, nothing is acted on: replies are
+ *            bit for bit those of off, and the flags say what enforce would have done
+ *   enforce  a blocked prompt never reaches the model, a reply is classified while it grows and
+ *            generation stops when it is blocked; the refusal is delivered instead
+ *
+ * Items come in arrays: the prompts are classified first, then all that remain go to the backend in
+ * one call, then the replies are classified.  What happens to an item does not depend on the
+ * others.  A classifier that fails gives the verdict "error", which blocks unless the policy says
+ * otherwise.
+ *
+ * The pipeline borrows the policy, which must outlive it.  Item texts belong to the caller.  An
+ * outcome owns its reply and its records until outcome_release(); `delivered` is a view of the
+ * reply or of the policy's refusal.  A pipeline is used by one thread at a time.
+ *
+ *   struct pipeline *guard;
+ *   if (pipeline_create(&guard, policy, GUARD_ENFORCE, st) != STATUS_OK) ...
+ *   status_code code = pipeline_generate(guard, backend, items, n, outcomes, st);
+ *   ... outcomes[i].result.reply, outcomes[i].delivered, outcomes[i].record.events ...
+ *   for (int i = 0; i < n; i++) outcome_release(&outcomes[i]);      whatever the call returned
+ *   pipeline_free(guard);
+ */
+#ifndef ASSAY_SAFETY_PIPELINE_H
+#define ASSAY_SAFETY_PIPELINE_H
+
+#include "classifiers/classifier.h"
+#include "classifiers/policy.h"
+#include "engine/backend.h"
+
+struct pipeline; /* opaque */
+
+/* What a stage said about one text.  There is one event per guarded stage that saw a text. */
+struct guard_event {
+    enum guard_stage stage;
+    enum guard_mode mode;
+    enum guard_verdict verdict;
+    enum guard_action action; /* the policy's for this stage; carried out in enforce mode only */
+    bool blocks;              /* the verdict calls for the action: block, or an error that blocks */
+    /* With the verdict block: the score that decided it, the one highest above its threshold (of
+     * equal ones, the first classifier's first category).  Else classifier is -1. */
+    int classifier; /* index into the policy's classifiers */
+    enum hazard_category category;
+    double probability, threshold;
+    int cut_at_token; /* how long a growing reply was when a check of it blocked; 0: none did */
+    double seconds;   /* spent in classifiers, checks of a growing reply included */
+    int n_checks;     /* texts classified: 1, and 1 more for each check of a growing reply */
+    char error[256];  /* with the verdict error: why; else empty */
+};
+
+/* One hazard score of the whole prompt or the whole raw reply.  There is one for each classifier
+ * and each category that it judges. */
+struct guard_score {
+    enum guard_stage stage;
+    int classifier;
+    enum hazard_category category;
+    bool scored; /* false: the classifier failed or left it out; the numbers are 0 */
+    double logit, probability;
+    char error[128]; /* why it was not scored; else empty */
+};
+
+/* What the guard did about one item. */
+struct guard_record {
+    struct guard_event events[GUARD_STAGES];
+    int n_events;
+    struct guard_score *scores; /* owned; NULL when there are none */
+    int n_scores;
+    bool blocked_input, blocked_output; /* in shadow mode: what enforce would have done */
+};
+
+/* A request, and what the input guard sees of it: the document's own text, without few-shot
+ * examples and without the chat template.  Classifiers of the reply see it as the prompt. */
+struct generate_item {
+    struct generate_request request;
+    struct text guard_text;
+};
+
+struct generate_outcome {
+    bool ran; /* false: the prompt was blocked, the model never saw it, and `result` is empty */
+    /* What the model said, whatever the guard thought of it; when enforce cut it short, what had
+     * been said until the check that cut it (finish_reason guard). */
+    struct generate_result result;
+    /* What a user would see: the reply or the policy's refusal; nothing if result.status failed. */
+    struct text delivered;
+    struct guard_record record;
+};
+
+struct loglikelihood_item {
+    struct loglikelihood_request request;
+    struct text guard_text;
+};
+
+struct loglikelihood_outcome {
+    bool ran; /* false: the prompt was blocked and `result` is empty */
+    struct loglikelihood_result result;
+    struct guard_record record;
+};
+
+/* Opens the policy's classifiers.  Fails when a threshold names a category that none of them
+ * judges: such a rule would never block anything. */
+status_code pipeline_create(struct pipeline **out, const struct policy *policy,
+                            enum guard_mode mode, struct status *st) MUST_CHECK;
+
+/* The same with classifiers that are open already, one for each of the policy's specs and in their
+ * order.  The pipeline borrows them: several modes may share one set. */
+status_code pipeline_create_with(struct pipeline **out, const struct policy *policy,
+                                 enum guard_mode mode, struct classifier *const *classifiers, int n,
+                                 struct status *st) MUST_CHECK;
+void pipeline_free(struct pipeline *pipeline);
+
+enum guard_mode pipeline_mode(const struct pipeline *pipeline);
+const struct policy *pipeline_policy(const struct pipeline *pipeline); /* NULL when off */
+int pipeline_n_classifiers(const struct pipeline *pipeline);           /* 0 when off */
+const struct classifier *pipeline_classifier(const struct pipeline *pipeline, int index);
+
+/* Classifies one prompt and records it.  The caller releases the record, which is initialised
+ * whatever the call returns.  Whether to go on is `mode == enforce && record.blocked_input`. */
+status_code pipeline_check_input(const struct pipeline *pipeline, struct text guard_text,
+                                 struct guard_record *record, struct status *st) MUST_CHECK;
+
+/* Runs n items.  In enforce mode an item's own on_text is called only with text that has just
+ * passed a check, hence once for every check_every_tokens tokens; otherwise it is called after each
+ * token.  Every outcome is initialised whatever the call returns. */
+status_code pipeline_generate(const struct pipeline *pipeline, struct backend *backend,
+                              const struct generate_item *items, int n,
+                              struct generate_outcome *outcomes, struct status *st) MUST_CHECK;
+
+/* The same for multiple choice, which has a prompt to guard and no reply. */
+status_code pipeline_loglikelihood(const struct pipeline *pipeline, struct backend *backend,
+                                   const struct loglikelihood_item *items, int n,
+                                   struct loglikelihood_outcome *outcomes,
+                                   struct status *st) MUST_CHECK;
+
+void outcome_release(struct generate_outcome *outcome);
+void loglikelihood_outcome_release(struct loglikelihood_outcome *outcome);
+void guard_record_release(struct guard_record *record);
+
+#endif

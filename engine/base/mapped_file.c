@@ -1,0 +1,53 @@
+#include "engine/base/mapped_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const unsigned char no_bytes[1]; /* what an empty file's data points to */
+
+static status_code map_descriptor(struct mapped_file *file, int fd, const char *path,
+                                  struct status *st)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0) return status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(info.st_mode))
+        return status_set(st, STATUS_BAD_INPUT, "%s: is a directory, expected a file", path);
+    if (!S_ISREG(info.st_mode))
+        return status_set(st, STATUS_BAD_INPUT, "%s: is not a regular file", path);
+    if ((uintmax_t)info.st_size > SIZE_MAX)
+        return status_set(st, STATUS_LIMIT, "%s: is larger than the address space", path);
+    file->data = no_bytes;
+    if (info.st_size == 0) return STATUS_OK;
+    void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
+        return status_set(st, STATUS_IO, "%s: cannot map it into memory: %s", path,
+                          strerror(errno));
+    file->data = data;
+    file->size = (size_t)info.st_size;
+    return STATUS_OK;
+}
+
+status_code mapped_file_init(struct mapped_file *file, const char *path, struct status *st)
+{
+    *file = (struct mapped_file){0};
+    /* Without O_NONBLOCK, opening a pipe waits for a writer that may never come. */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return status_set(st, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "%s: %s", path,
+                          strerror(errno));
+    status_code code = map_descriptor(file, fd, path, st);
+    close(fd); /* the mapping keeps the file */
+    return code;
+}
+
+void mapped_file_release(struct mapped_file *file)
+{
+    /* munmap() takes the address without const and does not write through it. */
+    if (file->size) munmap((void *)(uintptr_t)file->data, file->size);
+    *file = (struct mapped_file){0};
+}

@@ -1,0 +1,29 @@
+/* mapped_file.h - a file's bytes, read-only and without copying them.
+ *
+ *   mapped_file_init() -> data, size -> mapped_file_release()
+ *
+ * A `mapped_file` lives in its owner's struct and owns the mapping.  Only regular files are
+ * accepted: a directory, pipe or device fails with a message instead of blocking.  The file may not
+ * be shortened while it is mapped; the operating system ends a program that reads behind the end.
+ */
+#ifndef ASSAY_BASE_MAPPED_FILE_H
+#define ASSAY_BASE_MAPPED_FILE_H
+
+#include <stddef.h>
+
+#include "engine/base/status.h"
+
+struct mapped_file {
+    const unsigned char *data; /* not NULL while mapped, also for an empty file */
+    size_t size;
+};
+
+/* Errors start with the path: STATUS_NOT_FOUND when there is no such file, STATUS_BAD_INPUT when it
+ * is not a regular one, STATUS_IO when the operating system refuses. */
+status_code mapped_file_init(struct mapped_file *file, const char *path,
+                             struct status *st) MUST_CHECK;
+
+/* Legal on {0} and twice. */
+void mapped_file_release(struct mapped_file *file);
+
+#endif

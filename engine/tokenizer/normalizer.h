@@ -1,0 +1,46 @@
+/* normalizer.h - the rewriting of text before it is split into pieces.  Internal to the tokenizer.
+ *
+ *   text -> step, step, ... -> text
+ *
+ * A `normalizer` is a short list of steps; {0} leaves text as it is.  Strings in it belong to the
+ * tokenizer's arena.
+ */
+#ifndef ASSAY_NORMALIZER_H
+#define ASSAY_NORMALIZER_H
+
+#include "engine/base/strbuf.h"
+#include "engine/base/text.h"
+#include "engine/tokenizer/matcher.h"
+
+#define NORMALIZER_MAX_STEPS 8
+
+enum normalizer_kind {
+    NORMALIZE_REPLACE,         /* every `from` becomes `to` */
+    NORMALIZE_PREPEND,         /* `to` in front */
+    NORMALIZE_PREPEND_MISSING, /* `to` in front, unless it is there already */
+    NORMALIZE_PREPEND_FIRST,   /* the same, only where the text is the start of the whole */
+    NORMALIZE_COLLAPSE         /* SentencePiece's remove_extra_whitespaces */
+};
+
+struct normalizer_step {
+    enum normalizer_kind kind;
+    struct text from, to;
+};
+
+struct normalizer {
+    struct normalizer_step steps[NORMALIZER_MAX_STEPS];
+    int n_steps;
+    const struct matcher *whole; /* strings that COLLAPSE takes as one character; may be NULL */
+};
+
+/* Fails with STATUS_UNSUPPORTED when there are too many. */
+status_code normalizer_add(struct normalizer *normalizer, struct normalizer_step step,
+                           struct status *st) MUST_CHECK;
+
+/* The normalized text: `text` itself, or one of the two scratch buffers.  An empty text stays
+ * empty. */
+status_code normalizer_run(const struct normalizer *normalizer, struct text text, bool is_first,
+                           struct strbuf scratch[2], struct text *out,
+                           struct status *st) MUST_CHECK;
+
+#endif

@@ -1,0 +1,292 @@
+#include "engine/tokenizer/tokenizer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "engine/base/limits.h"
+#include "engine/base/mapped_file.h"
+#include "engine/gguf/gguf.h"
+#include "engine/tokenizer/tokenizer_core.h"
+
+/* ---- lists ---- */
+
+void token_list_release(struct token_list *list)
+{
+    free(list->ids);
+    *list = (struct token_list){0};
+}
+
+status_code token_list_append(struct token_list *list, int32_t id, struct status *st)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity + list->capacity / 2 : 64;
+        int32_t *ids =
+            capacity <= SIZE_MAX / sizeof *ids ? realloc(list->ids, capacity * sizeof *ids) : NULL;
+        if (!ids) return status_no_memory(st, "token ids");
+        list->ids = ids;
+        list->capacity = capacity;
+    }
+    list->ids[list->count++] = id;
+    return STATUS_OK;
+}
+
+/* ---- building ---- */
+
+status_code tokenizer_create(struct tokenizer **out, enum tokenizer_kind kind, const char *digest,
+                             struct status *st)
+{
+    struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
+    if (!tokenizer) return status_no_memory(st, "a tokenizer");
+    arena_init(&tokenizer->arena, LIMIT_TOKENIZER_MEMORY);
+    tokenizer->kind = kind;
+    tokenizer->info = (struct tokenizer_info){
+        .kind = kind == TOKENIZER_BPE ? "bpe" : "spm",
+        .bos = -1,
+        .eos = -1,
+        .unknown = -1,
+        .pad = -1,
+    };
+    memcpy(tokenizer->info.sha256, digest, SHA256_HEX_SIZE);
+    *out = tokenizer;
+    return STATUS_OK;
+}
+
+void tokenizer_free(struct tokenizer *tokenizer)
+{
+    if (!tokenizer) return;
+    arena_release(&tokenizer->arena);
+    free(tokenizer);
+}
+
+status_code tokenizer_finish(struct tokenizer *tokenizer, struct status *st)
+{
+    struct vocabulary *vocab = &tokenizer->vocab;
+    struct tokenizer_info *info = &tokenizer->info;
+    int32_t ids[] = {info->bos, info->eos, info->unknown, info->pad};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) BUG_IF(ids[i] >= vocab->n);
+    if (info->unknown < 0 && !tokenizer->byte_fallback)
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "the vocabulary has neither an unknown piece nor byte pieces");
+    info->n_vocab = vocab->n;
+    info->add_bos = info->add_bos && info->bos >= 0;
+    vocab->unknown = info->unknown;
+    vocabulary_mark_ends(vocab, info->eos);
+    return STATUS_OK;
+}
+
+/* Room in a matcher for all pieces of the two types. */
+static status_code room_for(struct tokenizer *tokenizer, struct matcher *matcher,
+                            enum piece_type one, enum piece_type other, struct status *st)
+{
+    size_t total = 0;
+    for (int id = 0; id < tokenizer->vocab.n; id++) {
+        const struct piece *piece = &tokenizer->vocab.pieces[id];
+        if (piece->type == one || piece->type == other) total += piece->stored.length;
+    }
+    return total ? matcher_create(matcher, &tokenizer->arena, total, st) : STATUS_OK;
+}
+
+static status_code add_normalizer_steps(struct tokenizer *tokenizer, bool add_dummy_prefix,
+                                        bool remove_extra_whitespaces, struct status *st)
+{
+    struct normalizer *normalizer = &tokenizer->normalizer;
+    struct text symbol = text_of(SPACE_SYMBOL);
+    status_code code = STATUS_OK;
+    normalizer->whole = &tokenizer->frozen;
+    if (remove_extra_whitespaces)
+        code = normalizer_add(normalizer, (struct normalizer_step){.kind = NORMALIZE_COLLAPSE}, st);
+    if (code == STATUS_OK && add_dummy_prefix)
+        code = normalizer_add(
+            normalizer, (struct normalizer_step){.kind = NORMALIZE_PREPEND, .to = symbol}, st);
+    if (code != STATUS_OK) return code;
+    struct normalizer_step escape = {NORMALIZE_REPLACE, text_of(" "), symbol};
+    return normalizer_add(normalizer, escape, st);
+}
+
+status_code tokenizer_use_sentencepiece_rules(struct tokenizer *tokenizer, bool add_dummy_prefix,
+                                              bool remove_extra_whitespaces, struct status *st)
+{
+    struct vocabulary *vocab = &tokenizer->vocab;
+    status_code code = room_for(tokenizer, &tokenizer->raw, PIECE_CONTROL, PIECE_UNKNOWN, st);
+    if (code == STATUS_OK)
+        code = room_for(tokenizer, &tokenizer->frozen, PIECE_USER_DEFINED, PIECE_USER_DEFINED, st);
+    if (code != STATUS_OK) return code;
+    for (int id = 0; id < vocab->n; id++)
+        tokenizer->n_unused += vocab->pieces[id].type == PIECE_UNUSED;
+    if (tokenizer->n_unused) {
+        tokenizer->unused =
+            arena_array(&tokenizer->arena, (size_t)tokenizer->n_unused, sizeof *tokenizer->unused);
+        if (!tokenizer->unused) return status_no_memory(st, "the vocabulary");
+    }
+    int n_unused = 0;
+    for (int id = 0; id < vocab->n; id++) {
+        const struct piece *piece = &vocab->pieces[id];
+        switch (piece->type) {
+        case PIECE_CONTROL:
+        case PIECE_UNKNOWN:
+            matcher_add(&tokenizer->raw, piece->stored, id, MATCH_SPECIAL);
+            break;
+        case PIECE_USER_DEFINED:
+            matcher_add(&tokenizer->frozen, piece->stored, id, 0);
+            break;
+        case PIECE_UNUSED:
+            tokenizer->unused[n_unused++] = id;
+            break;
+        default:
+            break;
+        }
+    }
+    tokenizer->fuse_unknown = true;
+    tokenizer->strip_first_space = add_dummy_prefix;
+    tokenizer->strip_leading_spaces = remove_extra_whitespaces;
+    return add_normalizer_steps(tokenizer, add_dummy_prefix, remove_extra_whitespaces, st);
+}
+
+/* ---- loading ---- */
+
+static status_code read_bytes(struct tokenizer **out, struct text bytes, const char *directory,
+                              struct status *st)
+{
+    if (bytes.length > LIMIT_TOKENIZER_BYTES)
+        return status_set(st, STATUS_LIMIT, "%zu bytes, more than %zu", bytes.length,
+                          (size_t)LIMIT_TOKENIZER_BYTES);
+    size_t start = 0;
+    while (start < bytes.length && bytes.data[start] && strchr(" \t\r\n", bytes.data[start]))
+        start++;
+    if (start < bytes.length && bytes.data[start] == '{')
+        return tokenizer_read_json(out, bytes, directory, st);
+    /* A tokenizer.model starts with its first piece: field 1, a message. */
+    if (bytes.length && bytes.data[0] == '\n') return tokenizer_read_spm(out, bytes, directory, st);
+    return status_set(st, STATUS_BAD_INPUT,
+                      "neither a tokenizer.json, nor a tokenizer.model, nor a GGUF file");
+}
+
+static status_code load_gguf_file(struct tokenizer **out, const char *path, struct status *st)
+{
+    struct gguf *file;
+    status_code code = gguf_open(&file, path, st);
+    if (code != STATUS_OK) return code;
+    code = tokenizer_load_gguf(out, file, st);
+    gguf_free(file);
+    return code;
+}
+
+static status_code load_file(struct tokenizer **out, const char *path, const char *directory,
+                             struct status *st)
+{
+    struct mapped_file file;
+    status_code code = mapped_file_init(&file, path, st);
+    if (code != STATUS_OK) return code;
+    if (file.size >= 4 && memcmp(file.data, "GGUF", 4) == 0) {
+        code = load_gguf_file(out, path, st);
+    } else {
+        struct text bytes = {file.size ? (const char *)file.data : "", file.size};
+        code = read_bytes(out, bytes, directory, st);
+        if (code != STATUS_OK) status_prefix(st, "%s", path);
+    }
+    mapped_file_release(&file);
+    return code;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);
+}
+
+static status_code load_directory(struct tokenizer **out, const char *directory, struct status *st)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
+    struct strbuf path;
+    strbuf_init(&path, LIMIT_CONFIG_BYTES);
+    bool found = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && !found; i++) {
+        strbuf_clear(&path);
+        strbuf_appendf(&path, "%s/%s", directory, names[i]);
+        found = is_file(path.data);
+    }
+    status_code code = strbuf_check(&path, "the path", st);
+    if (code == STATUS_OK && !found)
+        code = status_set(st, STATUS_NOT_FOUND, "%s: has neither %s nor %s", directory, names[0],
+                          names[1]);
+    if (code == STATUS_OK) code = load_file(out, path.data, directory, st);
+    strbuf_release(&path);
+    return code;
+}
+
+status_code tokenizer_load(struct tokenizer **out, const char *path, struct status *st)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return status_set(st, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "%s: %s", path,
+                          strerror(errno));
+    if (S_ISDIR(info.st_mode)) return load_directory(out, path, st);
+    struct strbuf directory;
+    strbuf_init(&directory, LIMIT_CONFIG_BYTES);
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        strbuf_append(&directory, path, (size_t)(slash - path) + 1);
+    else
+        strbuf_append_str(&directory, ".");
+    status_code code = strbuf_check(&directory, "the path", st);
+    if (code == STATUS_OK) code = load_file(out, path, directory.data, st);
+    strbuf_release(&directory);
+    return code;
+}
+
+/* ---- asking ---- */
+
+const struct tokenizer_info *tokenizer_get_info(const struct tokenizer *tokenizer)
+{
+    return &tokenizer->info;
+}
+
+static const struct piece *piece_of(const struct tokenizer *tokenizer, int32_t id)
+{
+    return id >= 0 && id < tokenizer->vocab.n ? &tokenizer->vocab.pieces[id] : NULL;
+}
+
+struct text tokenizer_piece(const struct tokenizer *tokenizer, int32_t id)
+{
+    const struct piece *piece = piece_of(tokenizer, id);
+    return piece ? piece->surface : (struct text){"", 0};
+}
+
+/* Encoding may have put a space symbol in front of the text; it did so behind the control pieces.
+ * Where it removes extra spaces, no text starts with one. */
+void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n,
+                      struct strbuf *out)
+{
+    bool strip = tokenizer->strip_first_space || tokenizer->strip_leading_spaces;
+    for (size_t i = 0; i < n; i++) {
+        const struct piece *piece = piece_of(tokenizer, ids[i]);
+        if (!piece || piece->type == PIECE_CONTROL) continue;
+        struct text surface = piece->surface;
+        if (strip && piece->type != PIECE_BYTE && surface.length && surface.data[0] == ' ') {
+            surface.data++, surface.length--;
+            strip = tokenizer->strip_leading_spaces && !surface.length;
+        } else {
+            strip = false;
+        }
+        strbuf_append(out, surface.data, surface.length);
+    }
+}
+
+bool tokenizer_is_control(const struct tokenizer *tokenizer, int32_t id)
+{
+    const struct piece *piece = piece_of(tokenizer, id);
+    return piece && piece->type == PIECE_CONTROL;
+}
+
+bool tokenizer_is_end(const struct tokenizer *tokenizer, int32_t id)
+{
+    const struct piece *piece = piece_of(tokenizer, id);
+    return piece && piece->is_end;
+}
+
+int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *piece)
+{
+    return vocabulary_find(&tokenizer->vocab, text_of(piece));
+}

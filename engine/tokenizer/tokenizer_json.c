@@ -1,0 +1,448 @@
+/* Hugging Face tokenizer.json with a byte-pair encoding.  What it means is what the `tokenizers`
+ * library does with it; where its versions differ, what @huggingface/tokenizers does. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/json.h"
+#include "engine/base/limits.h"
+#include "engine/tokenizer/tokenizer_core.h"
+
+/* What a reader of the file needs at hand. */
+struct json_tokenizer {
+    struct tokenizer *tokenizer;
+    const struct json_value *root, *model, *vocab, *merges;
+    const struct json_value *added; /* may be NULL */
+    struct text unknown;            /* "" where there is none */
+};
+
+static status_code get_flag(const struct json_value *object, const char *key, bool *flag,
+                            struct status *st)
+{
+    return json_has(object, key) ? json_get_bool(object, key, flag, st) : STATUS_OK;
+}
+
+/* ---- model ---- */
+
+static status_code check_type(struct json_tokenizer *j, struct status *st)
+{
+    struct text type;
+    status_code code = json_get_object(j->root, "model", &j->model, st);
+    if (code != STATUS_OK) return code;
+    code = json_get_text(j->model, "type", &type, st);
+    if (code != STATUS_OK) return status_prefix(st, "model");
+    if (text_equal(type, text_of("BPE"))) return STATUS_OK;
+    return status_set(st, STATUS_UNSUPPORTED, "model.type is \"%.*s\", only \"BPE\" is supported",
+                      TEXT_ARGS(piece_for_message(type)));
+}
+
+/* Options that would change how text is split, and that nothing here follows. */
+static status_code check_options(const struct json_tokenizer *j, struct status *st)
+{
+    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix",
+                                          "continuing_subword_suffix"};
+    for (size_t i = 0; i < sizeof affixes / sizeof affixes[0]; i++) {
+        struct text affix;
+        if (!json_has(j->model, affixes[i])) continue;
+        status_code code = json_get_text(j->model, affixes[i], &affix, st);
+        if (code != STATUS_OK) return code;
+        if (affix.length)
+            return status_set(st, STATUS_UNSUPPORTED, "field \"%s\" is not supported", affixes[i]);
+    }
+    bool ignore_merges = false;
+    double dropout = 0;
+    status_code code = get_flag(j->model, "ignore_merges", &ignore_merges, st);
+    if (code == STATUS_OK && json_has(j->model, "dropout"))
+        code = json_get_double(j->model, "dropout", &dropout, st);
+    if (code != STATUS_OK) return code;
+    if (ignore_merges)
+        return status_set(st, STATUS_UNSUPPORTED, "field \"ignore_merges\" is not supported");
+    if (dropout > 0)
+        return status_set(st, STATUS_UNSUPPORTED, "field \"dropout\" is not supported");
+    return STATUS_OK;
+}
+
+static status_code read_model(struct json_tokenizer *j, struct status *st)
+{
+    struct tokenizer *tokenizer = j->tokenizer;
+    j->unknown = text_of("");
+    status_code code = check_options(j, st);
+    if (code == STATUS_OK) code = json_get_object(j->model, "vocab", &j->vocab, st);
+    if (code == STATUS_OK) code = json_get_array(j->model, "merges", &j->merges, st);
+    if (code == STATUS_OK)
+        code = get_flag(j->model, "byte_fallback", &tokenizer->byte_fallback, st);
+    if (code == STATUS_OK) code = get_flag(j->model, "fuse_unk", &tokenizer->fuse_unknown, st);
+    if (code == STATUS_OK && json_has(j->model, "unk_token"))
+        code = json_get_text(j->model, "unk_token", &j->unknown, st);
+    if (code != STATUS_OK) return status_prefix(st, "model");
+    if (json_has(j->root, "added_tokens"))
+        code = json_get_array(j->root, "added_tokens", &j->added, st);
+    return code;
+}
+
+/* ---- pieces ---- */
+
+struct added_token {
+    struct text content;
+    int64_t id;
+    bool special, normalized;
+    unsigned flags;
+};
+
+static status_code read_added(const struct json_value *node, struct added_token *added,
+                              struct status *st)
+{
+    bool lstrip = false, rstrip = false, single_word = false;
+    *added = (struct added_token){0};
+    status_code code = json_get_text(node, "content", &added->content, st);
+    if (code == STATUS_OK) code = json_get_int(node, "id", 0, LIMIT_VOCAB - 1, &added->id, st);
+    if (code == STATUS_OK) code = get_flag(node, "special", &added->special, st);
+    added->normalized = !added->special;
+    if (code == STATUS_OK) code = get_flag(node, "normalized", &added->normalized, st);
+    if (code == STATUS_OK) code = get_flag(node, "lstrip", &lstrip, st);
+    if (code == STATUS_OK) code = get_flag(node, "rstrip", &rstrip, st);
+    if (code == STATUS_OK) code = get_flag(node, "single_word", &single_word, st);
+    if (code == STATUS_OK && single_word)
+        code = status_set(st, STATUS_UNSUPPORTED, "field \"single_word\" is not supported");
+    if (code != STATUS_OK) return status_prefix(st, "added_tokens");
+    added->flags = (added->special ? MATCH_SPECIAL : 0u) | (lstrip ? MATCH_LSTRIP : 0u) |
+                   (rstrip ? MATCH_RSTRIP : 0u);
+    return STATUS_OK;
+}
+
+static status_code get_id(const struct json_value *entry, int64_t *id, struct status *st)
+{
+    double number = json_kind(entry) == JSON_NUMBER ? json_number(entry) : -1;
+    if (!(number >= 0 && number < LIMIT_VOCAB) || number != floor(number))
+        return status_set(st, STATUS_BAD_INPUT,
+                          "model.vocab: piece \"%.*s\" has no id from 0 to %d",
+                          TEXT_ARGS(piece_for_message(text_of(json_key(entry)))), LIMIT_VOCAB - 1);
+    *id = (int64_t)number;
+    return STATUS_OK;
+}
+
+/* The largest id and the bytes of all pieces together. */
+static status_code measure(const struct json_tokenizer *j, int64_t *largest, size_t *bytes,
+                           struct status *st)
+{
+    status_code code;
+    int64_t id = 0;
+    *largest = -1;
+    *bytes = 0;
+    for (const struct json_value *v = json_first(j->vocab); v; v = json_next(v)) {
+        if ((code = get_id(v, &id, st)) != STATUS_OK) return code;
+        if (id > *largest) *largest = id;
+        *bytes += strlen(json_key(v));
+    }
+    const struct json_value *v = j->added ? json_first(j->added) : NULL;
+    for (; v; v = json_next(v)) {
+        struct added_token added;
+        if ((code = read_added(v, &added, st)) != STATUS_OK) return code;
+        if (added.id > *largest) *largest = added.id;
+        *bytes += added.content.length;
+    }
+    return STATUS_OK;
+}
+
+/* A key of the tree ends at a NUL, so json.h gives an escaped one as C0 80. */
+static struct text copy_key(char **next, const char *key)
+{
+    struct text copy = {*next, 0};
+    for (; *key; key++) {
+        bool nul = (unsigned char)key[0] == 0xc0 && (unsigned char)key[1] == 0x80;
+        *(*next)++ = nul ? '\0' : *key;
+        key += nul;
+    }
+    copy.length = (size_t)(*next - copy.data);
+    return copy;
+}
+
+static status_code set_vocab(struct json_tokenizer *j, char **next, struct status *st)
+{
+    struct tokenizer *tokenizer = j->tokenizer;
+    for (const struct json_value *v = json_first(j->vocab); v; v = json_next(v)) {
+        struct text stored = copy_key(next, json_key(v));
+        enum piece_type type = PIECE_NORMAL;
+        if (tokenizer->byte_fallback && piece_spelled_byte(stored) >= 0) type = PIECE_BYTE;
+        if (j->unknown.length && text_equal(stored, j->unknown)) type = PIECE_UNKNOWN;
+        int64_t id = 0;
+        status_code code = get_id(v, &id, st);
+        if (code == STATUS_OK) code = vocabulary_set(&tokenizer->vocab, id, stored, type, st);
+        if (code != STATUS_OK) return status_prefix(st, "model.vocab");
+        if (type == PIECE_UNKNOWN) tokenizer->info.unknown = (int32_t)id;
+    }
+    if (j->unknown.length && tokenizer->info.unknown < 0)
+        return status_set(st, STATUS_BAD_INPUT,
+                          "model.unk_token is \"%.*s\", which is not in model.vocab",
+                          TEXT_ARGS(piece_for_message(j->unknown)));
+    return STATUS_OK;
+}
+
+/* Added tokens repeat pieces of model.vocab or come after them. */
+static status_code set_added(struct json_tokenizer *j, char **next, struct status *st)
+{
+    struct vocabulary *vocab = &j->tokenizer->vocab;
+    const struct json_value *v = j->added ? json_first(j->added) : NULL;
+    for (; v; v = json_next(v)) {
+        struct added_token added;
+        status_code code = read_added(v, &added, st);
+        if (code != STATUS_OK) return code;
+        struct piece *piece = &vocab->pieces[added.id];
+        if (!piece->stored.data || !text_equal(piece->stored, added.content)) {
+            struct text stored = {*next, added.content.length};
+            memcpy(*next, added.content.data, added.content.length);
+            *next += added.content.length;
+            code = vocabulary_set(vocab, added.id, stored, PIECE_NORMAL, st);
+            if (code != STATUS_OK) return status_prefix(st, "added_tokens");
+        }
+        if (piece->type != PIECE_UNKNOWN)
+            piece->type = added.special ? PIECE_CONTROL : PIECE_USER_DEFINED;
+    }
+    return STATUS_OK;
+}
+
+static status_code read_pieces(struct json_tokenizer *j, struct status *st)
+{
+    struct tokenizer *tokenizer = j->tokenizer;
+    int64_t largest;
+    size_t bytes;
+    status_code code = measure(j, &largest, &bytes, st);
+    if (code != STATUS_OK) return code;
+    code = vocabulary_create(&tokenizer->vocab, &tokenizer->arena, (size_t)(largest + 1),
+                             tokenizer->info.sha256, st);
+    if (code != STATUS_OK) return code;
+    char *next = arena_alloc(&tokenizer->arena, bytes);
+    if (!next) return status_no_memory(st, "the vocabulary");
+    code = set_vocab(j, &next, st);
+    if (code == STATUS_OK) code = set_added(j, &next, st);
+    if (code == STATUS_OK) {
+        code = vocabulary_finish(&tokenizer->vocab, st);
+        if (code != STATUS_OK) status_prefix(st, "model.vocab");
+    }
+    return code;
+}
+
+/* ---- added tokens in text ---- */
+
+/* Without a normalizer there is nothing to wait for: all are looked for at once. */
+static bool is_raw(const struct tokenizer *tokenizer, const struct added_token *added)
+{
+    return !added->normalized || !tokenizer->normalizer.n_steps;
+}
+
+static status_code add_match(struct tokenizer *tokenizer, const struct added_token *added,
+                             struct strbuf scratch[2], struct status *st)
+{
+    struct text content = added->content;
+    if (is_raw(tokenizer, added)) {
+        matcher_add(&tokenizer->raw, content, (int32_t)added->id, added->flags);
+        return STATUS_OK;
+    }
+    status_code code = normalizer_run(&tokenizer->normalizer, content, true, scratch, &content, st);
+    if (code != STATUS_OK) return status_prefix(st, "added_tokens");
+    if (content.length > LIMIT_PIECE_BYTES)
+        return status_set(st, STATUS_LIMIT, "added_tokens: \"%.*s...\" is longer than %d bytes",
+                          TEXT_ARGS(piece_for_message(content)), LIMIT_PIECE_BYTES);
+    struct matcher *matcher = &tokenizer->normalized;
+    matcher_add(matcher, content, (int32_t)added->id, added->flags);
+    return STATUS_OK;
+}
+
+/* Bytes that all contents need in the two matchers. */
+static status_code measure_matches(const struct json_tokenizer *j, struct strbuf scratch[2],
+                                   size_t *raw, size_t *normalized, struct status *st)
+{
+    for (const struct json_value *v = json_first(j->added); v; v = json_next(v)) {
+        struct added_token added;
+        status_code code = read_added(v, &added, st);
+        struct text content = added.content;
+        bool as_given = code != STATUS_OK || is_raw(j->tokenizer, &added);
+        if (!as_given)
+            code = normalizer_run(&j->tokenizer->normalizer, content, true, scratch, &content, st);
+        if (code != STATUS_OK) return code;
+        *(as_given ? raw : normalized) += content.length;
+    }
+    return STATUS_OK;
+}
+
+static status_code read_matches(struct json_tokenizer *j, struct status *st)
+{
+    struct tokenizer *tokenizer = j->tokenizer;
+    struct strbuf scratch[2];
+    size_t raw = 0, normalized = 0;
+    if (!j->added) return STATUS_OK;
+    strbuf_init(&scratch[0], LIMIT_TOKENIZER_BYTES);
+    strbuf_init(&scratch[1], LIMIT_TOKENIZER_BYTES);
+    status_code code = measure_matches(j, scratch, &raw, &normalized, st);
+    if (code == STATUS_OK && raw)
+        code = matcher_create(&tokenizer->raw, &tokenizer->arena, raw, st);
+    if (code == STATUS_OK && normalized)
+        code = matcher_create(&tokenizer->normalized, &tokenizer->arena, normalized, st);
+    const struct json_value *v = json_first(j->added);
+    for (; v && code == STATUS_OK; v = json_next(v)) {
+        struct added_token added;
+        code = read_added(v, &added, st);
+        if (code == STATUS_OK) code = add_match(tokenizer, &added, scratch, st);
+    }
+    strbuf_release(&scratch[0]);
+    strbuf_release(&scratch[1]);
+    return code;
+}
+
+/* ---- merges ---- */
+
+/* The two pieces of a merge: ["a", "b"], or "a b" with exactly one space. */
+static bool split_merge(const struct json_value *merge, struct text *left, struct text *right)
+{
+    if (json_kind(merge) == JSON_ARRAY) {
+        const struct json_value *a = json_first(merge), *b = a ? json_next(a) : NULL;
+        if (!b || json_next(b) || json_kind(a) != JSON_STRING || json_kind(b) != JSON_STRING)
+            return false;
+        *left = json_text(a);
+        *right = json_text(b);
+        return true;
+    }
+    if (json_kind(merge) != JSON_STRING) return false;
+    struct text both = json_text(merge);
+    const char *space = both.length ? memchr(both.data, ' ', both.length) : NULL;
+    if (!space) return false;
+    *left = (struct text){both.data, (size_t)(space - both.data)};
+    *right = (struct text){space + 1, both.length - left->length - 1};
+    return !right->length || !memchr(right->data, ' ', right->length);
+}
+
+static status_code unknown_piece(size_t rank, struct text piece, struct text left,
+                                 struct text right, struct status *st)
+{
+    return status_set(st, STATUS_BAD_INPUT,
+                      "model.merges: merge %zu, of \"%.*s\" and \"%.*s\": \"%.*s\" is not in the "
+                      "vocabulary",
+                      rank, TEXT_ARGS(piece_for_message(left)), TEXT_ARGS(piece_for_message(right)),
+                      TEXT_ARGS(piece_for_message(piece)));
+}
+
+/* Text never becomes a control piece, so a rule that would make one is left out: the library finds
+ * such text as an added token before any merge. */
+static status_code add_merge(struct tokenizer *tokenizer, const struct json_value *merge,
+                             size_t rank, struct status *st)
+{
+    const struct vocabulary *vocab = &tokenizer->vocab;
+    struct text left, right;
+    char bytes[2 * LIMIT_PIECE_BYTES];
+    if (!split_merge(merge, &left, &right))
+        return status_set(st, STATUS_BAD_INPUT,
+                          "model.merges: merge %zu is neither \"left right\" nor [\"left\", "
+                          "\"right\"]",
+                          rank);
+    int32_t left_id = vocabulary_find(vocab, left), right_id = vocabulary_find(vocab, right);
+    if (left_id < 0) return unknown_piece(rank, left, left, right, st);
+    if (right_id < 0) return unknown_piece(rank, right, left, right, st);
+    memcpy(bytes, left.data, left.length);
+    memcpy(bytes + left.length, right.data, right.length);
+    struct text both = {bytes, left.length + right.length};
+    int32_t merged = vocabulary_find(vocab, both);
+    if (merged < 0) return unknown_piece(rank, both, left, right, st);
+    if (vocab->pieces[merged].type != PIECE_CONTROL)
+        merge_table_add(&tokenizer->merges, left_id, right_id, (uint32_t)rank, merged);
+    return STATUS_OK;
+}
+
+static status_code read_merges(struct json_tokenizer *j, struct status *st)
+{
+    struct tokenizer *tokenizer = j->tokenizer;
+    size_t n = json_count(j->merges), rank = 0;
+    if (n > LIMIT_MERGES)
+        return status_set(st, STATUS_LIMIT, "model.merges has %zu entries, more than %u", n,
+                          LIMIT_MERGES);
+    status_code code =
+        merge_table_create(&tokenizer->merges, &tokenizer->arena, n, tokenizer->vocab.seed, st);
+    const struct json_value *v = json_first(j->merges);
+    for (; v && code == STATUS_OK; v = json_next(v)) code = add_merge(tokenizer, v, rank++, st);
+    return code;
+}
+
+/* ---- special pieces ---- */
+
+/* The piece that post_processor puts in front of a text, or -1. */
+static int32_t find_template_bos(const struct vocabulary *vocab, const struct json_value *node)
+{
+    const struct json_value *list = node ? json_member(node, "single") : NULL;
+    const struct json_value *first =
+        list && json_kind(list) == JSON_ARRAY ? json_first(list) : NULL;
+    const struct json_value *special = first ? json_member(first, "SpecialToken") : NULL;
+    const struct json_value *id = special ? json_member(special, "id") : NULL;
+    if (id && json_kind(id) == JSON_STRING) return vocabulary_find(vocab, json_text(id));
+    list = node ? json_member(node, "processors") : NULL;
+    const struct json_value *v = list && json_kind(list) == JSON_ARRAY ? json_first(list) : NULL;
+    for (; v; v = json_next(v)) {
+        int32_t found = json_member(v, "single") ? find_template_bos(vocab, v) : -1;
+        if (found >= 0) return found;
+    }
+    return -1;
+}
+
+static int32_t find_one_of(const struct vocabulary *vocab, const char *const names[], int n)
+{
+    int32_t id = -1;
+    for (int i = 0; i < n && id < 0; i++) id = vocabulary_find_control(vocab, text_of(names[i]));
+    return id;
+}
+
+/* The file itself does not say which piece is which: tokenizer_config.json does, and without one
+ * the usual names. */
+static status_code read_policy(struct json_tokenizer *j, const char *directory, struct status *st)
+{
+    static const char *const bos_names[] = {"<bos>", "<s>", "<|begin_of_text|>"};
+    static const char *const eos_names[] = {"<eos>", "</s>", "<|end_of_text|>"};
+    static const char *const pad_names[] = {"<pad>", "[PAD]"};
+    struct tokenizer_info *info = &j->tokenizer->info;
+    const struct vocabulary *vocab = &j->tokenizer->vocab;
+    struct tokenizer_config config;
+    status_code code = tokenizer_config_open(&config, directory, st);
+    if (code != STATUS_OK) return code;
+    int32_t template_bos = find_template_bos(vocab, json_member(j->root, "post_processor"));
+    info->bos = template_bos >= 0 ? template_bos : find_one_of(vocab, bos_names, 3);
+    info->eos = find_one_of(vocab, eos_names, 3);
+    info->pad = find_one_of(vocab, pad_names, 2);
+    code = tokenizer_config_piece(&config, vocab, "bos_token", &info->bos, st);
+    if (code == STATUS_OK)
+        code = tokenizer_config_piece(&config, vocab, "eos_token", &info->eos, st);
+    if (code == STATUS_OK)
+        code = tokenizer_config_piece(&config, vocab, "pad_token", &info->pad, st);
+    info->add_bos =
+        config.has_add_bos ? config.add_bos : template_bos >= 0 && template_bos == info->bos;
+    tokenizer_config_close(&config);
+    return code;
+}
+
+/* ---- the whole ---- */
+
+static status_code fill(struct json_tokenizer *j, const char *directory, struct status *st)
+{
+    status_code code = read_model(j, st);
+    if (code == STATUS_OK) code = tokenizer_read_json_rules(j->tokenizer, j->root, st);
+    if (code == STATUS_OK) code = read_pieces(j, st);
+    if (code == STATUS_OK) code = read_matches(j, st);
+    if (code == STATUS_OK) code = read_merges(j, st);
+    if (code == STATUS_OK) code = read_policy(j, directory, st);
+    return code == STATUS_OK ? tokenizer_finish(j->tokenizer, st) : code;
+}
+
+status_code tokenizer_read_json(struct tokenizer **out, struct text bytes, const char *directory,
+                                struct status *st)
+{
+    struct json_value *root;
+    status_code code = json_parse(&root, bytes, st);
+    if (code != STATUS_OK) return code;
+    struct json_tokenizer j = {.root = root};
+    char digest[SHA256_HEX_SIZE];
+    sha256_text(bytes, digest);
+    code = check_type(&j, st);
+    if (code == STATUS_OK) code = tokenizer_create(&j.tokenizer, TOKENIZER_BPE, digest, st);
+    if (code == STATUS_OK) code = fill(&j, directory, st);
+    if (code == STATUS_OK)
+        *out = j.tokenizer;
+    else
+        tokenizer_free(j.tokenizer);
+    json_free(root);
+    return code;
+}

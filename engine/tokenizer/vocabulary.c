@@ -1,0 +1,220 @@
+#include "engine/tokenizer/vocabulary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/limits.h"
+#include "engine/base/utf8.h"
+
+/* Gemma, Llama 3, ChatML, Phi 3 and Phi 4, and the document ends of GPT-2 and Llama 3.  "</s>" is
+ * not among them: Gemma's vocabulary has it as the HTML tag. */
+static const char *const end_pieces[] = {"<end_of_turn>", "<|eot_id|>", "<|eom_id|>",
+                                         "<|im_end|>",    "<|end|>",    "<|end_of_text|>",
+                                         "<|endoftext|>", "<eos>"};
+
+struct text piece_for_message(struct text piece)
+{
+    if (piece.length <= 40) return piece;
+    struct text head = {piece.data, 40};
+    head.length = utf8_complete_length(head);
+    return head;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+int piece_spelled_byte(struct text stored)
+{
+    if (stored.length != 6 || memcmp(stored.data, "<0x", 3) != 0 || stored.data[5] != '>')
+        return -1;
+    int high = hex_digit(stored.data[3]), low = hex_digit(stored.data[4]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+uint32_t piece_order(float score)
+{
+    float canonical = score + 0.0f; /* -0 and 0 are one score */
+    uint32_t bits;
+    memcpy(&bits, &canonical, sizeof bits);
+    uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    return ~ascending;
+}
+
+/* ---- building ---- */
+
+status_code vocabulary_create(struct vocabulary *vocab, struct arena *arena, size_t n,
+                              const char *digest, struct status *st)
+{
+    if (n < 1) return status_set(st, STATUS_BAD_INPUT, "the vocabulary is empty");
+    if (n > LIMIT_VOCAB)
+        return status_set(st, STATUS_LIMIT, "the vocabulary has %zu pieces, more than %d", n,
+                          LIMIT_VOCAB);
+    char head[17];
+    memcpy(head, digest, 16);
+    head[16] = '\0';
+    size_t slots = 16;
+    while (slots < 2 * n) slots *= 2;
+    *vocab = (struct vocabulary){
+        .arena = arena,
+        .pieces = arena_array(arena, n, sizeof *vocab->pieces),
+        .n = (int)n,
+        .seed = strtoull(head, NULL, 16),
+        .slots = arena_array(arena, slots, sizeof *vocab->slots),
+        .slot_mask = slots - 1,
+        .unknown = -1,
+    };
+    if (!vocab->pieces || !vocab->slots) return status_no_memory(st, "the vocabulary");
+    memset(vocab->slots, 0xff, slots * sizeof *vocab->slots);
+    memset(vocab->byte_ids, 0xff, sizeof vocab->byte_ids);
+    return STATUS_OK;
+}
+
+status_code vocabulary_set(struct vocabulary *vocab, int64_t id, struct text stored,
+                           enum piece_type type, struct status *st)
+{
+    struct text shown = piece_for_message(stored);
+    if (id < 0 || id >= vocab->n)
+        return status_set(st, STATUS_BAD_INPUT, "piece \"%.*s\" has id %lld, expected 0 to %d",
+                          TEXT_ARGS(shown), (long long)id, vocab->n - 1);
+    if (stored.length > LIMIT_PIECE_BYTES)
+        return status_set(st, STATUS_LIMIT, "piece %lld \"%.*s...\" is longer than %d bytes",
+                          (long long)id, TEXT_ARGS(shown), LIMIT_PIECE_BYTES);
+    struct piece *piece = &vocab->pieces[id];
+    if (piece->stored.data)
+        return status_set(st, STATUS_BAD_INPUT,
+                          "id %lld belongs to two pieces, \"%.*s\" and \"%.*s\"", (long long)id,
+                          TEXT_ARGS(piece_for_message(piece->stored)), TEXT_ARGS(shown));
+    *piece = (struct piece){.stored = stored, .type = type};
+    if (stored.length > vocab->max_bytes) vocab->max_bytes = stored.length;
+    return STATUS_OK;
+}
+
+/* ---- the table ---- */
+
+uint64_t vocabulary_mix(uint64_t key)
+{
+    key ^= key >> 32;
+    key *= 0x9e3779b97f4a7c15u;
+    key ^= key >> 29;
+    return key;
+}
+
+/* FNV-1a over the bytes, from a seeded basis. */
+static size_t first_slot(const struct vocabulary *vocab, struct text stored)
+{
+    uint64_t hash = 0xcbf29ce484222325u ^ vocab->seed;
+    for (size_t i = 0; i < stored.length; i++)
+        hash = (hash ^ (unsigned char)stored.data[i]) * 0x100000001b3u;
+    return (size_t)vocabulary_mix(hash) & vocab->slot_mask;
+}
+
+/* The slot that holds these bytes, or the free one where they belong. */
+static size_t find_slot(const struct vocabulary *vocab, struct text stored)
+{
+    size_t slot = first_slot(vocab, stored);
+    while (vocab->slots[slot] >= 0 && !text_equal(vocab->pieces[vocab->slots[slot]].stored, stored))
+        slot = (slot + 1) & vocab->slot_mask;
+    return slot;
+}
+
+int32_t vocabulary_find(const struct vocabulary *vocab, struct text stored)
+{
+    return vocab->slots[find_slot(vocab, stored)];
+}
+
+int32_t vocabulary_find_control(const struct vocabulary *vocab, struct text stored)
+{
+    int32_t id = vocabulary_find(vocab, stored);
+    return id >= 0 && vocab->pieces[id].type == PIECE_CONTROL ? id : -1;
+}
+
+static status_code build_table(struct vocabulary *vocab, struct status *st)
+{
+    for (int id = 0; id < vocab->n; id++) {
+        struct text stored = vocab->pieces[id].stored;
+        if (!stored.data)
+            return status_set(st, STATUS_BAD_INPUT,
+                              "no piece has id %d, though larger ids are used", id);
+        size_t slot = find_slot(vocab, stored);
+        if (vocab->slots[slot] >= 0)
+            return status_set(st, STATUS_BAD_INPUT, "piece \"%.*s\" is there twice, as %d and %d",
+                              TEXT_ARGS(piece_for_message(stored)), vocab->slots[slot], id);
+        vocab->slots[slot] = id;
+    }
+    return STATUS_OK;
+}
+
+/* ---- surfaces ---- */
+
+static bool starts_with_space(struct text text)
+{
+    return text.length >= SPACE_SYMBOL_BYTES &&
+           memcmp(text.data, SPACE_SYMBOL, SPACE_SYMBOL_BYTES) == 0;
+}
+
+static size_t write_surface(char *out, struct text stored)
+{
+    char *end = out;
+    while (stored.length) {
+        bool space = starts_with_space(stored);
+        size_t used = space ? SPACE_SYMBOL_BYTES : 1;
+        *end++ = space ? ' ' : stored.data[0];
+        stored.data += used;
+        stored.length -= used;
+    }
+    return (size_t)(end - out);
+}
+
+static bool has_surface(enum piece_type type)
+{
+    return type != PIECE_CONTROL && type != PIECE_UNKNOWN;
+}
+
+static status_code derive_surfaces(struct vocabulary *vocab, struct status *st)
+{
+    size_t total = 0;
+    for (int id = 0; id < vocab->n; id++) total += vocab->pieces[id].stored.length;
+    char *next = arena_alloc(vocab->arena, total);
+    if (!next) return status_no_memory(st, "the vocabulary");
+    for (int id = 0; id < vocab->n; id++) {
+        struct piece *piece = &vocab->pieces[id];
+        piece->surface = (struct text){"", 0};
+        if (!has_surface(piece->type)) continue;
+        size_t n;
+        if (piece->type == PIECE_BYTE) {
+            int byte = piece_spelled_byte(piece->stored);
+            if (byte < 0)
+                return status_set(
+                    st, STATUS_BAD_INPUT,
+                    "piece %d \"%.*s\" has type byte, expected \"<0x00>\" to \"<0xFF>\"", id,
+                    TEXT_ARGS(piece_for_message(piece->stored)));
+            vocab->byte_ids[byte] = id;
+            *next = (char)(unsigned char)byte;
+            n = 1;
+        } else {
+            n = write_surface(next, piece->stored);
+        }
+        piece->surface = (struct text){next, n};
+        next += n;
+    }
+    return STATUS_OK;
+}
+
+status_code vocabulary_finish(struct vocabulary *vocab, struct status *st)
+{
+    status_code code = build_table(vocab, st);
+    return code == STATUS_OK ? derive_surfaces(vocab, st) : code;
+}
+
+void vocabulary_mark_ends(struct vocabulary *vocab, int32_t eos)
+{
+    if (eos >= 0) vocab->pieces[eos].is_end = true;
+    for (size_t i = 0; i < sizeof end_pieces / sizeof end_pieces[0]; i++) {
+        int32_t id = vocabulary_find(vocab, text_of(end_pieces[i]));
+        if (id >= 0) vocab->pieces[id].is_end = true;
+    }
+}

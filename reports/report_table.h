@@ -1,0 +1,22 @@
+/* report_table.h - the parts of the benchmark table that every format shares. */
+#ifndef ASSAY_REPORT_TABLE_H
+#define ASSAY_REPORT_TABLE_H
+
+#include "reports/report_grid.h"
+#include "reports/scores.h"
+
+/* Fills a grid with the rows of a table; the caller releases it. */
+void table_fill_grid(const struct score_table *table, struct report_grid *grid);
+
+/* Visits what a run says about itself, as label and text, leaving out what is unknown. */
+typedef void table_fact(void *user, const char *label, struct text value);
+void table_each_fact(const struct score_table *table, table_fact *fact, void *user);
+
+/* One line per task whose replies ended otherwise than correct or wrong, and one for samples that
+ * are not done: "gsm8k exact_match,strict-match: 12 extraction_failed, 3 truncated". */
+void table_each_note(const struct score_table *table, table_fact *note, void *user);
+
+/* "acc", or "exact_match,strict-match" where there is an extraction. */
+void append_metric_key(struct strbuf *out, const char *metric, const char *extraction);
+
+#endif

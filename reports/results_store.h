@@ -1,0 +1,280 @@
+/* results_store.h - every fact of a run, in one SQLite file.
+ *
+ *   runner -> store_put_...() -> rows          rows -> views -> table, compare, gate, html, export
+ *
+ * A `store` is an open file.  A `run` is one evaluation with its provenance; it has tasks, a task
+ * has samples (one per document), a sample has replies (one per repeat) or choices, hazard scores,
+ * guard events and verdicts.  Keys are natural (run, task, document, repeat, ...), so writing a row
+ * again replaces it, and a run that was killed and resumed ends with the rows of one that was not;
+ * only columns named ..._at and ..._seconds differ.
+ *
+ *   struct store *store;
+ *   if (store_open(&store, "results.sqlite", STORE_WRITE, st) != STATUS_OK) ...
+ *   store_begin();  store_create_run(); store_add_task(); store_add_samples();  store_commit();
+ *   while (store_find_pending(...), n > 0) {
+ *       store_begin();  store_put_sample(); store_put_reply(); store_put_verdict(); store_commit();
+ *   }
+ *   store_set_run_state();  store_free(store);
+ *
+ * What is between begin and commit is kept whole or not at all, whenever the process dies.  Every
+ * store_add and store_put function needs an open batch; when one fails, the batch is rolled back.
+ * Unknown is NULL: a NULL string, STORE_UNKNOWN for an integer, NAN for a number.  Texts may hold
+ * any bytes.  Strings given are copied; strings loaded belong to the caller's arena.
+ *
+ * A store belongs to one thread at a time.  Other processes may read it while it is written.
+ */
+#ifndef ASSAY_RESULTS_STORE_H
+#define ASSAY_RESULTS_STORE_H
+
+#include <stdint.h>
+
+#include "engine/base/arena.h"
+#include "engine/base/sha256.h"
+#include "engine/base/status.h"
+#include "engine/base/text.h"
+#include "engine/base/words.h"
+
+#define STORE_UNKNOWN       INT64_MIN /* an integer that is not known: NULL in the file */
+#define STORE_RUN_ID_SIZE   64        /* bytes of a run's id with its NUL */
+#define STORE_NO_EXTRACTION "none"    /* the extraction of a metric that takes the reply whole */
+
+struct store; /* opaque */
+
+enum store_access {
+    STORE_WRITE, /* made when absent, migrated when older */
+    STORE_READ   /* must exist and have this program's schema version */
+};
+
+/* A file that is not a database, is another program's, or is newer than this program is refused and
+ * left as it is.  ":memory:" is a store that lasts until store_free(). */
+status_code store_open(struct store **out, const char *path, enum store_access access,
+                       struct status *st) MUST_CHECK;
+void store_free(struct store *store);
+const char *store_path(const struct store *store);
+
+/* ---- Batches ---- */
+
+status_code store_begin(struct store *store, struct status *st) MUST_CHECK;
+status_code store_commit(struct store *store, struct status *st) MUST_CHECK;
+void store_rollback(struct store *store);
+
+/* ---- Runs ---- */
+
+enum run_state { RUN_RUNNING, RUN_DONE, RUN_INTERRUPTED, RUN_FAILED };
+const char *run_state_name(enum run_state state); /* "running", "done", "interrupted", "failed" */
+
+/* Where the numbers come from.  Loading a run fills the same struct. */
+struct store_run {
+    const char *id; /* NULL: one is made from the time, such as 20260412T093015Z-2b9d1f3a */
+    enum run_state state;                             /* loading only */
+    const char *started_at, *finished_at;             /* loading only; ISO 8601, UTC */
+    const char *program_version, *program_commit, *compiler, *build_flags;
+    const char *cpu, *kernel_set;
+    int64_t threads;
+    const char *backend; /* "native", "http", or "replies" for replies made elsewhere */
+    const char *model_path, *architecture, *quantisation;
+    const char *weights_sha256;
+    int64_t weights_bytes;
+    const char *tokenizer_sha256, *tokenizer_kind;
+    const char *chat_template; /* its text; NULL where none is applied */
+    const char *bos_policy;
+    double temperature;
+    int64_t top_k;
+    double top_p;
+    int64_t max_tokens; /* STORE_UNKNOWN where each task has its own */
+    uint64_t seed;
+    enum guard_mode guard_mode;
+    const char *guard_policy_json, *guard_policy_sha256;
+    const char *command_line;
+    const char *options_json; /* what resume needs to start again: the caller's own object */
+};
+
+/* Adds a run in state `running` and writes its id.  The weights and the tokenizer become artifacts.
+ * Fails with STATUS_USAGE when the id is taken. */
+status_code store_create_run(struct store *store, const struct store_run *run,
+                             char id[STORE_RUN_ID_SIZE], struct status *st) MUST_CHECK;
+
+/* A file that took part: a classifier, a guard's lexicon, an adapter. */
+struct store_artifact {
+    const char *sha256;
+    const char *kind; /* "classifier", "adapter", ... */
+    const char *name; /* a path or an id */
+    int64_t bytes;
+    const char *meta_json;
+};
+
+/* Ties an artifact to a run under a role: "guard_input", "guard_output", "toxicity", "adapter". */
+status_code store_add_artifact(struct store *store, const char *run, const char *role,
+                               const struct store_artifact *artifact, struct status *st) MUST_CHECK;
+
+/* Writes the state and, unless it is `running`, the time.  Opens its own batch if none is open. */
+status_code store_set_run_state(struct store *store, const char *run, enum run_state state,
+                                struct status *st) MUST_CHECK;
+
+/* The id of the run that `name` means: a whole id, the only id that starts with it, or "latest".
+ * NULL is "latest". */
+status_code store_find_run(struct store *store, const char *name, char id[STORE_RUN_ID_SIZE],
+                           struct status *st) MUST_CHECK;
+
+/* The newest run whose state is not `done`.  STATUS_NOT_FOUND when there is none. */
+status_code store_newest_unfinished_run(struct store *store, char id[STORE_RUN_ID_SIZE],
+                                        struct status *st) MUST_CHECK;
+
+status_code store_load_run(struct store *store, const char *id, struct arena *arena,
+                           struct store_run *out, struct status *st) MUST_CHECK;
+
+/* The ids of all runs, oldest first. */
+status_code store_list_runs(struct store *store, struct arena *arena, const char *const **ids,
+                            size_t *n, struct status *st) MUST_CHECK;
+
+/* ---- Tasks ---- */
+
+struct store_metric {
+    const char *metric;
+    const char *extraction; /* NULL is STORE_NO_EXTRACTION */
+    bool higher_is_better;
+    double blocked_value; /* what a blocked sample counts as in the enforce column: 0 = wrong */
+};
+
+struct store_task {
+    const char *task;
+    int position; /* order in the table */
+    const char *version, *profile, *output_type;
+    int64_t num_fewshot;
+    int64_t fewshot_seed; /* STORE_UNKNOWN where shots are not drawn */
+    int64_t limit;        /* STORE_UNKNOWN where all documents were asked for */
+    int repeats;          /* replies per document, at least 1 */
+    const char *dataset_name, *dataset_path, *dataset_sha256;
+    int64_t dataset_bytes;
+    int64_t n_docs_total;               /* documents in the dataset, before the limit */
+    const struct store_metric *metrics; /* the first is the task's headline */
+    size_t n_metrics;
+};
+
+status_code store_add_task(struct store *store, const char *run, const struct store_task *task,
+                           struct status *st) MUST_CHECK;
+
+/* A group averages its tasks.  `parent` is a group added before, or NULL. */
+status_code store_add_group(struct store *store, const char *run, const char *group,
+                            const char *parent, const char *version, int position,
+                            struct status *st) MUST_CHECK;
+
+/* A task belongs to one group directly, and through it to the group's parents. */
+status_code store_add_group_member(struct store *store, const char *run, const char *group,
+                                   const char *task, struct status *st) MUST_CHECK;
+
+/* The tasks of a run in table order, without their metrics. */
+status_code store_load_tasks(struct store *store, const char *run, struct arena *arena,
+                             struct store_task **out, size_t *n, struct status *st) MUST_CHECK;
+
+/* ---- Samples ---- */
+
+enum sample_state { SAMPLE_PENDING, SAMPLE_RUNNING, SAMPLE_DONE, SAMPLE_FAILED, SAMPLE_BLOCKED };
+#define SAMPLE_STATES 5
+const char *sample_state_name(enum sample_state state);
+
+/* Adds the documents as pending; those that are there stay as they are. */
+status_code store_add_samples(struct store *store, const char *run, const char *task,
+                              const int64_t *doc_ids, size_t n, struct status *st) MUST_CHECK;
+
+/* Up to `max` documents with id >= `from` that are pending or were left running, in order. */
+status_code store_find_pending(struct store *store, const char *run, const char *task, int64_t from,
+                               int64_t *doc_ids, size_t max, size_t *n,
+                               struct status *st) MUST_CHECK;
+
+status_code store_mark_running(struct store *store, const char *run, const char *task,
+                               const int64_t *doc_ids, size_t n, struct status *st) MUST_CHECK;
+
+/* Makes the failed samples of a run pending again; *n is how many there were. */
+status_code store_retry_failed(struct store *store, const char *run, int64_t *n,
+                               struct status *st) MUST_CHECK;
+
+/* Samples by state; a NULL task counts the whole run. */
+status_code store_count_samples(struct store *store, const char *run, const char *task,
+                                int64_t counts[SAMPLE_STATES], struct status *st) MUST_CHECK;
+
+/* ---- Facts of a sample ---- */
+
+/* Which sample a row is about.  `repeat` counts from 0; where there are no repeats it is 0. */
+struct store_key {
+    const char *run, *task;
+    int64_t doc_id;
+    int repeat;
+};
+
+/* A text under its SHA-256, kept once however many samples share it. */
+status_code store_put_prompt(struct store *store, const char *sha256, struct text text,
+                             struct status *st) MUST_CHECK;
+
+struct store_sample {
+    enum sample_state state; /* done, failed, or blocked: the input guard kept it from the model */
+    const char *doc_hash;
+    const char *prompt_hash;     /* of the rendered context, put before; NULL if never rendered */
+    const char *guard_text_hash; /* of the document text that guards saw, put before, or NULL */
+    const char *target;
+    int64_t n_prompt_tokens, n_truncated;
+    const char *error_code, *error_text; /* of a failed sample */
+};
+
+/* Ends a sample: comes first in its batch, and forgets what an earlier attempt left behind.  For a
+ * failed or blocked sample it also writes the verdicts (value unknown; infrastructure_error or
+ * blocked_input), which store_put_verdict() may replace where the truth is known. */
+status_code store_put_sample(struct store *store, const struct store_key *key,
+                             const struct store_sample *sample, struct status *st) MUST_CHECK;
+
+struct store_reply {
+    struct text text;          /* what the model wrote, whole */
+    struct text delivered;     /* what the user got; data NULL where that is the text itself */
+    const char *finish_reason; /* "eos", "stop_string", "length", "guard" */
+    int64_t n_tokens;
+    uint64_t seed;
+    double prefill_seconds, decode_seconds;
+};
+status_code store_put_reply(struct store *store, const struct store_key *key,
+                            const struct store_reply *reply, struct status *st) MUST_CHECK;
+
+struct store_choice {
+    int index;
+    struct text text;
+    double logprob;
+    int64_t n_tokens;
+    bool is_greedy;
+};
+status_code store_put_choice(struct store *store, const struct store_key *key,
+                             const struct store_choice *choice, struct status *st) MUST_CHECK;
+
+struct store_hazard {
+    enum guard_stage stage;
+    const char *classifier_sha256; /* an artifact added before */
+    const char *category;          /* "*" in the one row of a text that could not be scored */
+    double logit, probability;     /* NAN where unscored, then `error` says why */
+    const char *error;
+};
+status_code store_put_hazard(struct store *store, const struct store_key *key,
+                             const struct store_hazard *hazard, struct status *st) MUST_CHECK;
+
+/* What a guard decided.  `blocks` is what the policy makes of the verdict, carried out in enforce
+ * mode and only counted in shadow mode.  An input event has repeat 0 and holds for all repeats. */
+struct store_guard_event {
+    enum guard_stage stage;
+    enum guard_mode mode; /* shadow or enforce */
+    enum guard_verdict verdict;
+    bool blocks;
+    const char *category, *rule; /* what decided, or NULL */
+    double latency_seconds;
+};
+status_code store_put_guard_event(struct store *store, const struct store_key *key,
+                                  const struct store_guard_event *event,
+                                  struct status *st) MUST_CHECK;
+
+struct store_verdict {
+    const char *metric;
+    const char *extraction; /* NULL is STORE_NO_EXTRACTION */
+    struct text extracted;  /* data NULL where nothing was extracted */
+    double value;           /* of the raw reply, whatever a guard did; NAN where unknown */
+    enum outcome outcome;   /* of the raw reply; blocked_... where a guard left none to score */
+};
+status_code store_put_verdict(struct store *store, const struct store_key *key,
+                              const struct store_verdict *verdict, struct status *st) MUST_CHECK;
+
+#endif

@@ -1,0 +1,404 @@
+/* The engine against independent implementations, and against itself: any way of cutting a timeline
+ * into evaluations, and any number of threads, gives the same bits. */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "engine/backend_native.h"
+#include "engine/base/json.h"
+#include "engine/base/limits.h"
+#include "engine/engine.h"
+#include "tests/unit/suite.h"
+
+#define DEMO_MODEL "datasets/demo/model.gguf"
+#define MAX_DIFFERENCE 2e-4
+
+/* ---- counting allocations: the Makefile links this test with --wrap ---- */
+
+static atomic_size_t allocations;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    allocations++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    allocations++;
+    return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    allocations++;
+    return __real_realloc(p, size);
+}
+
+/* ---- helpers ---- */
+
+struct captured {
+    float *logits; /* (n, n_vocab) from first */
+    int n_vocab, first, count;
+};
+
+static void capture(void *user, int position, const float *logits)
+{
+    struct captured *c = user;
+    memcpy(c->logits + (size_t)(position - c->first) * (size_t)c->n_vocab, logits,
+           (size_t)c->n_vocab * sizeof *logits);
+    c->count++;
+}
+
+static struct engine *open_model(const char *path, const char *kernels, int n_threads)
+{
+    struct status st = {0};
+    struct engine *engine = NULL;
+    struct engine_options options = {.model_path = path, .kernels = kernels, .n_threads = n_threads};
+    ASSERT_OK(engine_open(&engine, &options, &st));
+    return engine;
+}
+
+static float *all_logits(const struct engine *engine, const int32_t *tokens, int n)
+{
+    struct status st = {0};
+    struct session *session = NULL;
+    int n_vocab = engine_get_info(engine)->n_vocab;
+    struct captured c = {calloc((size_t)n * (size_t)n_vocab, sizeof(float)), n_vocab, 0, 0};
+    ASSERT_OK(session_create(&session, engine, n, &st));
+    ASSERT_OK(session_eval(session, tokens, n, 0, capture, &c, &st));
+    CU_ASSERT_EQUAL(c.count, n);
+    session_free(session);
+    return c.logits;
+}
+
+static int read_tokens(const char *path, int32_t *tokens, int max)
+{
+    struct status st = {0};
+    struct json_value *root = NULL;
+    int n = 0;
+    ASSERT_OK(json_parse_file(&root, path, LIMIT_JSON_BYTES, &st));
+    for (const struct json_value *v = json_first(root); v && n < max; v = json_next(v))
+        tokens[n++] = (int32_t)json_number(v);
+    json_free(root);
+    return n;
+}
+
+static int argmax(const float *x, int n)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++)
+        if (x[i] > x[best]) best = i;
+    return best;
+}
+
+/* ---- against others ---- */
+
+static void compare_with_reference(const char *name, bool gguf, const char *kernels)
+{
+    char path[512];
+    snprintf(path, sizeof path, "../shared/reference/logits/%s/tokens.json", name);
+    int32_t tokens[512];
+    int n = read_tokens(path, tokens, 512);
+    snprintf(path, sizeof path, "../shared/reference/logits/%s%s", name, gguf ? "/model.gguf" : "");
+    struct engine *engine = open_model(path, kernels, 2);
+    int n_vocab = engine_get_info(engine)->n_vocab;
+    float *ours = all_logits(engine, tokens, n);
+    struct strbuf theirs;
+    struct status st = {0};
+    strbuf_init(&theirs, 1 << 26);
+    snprintf(path, sizeof path, "../shared/reference/logits/%s/logits.f32", name);
+    ASSERT_OK(strbuf_read_file(&theirs, path, &st));
+    CU_ASSERT_EQUAL_FATAL(theirs.length, (size_t)n * (size_t)n_vocab * sizeof(float));
+    float *expected = malloc(theirs.length);
+    memcpy(expected, theirs.data, theirs.length);
+    double worst = 0;
+    for (int t = 0; t < n; t++) {
+        const float *a = ours + (size_t)t * (size_t)n_vocab;
+        const float *b = expected + (size_t)t * (size_t)n_vocab;
+        CU_ASSERT_EQUAL(argmax(a, n_vocab), argmax(b, n_vocab));
+        for (int i = 0; i < n_vocab; i++) worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+    }
+    if (worst > MAX_DIFFERENCE) fprintf(stderr, "%s (%s): differs by %g\n", name, kernels, worst);
+    CU_ASSERT_TRUE(worst <= MAX_DIFFERENCE);
+    free(ours);
+    free(expected);
+    strbuf_release(&theirs);
+    engine_free(engine);
+}
+
+static void test_reference_logits(void)
+{
+    static const struct {
+        const char *name;
+        bool gguf;
+    } models[] = {{"gemma1-tiny", false}, {"gguf-gemma", true}, {"quant-f16", true},
+                  {"quant-bf16", true},   {"quant-q80", true}};
+    if (!shared_path("reference/logits")) return;
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        compare_with_reference(models[i].name, models[i].gguf, "generic");
+        compare_with_reference(models[i].name, models[i].gguf, "auto");
+    }
+}
+
+/* ---- against itself ---- */
+
+#define N_TOKENS 150 /* over two passes of the batch, with a tail */
+
+static void make_tokens(int32_t tokens[N_TOKENS])
+{
+    for (int i = 0; i < N_TOKENS; i++) tokens[i] = i ? 10 + i * 37 % 3000 : 2;
+}
+
+static void test_threads_and_batches(void)
+{
+    int32_t tokens[N_TOKENS];
+    make_tokens(tokens);
+    struct engine *one = open_model(DEMO_MODEL, "auto", 1);
+    int n_vocab = engine_get_info(one)->n_vocab;
+    size_t bytes = (size_t)N_TOKENS * (size_t)n_vocab * sizeof(float);
+    float *expected = all_logits(one, tokens, N_TOKENS);
+    for (int n_threads = 2; n_threads <= 5; n_threads++) {
+        struct engine *many = open_model(DEMO_MODEL, "auto", n_threads);
+        float *logits = all_logits(many, tokens, N_TOKENS);
+        CU_ASSERT_EQUAL(memcmp(expected, logits, bytes), 0);
+        free(logits);
+        engine_free(many);
+    }
+    /* Token by token, the cache filled one position at a time. */
+    struct status st = {0};
+    struct session *session = NULL;
+    struct captured c = {calloc(1, bytes), n_vocab, 0, 0};
+    ASSERT_OK(session_create(&session, one, N_TOKENS, &st));
+    for (int n = 1; n <= N_TOKENS; n++)
+        ASSERT_OK(session_eval(session, tokens, n, n - 1, capture, &c, &st));
+    CU_ASSERT_EQUAL(memcmp(expected, c.logits, bytes), 0);
+    free(c.logits);
+    free(expected);
+    session_free(session);
+    engine_free(one);
+}
+
+/* A session that held another timeline computes only the difference, and the same bits. */
+static void test_prefix_reuse(void)
+{
+    int32_t tokens[N_TOKENS], other[N_TOKENS];
+    make_tokens(tokens);
+    memcpy(other, tokens, sizeof tokens);
+    other[100] = 7;
+    struct status st = {0};
+    struct engine *engine = open_model(DEMO_MODEL, "auto", 2);
+    int n_vocab = engine_get_info(engine)->n_vocab;
+    float *expected = all_logits(engine, tokens, N_TOKENS);
+    struct session *session = NULL;
+    ASSERT_OK(session_create(&session, engine, N_TOKENS, &st));
+    ASSERT_OK(session_eval(session, other, N_TOKENS, N_TOKENS, NULL, NULL, &st));
+    struct captured c = {calloc((size_t)n_vocab, sizeof(float)), n_vocab, N_TOKENS - 1, 0};
+    ASSERT_OK(session_eval(session, tokens, N_TOKENS, N_TOKENS - 1, capture, &c, &st));
+    CU_ASSERT_EQUAL(memcmp(expected + (size_t)(N_TOKENS - 1) * (size_t)n_vocab, c.logits,
+                           (size_t)n_vocab * sizeof(float)), 0);
+    uint64_t asked, computed;
+    session_token_counts(session, &asked, &computed);
+    CU_ASSERT_EQUAL(asked, 2 * N_TOKENS);
+    CU_ASSERT_EQUAL(computed, N_TOKENS + 50);
+    free(c.logits);
+    free(expected);
+    session_free(session);
+    engine_free(engine);
+}
+
+static void test_no_allocation_in_forward(void)
+{
+    int32_t tokens[N_TOKENS];
+    make_tokens(tokens);
+    struct status st = {0};
+    struct engine *engine = open_model(DEMO_MODEL, "auto", 1);
+    struct session *session = NULL;
+    ASSERT_OK(session_create(&session, engine, N_TOKENS, &st));
+    ASSERT_OK(session_eval(session, tokens, 50, 50, NULL, NULL, &st));
+    size_t before = allocations;
+    for (int n = 51; n <= N_TOKENS; n++)
+        ASSERT_OK(session_eval(session, tokens, n, n, NULL, NULL, &st));
+    CU_ASSERT_EQUAL(allocations, before);
+    session_free(session);
+    engine_free(engine);
+}
+
+static void test_bad_requests(void)
+{
+    struct status st = {0};
+    struct engine *engine = NULL;
+    struct session *session = NULL;
+    const int32_t tokens[] = {2, -1, 1 << 30};
+    struct engine_options missing = {.model_path = "no-such-model.gguf"};
+    ASSERT_FAILS(engine_open(&engine, &missing, &st), STATUS_NOT_FOUND, "no-such-model.gguf");
+    struct engine_options not_a_model = {.model_path = "Makefile"};
+    ASSERT_FAILS(engine_open(&engine, &not_a_model, &st), STATUS_BAD_INPUT, "Makefile");
+    engine = open_model(DEMO_MODEL, "auto", 1);
+    ASSERT_OK(session_create(&session, engine, 2, &st));
+    ASSERT_FAILS(session_eval(session, tokens, 3, 0, NULL, NULL, &st), STATUS_LIMIT, "context of 2");
+    ASSERT_FAILS(session_eval(session, tokens, 2, 0, NULL, NULL, &st), STATUS_BAD_INPUT, "id -1");
+    session_free(session);
+    engine_free(engine);
+}
+
+/* ---- the backend ---- */
+
+static struct backend *open_backend(const struct engine *engine, int n_context)
+{
+    struct status st = {0};
+    struct backend *backend = NULL;
+    struct backend_native_options options = {.n_context = n_context};
+    ASSERT_OK(backend_native_open(&backend, engine, &options, &st));
+    return backend;
+}
+
+/* What backend_loglikelihood() says, worked out the long way from all logits. */
+static double sum_of_logprobs(const struct engine *engine, const int32_t *tokens, int n,
+                              int n_context)
+{
+    int n_vocab = engine_get_info(engine)->n_vocab;
+    float *logits = all_logits(engine, tokens, n);
+    double sum = 0;
+    for (int t = n_context; t < n; t++) {
+        const float *row = logits + (size_t)(t - 1) * (size_t)n_vocab;
+        double total = 0, max = (double)row[argmax(row, n_vocab)];
+        for (int i = 0; i < n_vocab; i++) total += exp((double)row[i] - max);
+        sum += (double)row[tokens[t]] - max - log(total);
+    }
+    free(logits);
+    return sum;
+}
+
+static void test_loglikelihood(void)
+{
+    struct status st = {0};
+    struct engine *engine = open_model(DEMO_MODEL, "auto", 2);
+    struct backend *backend = open_backend(engine, 0);
+    const char *context = "Question: How many apples are left? ";
+    const char *choices[] = {"Seven apples", "8", " 12 pears and a plum"};
+    struct loglikelihood_request request = {.context = text_of(context), .n_continuations = 3};
+    for (int i = 0; i < 3; i++) request.continuation[i] = text_of(choices[i]);
+    struct loglikelihood_result result;
+    ASSERT_OK(backend_loglikelihood(backend, &request, 1, &result, &st));
+    CU_ASSERT_EQUAL(result.status.code, STATUS_OK);
+    const struct tokenizer *tokenizer = engine_get_tokenizer(engine);
+    for (int i = 0; i < 3; i++) {
+        char whole[256];
+        struct token_list ids = {0}, before = {0};
+        snprintf(whole, sizeof whole, "%s%s", context, choices[i]);
+        ASSERT_OK(tokenizer_encode(tokenizer, text_of(whole), TOKENIZE_ADD_BOS, &ids, &st));
+        whole[strlen(context) - 1] = '\0'; /* without its trailing space */
+        ASSERT_OK(tokenizer_encode(tokenizer, text_of(whole), TOKENIZE_ADD_BOS, &before, &st));
+        CU_ASSERT_EQUAL(ids.ids[0], tokenizer_get_info(tokenizer)->bos);
+        CU_ASSERT_NOT_EQUAL(ids.ids[1], tokenizer_get_info(tokenizer)->bos);
+        CU_ASSERT_EQUAL(result.n_tokens[i], (int)(ids.count - before.count));
+        double expected = sum_of_logprobs(engine, ids.ids, (int)ids.count, (int)before.count);
+        CU_ASSERT_DOUBLE_EQUAL(result.logprob[i], expected, 1e-9);
+        token_list_release(&ids);
+        token_list_release(&before);
+    }
+    backend_free(backend);
+    engine_free(engine);
+}
+
+static bool stop_at_ten_bytes(void *user, struct text reply)
+{
+    (void)user;
+    return reply.length < 10;
+}
+
+static struct generate_result reply_to(struct backend *backend, struct generate_request request)
+{
+    struct status st = {0};
+    struct generate_result result;
+    ASSERT_OK(backend_generate(backend, &request, 1, &result, &st));
+    return result;
+}
+
+static void test_generate(void)
+{
+    struct engine *engine = open_model(DEMO_MODEL, "auto", 2);
+    struct backend *backend = open_backend(engine, 512);
+    struct generate_request request = {
+        .prompt = text_of("Question: Tom has 3 pens and buys 4 more. How many pens?\nAnswer:"),
+        .max_tokens = 40,
+        .sampling = {.temperature = 0, .top_p = 1},
+    };
+    struct generate_result greedy = reply_to(backend, request);
+    CU_ASSERT_EQUAL(greedy.status.code, STATUS_OK);
+    CU_ASSERT_TRUE(greedy.reply.length > 0);
+    /* A stop string taken from the reply ends it there. */
+    char stop[8] = {0};
+    CU_ASSERT_TRUE_FATAL(greedy.reply.length > 12);
+    memcpy(stop, greedy.reply.data + 5, 4);
+    struct text until = text_of(stop);
+    request.until = &until, request.n_until = 1;
+    struct generate_result stopped = reply_to(backend, request);
+    CU_ASSERT_EQUAL(stopped.finish_reason, FINISH_STOP_STRING);
+    CU_ASSERT_PTR_NULL(strstr(stopped.reply.data, stop));
+    CU_ASSERT_EQUAL(strncmp(stopped.reply.data, greedy.reply.data, stopped.reply.length), 0);
+    request.n_until = 0;
+    /* A guard that says stop. */
+    request.on_text = stop_at_ten_bytes;
+    struct generate_result guarded = reply_to(backend, request);
+    CU_ASSERT_EQUAL(guarded.finish_reason, FINISH_GUARD);
+    request.on_text = NULL;
+    /* The seed decides a sampled reply; what ran before does not. */
+    request.sampling = (struct sampling_options){.temperature = 1, .top_k = 50, .top_p = 0.9};
+    request.seed = 11;
+    struct generate_result a = reply_to(backend, request);
+    request.seed = 12;
+    struct generate_result b = reply_to(backend, request);
+    request.seed = 11;
+    struct generate_result again = reply_to(backend, request);
+    CU_ASSERT_STRING_EQUAL(a.reply.data, again.reply.data);
+    CU_ASSERT_STRING_NOT_EQUAL(a.reply.data, b.reply.data);
+    struct generate_result *results[] = {&greedy, &stopped, &guarded, &a, &b, &again};
+    for (int i = 0; i < 6; i++) generate_result_release(results[i]);
+    backend_free(backend);
+    engine_free(engine);
+}
+
+/* A prompt that is too long loses its first tokens, and says how many. */
+static void test_truncation(void)
+{
+    struct engine *engine = open_model(DEMO_MODEL, "auto", 2);
+    struct backend *backend = open_backend(engine, 32);
+    struct generate_request request = {
+        .prompt = text_of("one two three four five six seven eight nine ten eleven twelve thirteen "
+                          "fourteen fifteen sixteen seventeen eighteen nineteen twenty"),
+        .max_tokens = 8,
+        .sampling = {.top_p = 1},
+    };
+    struct generate_result result = reply_to(backend, request);
+    CU_ASSERT_EQUAL(result.status.code, STATUS_OK);
+    CU_ASSERT_TRUE(result.n_truncated > 0);
+    CU_ASSERT_EQUAL(result.n_prompt_tokens - result.n_truncated, 32 - 8);
+    generate_result_release(&result);
+    request.max_tokens = 32; /* leaves no room for a prompt */
+    result = reply_to(backend, request);
+    CU_ASSERT_EQUAL(result.status.code, STATUS_LIMIT);
+    generate_result_release(&result);
+    backend_free(backend);
+    engine_free(engine);
+}
+
+static const struct test_case tests[] = {
+    {"logits equal those of other implementations", test_reference_logits},
+    {"threads and batches do not change a bit", test_threads_and_batches},
+    {"a shared prefix is computed once", test_prefix_reuse},
+    {"a forward pass allocates nothing", test_no_allocation_in_forward},
+    {"bad requests are refused", test_bad_requests},
+    {"log-likelihood of continuations", test_loglikelihood},
+    {"generation: greedy, stops, guard, seeds", test_generate},
+    {"prompts that are too long", test_truncation},
+};
+SUITE("engine", tests)
