@@ -52,7 +52,7 @@ demo: deps                        ## install what is missing, build, run every t
 test: deps                        ## install what is missing, build, run all tests
 	@$(MAKE) --no-print-directory check
 
-check: $(O)/assay $(TESTS) layers ## run all tests with what is installed
+check: $(O)/assay $(O)/tests/make_model $(TESTS) layers ## run all tests with what is installed
 	@sh tests/run_all.sh $(O)
 
 asan:                             ## all tests under AddressSanitizer and UBSan

@@ -17,14 +17,21 @@ static struct task_options task_options(const struct runner *r)
     };
 }
 
+static bool warned_before(const struct runner *r, int task)
+{
+    for (int i = 0; i < task; i++)
+        if (r->selection.refs[i].task == r->selection.refs[task].task) return true;
+    return false;
+}
+
 /* Said once everything is loaded, so that a run that cannot begin says only why. */
 static void say_what_data(const struct runner *r)
 {
     for (int i = 0; i < r->selection.count; i++) {
         const struct task_info *info = task_instance_info(r->tasks[i]);
-        if (info->matches_manifest == MANIFEST_DIFFERENT)
+        if (info->matches_manifest == MANIFEST_DIFFERENT && !warned_before(r, i))
             log_warning(r->environment.log, "%s: the files in %s are not the published ones",
-                        info->ref->name, info->data_dir);
+                        info->ref->task->name, info->data_dir);
     }
     if (task_instance_info(r->tasks[0])->origin == DATASET_DEMO)
         log_info(r->environment.log,

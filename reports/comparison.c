@@ -182,8 +182,7 @@ static status_code pair_documents(struct builder *b, struct comparison_row *row,
             continue;
         }
         if (differ(x[i].doc_hash, y[j].doc_hash))
-            return refuse(b, row, st, "document %lld is not the same in both",
-                          (long long)x[i].id);
+            return refuse(b, row, st, "document %lld is not the same in both", (long long)x[i].id);
         if (differ(x[i].prompt_hash, y[j].prompt_hash))
             return refuse(b, row, st, "the prompts differ, first at document %lld",
                           (long long)x[i].id);
@@ -232,8 +231,8 @@ static status_code summarise(struct builder *b, struct comparison_row *row,
     return STATUS_OK;
 }
 
-static status_code compare_task(struct builder *b, struct comparison_row *row,
-                                struct pairs *pairs, struct status *st)
+static status_code compare_task(struct builder *b, struct comparison_row *row, struct pairs *pairs,
+                                struct status *st)
 {
     if (row->refusal || check_task(b, row, st) != STATUS_OK || row->refusal)
         return row->refusal ? STATUS_OK : st->code;
@@ -245,8 +244,7 @@ static status_code compare_task(struct builder *b, struct comparison_row *row,
 
 /* ---- Groups ---- */
 
-static status_code same_members(struct builder *b, const char *group, bool *same,
-                                struct status *st)
+static status_code same_members(struct builder *b, const char *group, bool *same, struct status *st)
 {
     static const char sql[] = "SELECT group_concat(task, ' ') FROM (SELECT task FROM group_leaf "
                               "WHERE run = ? AND group_name = ? ORDER BY task)";
@@ -292,8 +290,8 @@ static status_code pool_member(struct builder *b, struct comparison_row *group,
     return STATUS_OK;
 }
 
-static status_code compare_group(struct builder *b, struct comparison_row *row,
-                                 struct pairs *pairs, struct status *st)
+static status_code compare_group(struct builder *b, struct comparison_row *row, struct pairs *pairs,
+                                 struct status *st)
 {
     static const char sql[] =
         "SELECT task FROM group_leaf WHERE run = ? AND group_name = ? ORDER BY task";
@@ -373,8 +371,7 @@ static status_code compare_all(struct builder *b, struct status *st)
     for (int i = 0; i < 2; i++) {
         struct side *side = sides[i];
         side->table = i == 0 ? c->a : c->b;
-        side->delivered =
-            c->column == COMPARE_ENFORCE && side->table->run.guard_mode != GUARD_OFF;
+        side->delivered = c->column == COMPARE_ENFORCE && side->table->run.guard_mode != GUARD_OFF;
         if (store_load_tasks(side->store, side->table->run.id, &c->arena, &side->tasks,
                              &side->n_tasks, st) != STATUS_OK)
             return st->code;

@@ -37,12 +37,12 @@ struct comparison_row {
     int depth;
     const char *metric, *extraction;
     bool is_headline, higher_is_better;
-    bool in_a, in_b; /* which runs have this row */
+    bool in_a, in_b;     /* which runs have this row */
     const char *refusal; /* why the two cannot be compared, or NULL; then nothing below is set */
     int64_t n_pairs;
-    double mean_a, mean_b; /* over the pairs; NAN without pairs */
+    double mean_a, mean_b;         /* over the pairs; NAN without pairs */
     double coverage_a, coverage_b; /* share of the replies of each run that have a value */
-    bool is_binary; /* every value is 0 or 1: the four counts and p are set */
+    bool is_binary;                /* every value is 0 or 1: the four counts and p are set */
     int64_t both, a_only, b_only, neither; /* pairs with value 1 */
     int64_t n_changed;                     /* pairs with different values */
     double p;                              /* McNemar's exact test, two-sided; NAN if not binary */

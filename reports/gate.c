@@ -43,8 +43,8 @@ static struct gate_test *add_test(struct gate_result *result, const struct compa
 {
     struct gate_test *test = &result->tests[result->n_tests++];
     double nan = (double)NAN;
-    *test = (struct gate_test){.row = row, .margin = margin, .drop = nan, .drop_bound = nan,
-                               .p = nan, .p_adjusted = nan};
+    *test = (struct gate_test){
+        .row = row, .margin = margin, .drop = nan, .drop_bound = nan, .p = nan, .p_adjusted = nan};
     if (!row) return test;
     test->name = row->name;
     test->metric = row->metric;
@@ -112,8 +112,7 @@ static void measure_mean(struct gate_test *test, const struct comparison_row *ro
 {
     double sign = row->higher_is_better ? -1 : 1;
     test->drop = sign * row->difference.mean;
-    test->drop_bound =
-        test->drop + stat_normal_quantile(1 - alpha) * row->difference.stderror;
+    test->drop_bound = test->drop + stat_normal_quantile(1 - alpha) * row->difference.stderror;
     test->p = row->n_changed ? stat_paired_p(test->drop, row->difference.stderror) : 1;
     if (row->n_changed) test->p_adjusted = test->p;
 }
@@ -128,9 +127,10 @@ static bool measure(struct gate_result *result, struct gate_test *test)
     else if (row->refusal)
         explain(result, test, "%s", row->refusal);
     else if (row->coverage_a < result->coverage_floor || row->coverage_b < result->coverage_floor)
-        explain(result, test, "coverage %.1f%% in the baseline and %.1f%% in the candidate; the "
-                "floor is %.1f%%", 100 * row->coverage_a, 100 * row->coverage_b,
-                100 * result->coverage_floor);
+        explain(result, test,
+                "coverage %.1f%% in the baseline and %.1f%% in the candidate; the "
+                "floor is %.1f%%",
+                100 * row->coverage_a, 100 * row->coverage_b, 100 * result->coverage_floor);
     else if (row->n_pairs == 0)
         explain(result, test, "no document has a score in both runs");
     else if (row->is_binary)
@@ -156,8 +156,7 @@ static void measure_overall(struct gate_result *result, double margin)
     result->has_overall = changed >= 2;
     if (!result->has_overall) return;
     struct gate_test *test = &result->overall;
-    *test = (struct gate_test){.name = "all together", .margin = margin,
-                               .p_adjusted = (double)NAN};
+    *test = (struct gate_test){.name = "all together", .margin = margin, .p_adjusted = (double)NAN};
     measure_binary(test, worse, better, n, result->alpha);
 }
 

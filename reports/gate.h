@@ -2,9 +2,9 @@
  *
  *   policy file -> gate_policy_load() -> gate_run() -> pass, regression, inconclusive, incomplete
  *
- * The gate compares a candidate with a baseline on the same documents and gives each test (a task or
- * group, one metric) a verdict; reports/README.md explains the rule and the policy file.  Without a
- * policy every top-level group and task is tested on its headline metric.
+ * The gate compares a candidate with a baseline on the same documents and gives each test (a task
+ * or group, one metric) a verdict; reports/README.md explains the rule and the policy file. Without
+ * a policy every top-level group and task is tested on its headline metric.
  *
  *   struct gate_policy *policy;
  *   struct gate_result *result;
@@ -37,7 +37,7 @@ enum gate_verdict {
 const char *gate_verdict_name(enum gate_verdict verdict);
 
 struct gate_test {
-    const struct comparison_row *row; /* NULL where the policy names what neither run has */
+    const struct comparison_row *row;       /* NULL where the policy names what neither run has */
     const char *name, *metric, *extraction; /* metric and extraction NULL where there is no row */
     double margin;
     enum gate_verdict verdict;

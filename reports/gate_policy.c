@@ -37,8 +37,7 @@ static status_code check_fields(const struct json_value *object, const char *con
     for (const struct json_value *m = json_first(object); m; m = json_next(m)) {
         const char *const *name = known;
         while (*name && strcmp(*name, json_key(m)) != 0) name++;
-        if (!*name)
-            return status_set(st, STATUS_BAD_INPUT, "unknown field \"%s\"", json_key(m));
+        if (!*name) return status_set(st, STATUS_BAD_INPUT, "unknown field \"%s\"", json_key(m));
         if (json_member(object, json_key(m)) != m)
             return status_set(st, STATUS_BAD_INPUT, "\"%s\" is there twice", json_key(m));
     }
@@ -95,16 +94,18 @@ static status_code read_column(struct gate_policy *policy, const struct json_val
     else if (text_equal(text, text_of("enforce")))
         policy->column = COMPARE_ENFORCE;
     else
-        return status_set(st, STATUS_BAD_INPUT, "\"column\" is \"%.*s\"; it must be \"off\" or "
-                          "\"enforce\"", TEXT_ARGS(text));
+        return status_set(st, STATUS_BAD_INPUT,
+                          "\"column\" is \"%.*s\"; it must be \"off\" or "
+                          "\"enforce\"",
+                          TEXT_ARGS(text));
     return STATUS_OK;
 }
 
 static status_code read_policy(struct gate_policy *policy, const struct json_value *root,
                                struct status *st)
 {
-    static const char *const known[] = {"margin", "alpha", "coverage_floor", "alert_improvement",
-                                        "column", "tasks", NULL};
+    static const char *const known[] = {
+        "margin", "alpha", "coverage_floor", "alert_improvement", "column", "tasks", NULL};
     if (json_kind(root) != JSON_OBJECT)
         return status_set(st, STATUS_BAD_INPUT, "expected an object, not %s",
                           json_kind_name(json_kind(root)));

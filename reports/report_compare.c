@@ -99,8 +99,9 @@ static void print_comparison(const struct comparison *comparison, const struct s
 {
     char interval[32];
     snprintf(interval, sizeof interval, ">%g%% interval", 100 * comparison->confidence);
-    const char *const headings[] = {"Task", "Metric", ">Pairs", ">A", ">B", ">B - A", interval,
-                                    ">Both / A / B / none", ">p", ">Cover A / B"};
+    const char *const headings[] = {"Task", "Metric",      ">Pairs", ">A",
+                                    ">B",   ">B - A",      interval, ">Both / A / B / none",
+                                    ">p",   ">Cover A / B"};
     struct report_grid grid;
     append_runs(out, style, comparison, "A", "B");
     report_grid_init(&grid, headings, sizeof headings / sizeof headings[0]);
@@ -159,7 +160,7 @@ static void print_alerts(const struct gate_result *result, const struct style *s
 static void print_gate(const struct gate_result *result, const struct style *style,
                        struct strbuf *out)
 {
-    static const char *const headings[] = {"Verdict", "Task",    "Metric", ">Baseline",
+    static const char *const headings[] = {"Verdict",    "Task",    "Metric", ">Baseline",
                                            ">Candidate", ">Margin", ">p",     "Why"};
     char value[128];
     struct report_grid grid;

@@ -11,20 +11,34 @@ static const char *reference_of(uint32_t c, enum format format)
 {
     bool markup = format != FORMAT_LINE;
     switch (c) {
-    case '&': return markup ? "&amp;" : NULL;
-    case '<': return markup ? "&lt;" : NULL;
-    case '>': return markup ? "&gt;" : NULL;
-    case '"': return format == FORMAT_HTML || format == FORMAT_XML ? "&quot;" : NULL;
-    case '\'': return format == FORMAT_HTML || format == FORMAT_XML ? "&#39;" : NULL;
-    case '\n': return format == FORMAT_HTML ? NULL : format == FORMAT_XML ? "&#10;" : " ";
-    case '\t': return format == FORMAT_HTML ? NULL : format == FORMAT_XML ? "&#9;" : " ";
-    case '|': return format == FORMAT_MARKDOWN ? "\\|" : NULL;
-    case '\\': return format == FORMAT_MARKDOWN ? "\\\\" : NULL;
-    case '*': return format == FORMAT_MARKDOWN ? "\\*" : NULL;
-    case '`': return format == FORMAT_MARKDOWN ? "\\`" : NULL;
-    case '[': return format == FORMAT_MARKDOWN ? "\\[" : NULL;
-    case ']': return format == FORMAT_MARKDOWN ? "\\]" : NULL;
-    default: return NULL;
+    case '&':
+        return markup ? "&amp;" : NULL;
+    case '<':
+        return markup ? "&lt;" : NULL;
+    case '>':
+        return markup ? "&gt;" : NULL;
+    case '"':
+        return format == FORMAT_HTML || format == FORMAT_XML ? "&quot;" : NULL;
+    case '\'':
+        return format == FORMAT_HTML || format == FORMAT_XML ? "&#39;" : NULL;
+    case '\n':
+        return format == FORMAT_HTML ? NULL : format == FORMAT_XML ? "&#10;" : " ";
+    case '\t':
+        return format == FORMAT_HTML ? NULL : format == FORMAT_XML ? "&#9;" : " ";
+    case '|':
+        return format == FORMAT_MARKDOWN ? "\\|" : NULL;
+    case '\\':
+        return format == FORMAT_MARKDOWN ? "\\\\" : NULL;
+    case '*':
+        return format == FORMAT_MARKDOWN ? "\\*" : NULL;
+    case '`':
+        return format == FORMAT_MARKDOWN ? "\\`" : NULL;
+    case '[':
+        return format == FORMAT_MARKDOWN ? "\\[" : NULL;
+    case ']':
+        return format == FORMAT_MARKDOWN ? "\\]" : NULL;
+    default:
+        return NULL;
     }
 }
 
@@ -34,7 +48,7 @@ static uint32_t visible(uint32_t c)
     if (c == '\n' || c == '\t') return c;
     if (c < 0x20) return 0x2400 + c;
     if (c == 0x7f) return 0x2421;
-    if (c >= 0x80 && c < 0xa0) return REPLACEMENT; /* C1: a terminal may obey them */
+    if (c >= 0x80 && c < 0xa0) return REPLACEMENT;  /* C1: a terminal may obey them */
     if ((c & 0xfffe) == 0xfffe) return REPLACEMENT; /* not characters; XML forbids two of them */
     return c;
 }

@@ -2,8 +2,8 @@
  *
  *   report_grid_init() -> report_grid_cell() row by row -> report_grid_text|markdown|html()
  *
- * A grid keeps its cells in one strbuf, each ended by a NUL, and so copies what it is given; NULs in
- * a cell are dropped.  Columns whose heading starts with '>' are aligned to the right.  A column
+ * A grid keeps its cells in one strbuf, each ended by a NUL, and so copies what it is given; NULs
+ * in a cell are dropped.  Columns whose heading starts with '>' are aligned to the right.  A column
  * that is empty in every row is not printed.
  */
 #ifndef ASSAY_REPORT_GRID_H

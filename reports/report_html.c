@@ -23,7 +23,8 @@ static const char head[] =
     "<title>assay report</title>\n<style>\n"
     ":root{color-scheme:light dark;--line:#8884;--soft:#8882}\n"
     "body{font:15px/1.45 system-ui,sans-serif;margin:1.5em auto;max-width:76em;padding:0 1em}\n"
-    "h1{font-size:1.4em}h2{font-size:1.15em;margin-top:2em;overflow-wrap:anywhere}h3{font-size:1em}\n"
+    "h1{font-size:1.4em}h2{font-size:1.15em;margin-top:2em;overflow-wrap:anywhere}h3{font-size:1em}"
+    "\n"
     "table{border-collapse:collapse}td,th{padding:.2em .7em;border-bottom:1px solid var(--line);"
     "text-align:left;white-space:nowrap}\n.n{text-align:right;font-variant-numeric:tabular-nums}\n"
     ".wide{overflow-x:auto}dl{display:grid;grid-template-columns:max-content 1fr;gap:.1em 1em}"
@@ -57,9 +58,9 @@ static void append_chooser(struct strbuf *out)
     strbuf_append_str(out, "<input type=\"radio\" name=\"o\" id=\"all\" checked>"
                            "<label for=\"all\">all samples</label>\n");
     for (int o = 0; o < OUTCOMES; o++)
-        strbuf_appendf(out,
-                       "<input type=\"radio\" name=\"o\" id=\"o%d\"><label for=\"o%d\">%s</label>\n",
-                       o, o, outcome_name((enum outcome)o));
+        strbuf_appendf(
+            out, "<input type=\"radio\" name=\"o\" id=\"o%d\"><label for=\"o%d\">%s</label>\n", o,
+            o, outcome_name((enum outcome)o));
 }
 
 /* ---- A run ---- */
@@ -209,13 +210,15 @@ static status_code append_task_heading(struct store *store, const char *run, con
     int64_t n = counts[SAMPLE_DONE] + counts[SAMPLE_FAILED] + counts[SAMPLE_BLOCKED];
     text_in(out, "<h3>", text_of(task), "</h3>\n");
     if (max >= 0 && n > max)
-        strbuf_appendf(out, "<p class=\"note\">The first %lld of %lld samples; the store has "
-                            "the others.</p>\n", (long long)max, (long long)n);
+        strbuf_appendf(out,
+                       "<p class=\"note\">The first %lld of %lld samples; the store has "
+                       "the others.</p>\n",
+                       (long long)max, (long long)n);
     return STATUS_OK;
 }
 
-static status_code append_samples(struct store *store, const struct score_table *table,
-                                  int64_t max, struct strbuf *out, struct status *st)
+static status_code append_samples(struct store *store, const struct score_table *table, int64_t max,
+                                  struct strbuf *out, struct status *st)
 {
     struct sample_reader *reader;
     struct sample_record record;
@@ -247,8 +250,8 @@ status_code report_html(struct store *store, const char *const *runs, size_t n_r
         if (score_table_load(&table, store, runs[i], options->coverage_floor, st) != STATUS_OK)
             return st->code;
         append_run(table, out);
-        status_code code = append_samples(
-            store, table, samples_per_task(table, options->max_samples), out, st);
+        status_code code =
+            append_samples(store, table, samples_per_task(table, options->max_samples), out, st);
         score_table_free(table);
         if (code != STATUS_OK) return code;
     }

@@ -22,8 +22,7 @@ static void append_key(struct strbuf *out, const struct verdict_record *verdict)
 }
 
 /* The texts that were extracted, each extraction once however many metrics read it. */
-static void append_extracted(struct strbuf *out, const struct sample_record *record,
-                             int64_t repeat)
+static void append_extracted(struct strbuf *out, const struct sample_record *record, int64_t repeat)
 {
     json_member_key(out, "extracted");
     strbuf_append_char(out, '{');

@@ -24,8 +24,7 @@ static void format_value(char cell[CELL_BYTES], const struct score_column *colum
     if (column->state == SCORE_NO_GUARD)
         cell[0] = '\0';
     else if (column->state != SCORE_KNOWN)
-        snprintf(cell, CELL_BYTES, "%s",
-                 column->state == SCORE_WITHHELD ? "withheld" : "unknown");
+        snprintf(cell, CELL_BYTES, "%s", column->state == SCORE_WITHHELD ? "withheld" : "unknown");
     else if (isnan(column->stderror))
         snprintf(cell, CELL_BYTES, "%.4f", column->value);
     else
@@ -58,8 +57,8 @@ static void fill_row(struct report_grid *grid, const struct score_table *table,
 {
     char cell[CELL_BYTES];
     bool guarded = row->enforce.state != SCORE_NO_GUARD;
-    const struct score_column *shown = table->run.guard_mode == GUARD_ENFORCE ? &row->enforce
-                                                                              : &row->off;
+    const struct score_column *shown =
+        table->run.guard_mode == GUARD_ENFORCE ? &row->enforce : &row->off;
     report_grid_cell(grid, "%*s%s", 2 * row->depth, "", row->name);
     report_grid_cell(grid, "%s%s%s", row->profile ? row->profile : "",
                      row->profile && row->version ? "@" : "", row->version ? row->version : "");
@@ -86,12 +85,11 @@ static void fill_row(struct report_grid *grid, const struct score_table *table,
 
 void table_fill_grid(const struct score_table *table, struct report_grid *grid)
 {
-    static const char *const plain[] = {"Task", "Protocol", ">Shots", "Metric", "", ">n",
-                                        ">Cover", ">Value", "Shadow", "Enforce", "Blocked"};
-    static const char *const guarded[] = {"Task",   "Protocol", ">Shots",
-                                          "Metric", "",         ">n",
-                                          ">Cover", ">Off",     ">Shadow (blocks)",
-                                          ">Enforce", ">Blocked in / out"};
+    static const char *const plain[] = {"Task",   "Protocol", ">Shots", "Metric",  "",       ">n",
+                                        ">Cover", ">Value",   "Shadow", "Enforce", "Blocked"};
+    static const char *const guarded[] = {
+        "Task", "Protocol",         ">Shots",   "Metric",           "", ">n", ">Cover",
+        ">Off", ">Shadow (blocks)", ">Enforce", ">Blocked in / out"};
     report_grid_init(grid, table->run.guard_mode == GUARD_OFF ? plain : guarded,
                      sizeof plain / sizeof plain[0]);
     for (size_t i = 0; i < table->n_rows; i++) fill_row(grid, table, &table->rows[i]);

@@ -34,8 +34,8 @@ status_code store_newest_unfinished_run(struct store *store, char id[STORE_RUN_I
     return newest_run(store, sql, "an unfinished run", id, st);
 }
 
-static status_code find_by_prefix(struct store *store, const char *name,
-                                  char id[STORE_RUN_ID_SIZE], struct status *st)
+static status_code find_by_prefix(struct store *store, const char *name, char id[STORE_RUN_ID_SIZE],
+                                  struct status *st)
 {
     static const char sql[] = "SELECT run FROM run WHERE substr(run, 1, length(?1)) = ?1 "
                               "ORDER BY run <> ?1, run LIMIT 2";
@@ -81,18 +81,30 @@ static status_code load_run_texts(struct query *query, struct arena *arena, stru
 {
     const char *state = NULL, *mode = NULL;
     const char **const fields[] = {
-        &out->id,               &state,
-        &out->started_at,       &out->finished_at,
-        &out->program_version,  &out->program_commit,
-        &out->compiler,         &out->build_flags,
-        &out->cpu,              &out->kernel_set,
-        &out->backend,          &out->model_path,
-        &out->architecture,     &out->quantisation,
-        &out->weights_sha256,   &out->tokenizer_sha256,
-        &out->tokenizer_kind,   &out->chat_template,
-        &out->bos_policy,       &mode,
-        &out->guard_policy_json, &out->guard_policy_sha256,
-        &out->command_line,     &out->options_json,
+        &out->id,
+        &state,
+        &out->started_at,
+        &out->finished_at,
+        &out->program_version,
+        &out->program_commit,
+        &out->compiler,
+        &out->build_flags,
+        &out->cpu,
+        &out->kernel_set,
+        &out->backend,
+        &out->model_path,
+        &out->architecture,
+        &out->quantisation,
+        &out->weights_sha256,
+        &out->tokenizer_sha256,
+        &out->tokenizer_kind,
+        &out->chat_template,
+        &out->bos_policy,
+        &mode,
+        &out->guard_policy_json,
+        &out->guard_policy_sha256,
+        &out->command_line,
+        &out->options_json,
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         if (query_copy_str(query, (int)i, arena, fields[i], st) != STATUS_OK) return st->code;
@@ -175,8 +187,8 @@ status_code store_list_runs(struct store *store, struct arena *arena, const char
 static status_code read_task(struct query *query, struct arena *arena, struct store_task *task,
                              struct status *st)
 {
-    const char **const fields[] = {&task->task,         &task->version,      &task->profile,
-                                   &task->output_type,  &task->dataset_name, &task->dataset_path,
+    const char **const fields[] = {&task->task,          &task->version,      &task->profile,
+                                   &task->output_type,   &task->dataset_name, &task->dataset_path,
                                    &task->dataset_sha256};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         if (query_copy_str(query, (int)i, arena, fields[i], st) != STATUS_OK) return st->code;

@@ -158,8 +158,7 @@ status_code query_row(struct query *query, bool *row, struct status *st)
     struct store *store = query->store;
     if (query->bind_result != SQLITE_OK) {
         status_set(st, query->bind_result == SQLITE_NOMEM ? STATUS_NO_MEMORY : STATUS_STORE,
-                   "%s: cannot bind a value: %s", store->path,
-                   sqlite3_errstr(query->bind_result));
+                   "%s: cannot bind a value: %s", store->path, sqlite3_errstr(query->bind_result));
         store_rollback(store);
         query_reset(query);
         return st->code;
@@ -269,29 +268,26 @@ static status_code execute(struct store *store, const char *sql, struct status *
     return STATUS_OK;
 }
 
-static status_code read_number(struct store *store, const char *sql, int64_t *out,
-                               struct status *st)
-{
-    struct query query;
-    if (prepare(store, sql, 0, &query, st) != STATUS_OK) return st->code;
-    status_code code = query_only_row(&query, sql, st);
-    if (code == STATUS_OK) *out = query_int(&query, 0);
-    sqlite3_finalize(query.statement);
-    return code;
-}
-
 /* Reads whose file it is, without changing it.  *version is -1 for a file with nothing in it. */
 static status_code identify(struct store *store, int *version, struct status *st)
 {
-    int64_t application = 0, user_version = 0, objects = 0;
-    if (read_number(store, "PRAGMA application_id", &application, st) != STATUS_OK ||
-        read_number(store, "PRAGMA user_version", &user_version, st) != STATUS_OK ||
-        read_number(store, "SELECT count(*) FROM sqlite_master", &objects, st) != STATUS_OK) {
-        if ((sqlite3_errcode(store->db) & 0xff) == SQLITE_NOTADB)
-            return status_set(st, STATUS_BAD_INPUT, "%s: not a results store: not an SQLite file",
-                              store->path);
-        return st->code;
+    /* One statement, so that all three come from one moment of a file that others may be making. */
+    static const char sql[] = "SELECT (SELECT application_id FROM pragma_application_id),"
+                              " (SELECT user_version FROM pragma_user_version),"
+                              " (SELECT count(*) FROM sqlite_master)";
+    struct query query;
+    status_code code = prepare(store, sql, 0, &query, st);
+    if (code == STATUS_OK) code = query_only_row(&query, "the schema", st);
+    if (code != STATUS_OK) {
+        bool alien = (sqlite3_errcode(store->db) & 0xff) == SQLITE_NOTADB;
+        sqlite3_finalize(query.statement);
+        return alien ? status_set(st, STATUS_BAD_INPUT,
+                                  "%s: not a results store: not an SQLite file", store->path)
+                     : code;
     }
+    int64_t application = query_int(&query, 0), user_version = query_int(&query, 1);
+    int64_t objects = query_int(&query, 2);
+    sqlite3_finalize(query.statement);
     if (application == 0 && user_version == 0 && objects == 0) {
         *version = -1;
         return STATUS_OK;
@@ -335,8 +331,7 @@ static status_code open_for_reading(struct store *store, struct status *st)
 {
     int version = 0;
     if (identify(store, &version, st) != STATUS_OK) return st->code;
-    if (version < 0)
-        return status_set(st, STATUS_NOT_FOUND, "%s: the store is empty", store->path);
+    if (version < 0) return status_set(st, STATUS_NOT_FOUND, "%s: the store is empty", store->path);
     if (version < SCHEMA_VERSION)
         return status_set(st, STATUS_UNSUPPORTED,
                           "%s: the store has schema version %d and this program reads %d; any "
@@ -345,14 +340,24 @@ static status_code open_for_reading(struct store *store, struct status *st)
     return execute(store, "PRAGMA query_only = ON", st);
 }
 
+/* Changing the journal needs the file alone, and SQLite does not wait for that by itself. */
+static status_code use_wal(struct store *store, struct status *st)
+{
+    int result = SQLITE_BUSY;
+    for (int waited = 0; result == SQLITE_BUSY && waited < BUSY_TIMEOUT_MS; waited += 20) {
+        if (waited) sqlite3_sleep(20);
+        result = sqlite3_exec(store->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL) & 0xff;
+    }
+    return result == SQLITE_OK ? STATUS_OK : store_fail(store, st);
+}
+
 static status_code open_for_writing(struct store *store, struct status *st)
 {
     int version = 0;
-    if (identify(store, &version, st) != STATUS_OK) return st->code;
-    /* FULL: a committed batch also survives a power cut, for one fsync per batch. */
-    if (execute(store, "PRAGMA journal_mode = WAL", st) != STATUS_OK ||
-        execute(store, "PRAGMA synchronous = FULL", st) != STATUS_OK)
+    if (identify(store, &version, st) != STATUS_OK || use_wal(store, st) != STATUS_OK)
         return st->code;
+    /* FULL: a committed batch also survives a power cut, for one fsync per batch. */
+    if (execute(store, "PRAGMA synchronous = FULL", st) != STATUS_OK) return st->code;
     return version < SCHEMA_VERSION ? migrate(store, st) : STATUS_OK;
 }
 
@@ -381,6 +386,13 @@ static int open_immutable(struct store *store)
     return result;
 }
 
+/* False where only the place of the file keeps SQLite from reading it. */
+static bool can_read(struct store *store)
+{
+    int result = sqlite3_exec(store->db, "SELECT 1 FROM sqlite_master", NULL, NULL, NULL) & 0xff;
+    return result != SQLITE_CANTOPEN && result != SQLITE_READONLY;
+}
+
 static void harden(struct store *store)
 {
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
@@ -393,8 +405,8 @@ static void harden(struct store *store)
 
 static status_code open_file(struct store *store, enum store_access access, struct status *st)
 {
-    int flags = access == STORE_READ ? SQLITE_OPEN_READONLY
-                                     : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    int flags =
+        access == STORE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     if (access == STORE_READ && strcmp(store->path, ":memory:") != 0) {
         FILE *file = fopen(store->path, "rb");
         if (!file)
@@ -403,9 +415,7 @@ static status_code open_file(struct store *store, enum store_access access, stru
     }
     int result = sqlite3_open_v2(store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (!store->db) return status_no_memory(st, store->path);
-    if (result == SQLITE_OK && access == STORE_READ &&
-        sqlite3_exec(store->db, "SELECT 1 FROM sqlite_master", NULL, NULL, NULL) ==
-            SQLITE_CANTOPEN)
+    if (result == SQLITE_OK && access == STORE_READ && !can_read(store))
         result = open_immutable(store);
     if (result != SQLITE_OK)
         return status_set(st, STATUS_IO, "%s: %s", store->path,

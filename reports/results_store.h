@@ -65,9 +65,9 @@ const char *run_state_name(enum run_state state); /* "running", "done", "interru
 
 /* Where the numbers come from.  Loading a run fills the same struct. */
 struct store_run {
-    const char *id; /* NULL: one is made from the time, such as 20260412T093015Z-2b9d1f3a */
-    enum run_state state;                             /* loading only */
-    const char *started_at, *finished_at;             /* loading only; ISO 8601, UTC */
+    const char *id;       /* NULL: one is made from the time, such as 20260412T093015Z-2b9d1f3a */
+    enum run_state state; /* loading only */
+    const char *started_at, *finished_at; /* loading only; ISO 8601, UTC */
     const char *program_version, *program_commit, *compiler, *build_flags;
     const char *cpu, *kernel_set;
     int64_t threads;

@@ -84,8 +84,7 @@ static status_code put_known_artifact(struct store *store, const char *sha256, c
                                       const char *name, int64_t bytes, struct status *st)
 {
     if (!sha256) return STATUS_OK;
-    struct store_artifact artifact = {.sha256 = sha256, .kind = kind, .name = name,
-                                      .bytes = bytes};
+    struct store_artifact artifact = {.sha256 = sha256, .kind = kind, .name = name, .bytes = bytes};
     return put_artifact(store, &artifact, st);
 }
 
@@ -306,8 +305,7 @@ status_code store_mark_running(struct store *store, const char *run, const char 
     return for_each_doc(store, sql, run, task, doc_ids, n, st);
 }
 
-status_code store_retry_failed(struct store *store, const char *run, int64_t *n,
-                               struct status *st)
+status_code store_retry_failed(struct store *store, const char *run, int64_t *n, struct status *st)
 {
     static const char sql[] =
         "UPDATE sample SET state = 'pending' WHERE run = ? AND state = 'failed'";
@@ -410,7 +408,8 @@ status_code store_put_reply(struct store *store, const struct store_key *key,
 {
     static const char sql[] =
         "INSERT OR REPLACE INTO reply (run, task, doc_id, repeat, text, delivered, finish_reason,"
-        " n_tokens, seed, prefill_seconds, decode_seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        " n_tokens, seed, prefill_seconds, decode_seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?)";
     struct query *query = write_query(store, sql, st);
     if (!query) return st->code;
     bind_key(query, key);
@@ -427,8 +426,9 @@ status_code store_put_reply(struct store *store, const struct store_key *key,
 status_code store_put_choice(struct store *store, const struct store_key *key,
                              const struct store_choice *choice, struct status *st)
 {
-    static const char sql[] = "INSERT OR REPLACE INTO choice_logprob (run, task, doc_id, choice,"
-                              " text, logprob, n_tokens, is_greedy) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    static const char sql[] =
+        "INSERT OR REPLACE INTO choice_logprob (run, task, doc_id, choice,"
+        " text, logprob, n_tokens, is_greedy) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     struct query *query = write_query(store, sql, st);
     if (!query) return st->code;
     query_bind_str(query, key->run);

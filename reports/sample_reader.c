@@ -134,8 +134,9 @@ static status_code read_replies(struct sample_reader *reader, struct sample_reco
 static status_code read_choices(struct sample_reader *reader, struct sample_record *record,
                                 struct status *st)
 {
-    static const char sql[] = "SELECT choice, text, logprob, n_tokens, is_greedy FROM choice_logprob"
-                              " WHERE run = ? AND task = ? AND doc_id = ? ORDER BY choice";
+    static const char sql[] =
+        "SELECT choice, text, logprob, n_tokens, is_greedy FROM choice_logprob"
+        " WHERE run = ? AND task = ? AND doc_id = ? ORDER BY choice";
     struct choice_record **tail = &record->choices, *node;
     struct query *query = about(reader, sql, record, st);
     if (!query) return st->code;
@@ -213,8 +214,8 @@ status_code sample_reader_next(struct sample_reader *reader, struct sample_recor
     arena_reset(&reader->sample_arena);
     if (step(reader, &row, st) != STATUS_OK) return st->code;
     if (!row) return STATUS_OK;
-    struct text *const fields[] = {&record->state,      &record->doc_hash,   &record->prompt_hash,
-                                   &record->target,     &record->error_code, &record->error_text,
+    struct text *const fields[] = {&record->state,  &record->doc_hash,   &record->prompt_hash,
+                                   &record->target, &record->error_code, &record->error_text,
                                    &record->prompt};
     record->task = reader->tasks[reader->task].task;
     record->doc_id = query_int(reader->samples, 0);

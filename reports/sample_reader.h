@@ -1,6 +1,7 @@
 /* sample_reader.h - finished samples with everything known of them, one at a time.
  *
- *   sample_reader_create() -> sample_reader_next() until record->task is NULL -> sample_reader_free()
+ *   sample_reader_create() -> sample_reader_next() until record->task is NULL ->
+ * sample_reader_free()
  *
  * A record and its texts are valid until the next one.  Samples come in table order, and documents
  * in order within a task.  Inside the reports folder only.
@@ -13,10 +14,10 @@
 struct verdict_record {
     int64_t repeat;
     struct text metric, extraction;
-    struct text extracted; /* data NULL: nothing was extracted */
-    double value;          /* of the raw reply; NAN: unknown */
-    double enforce_value;  /* NAN without a guard */
-    struct text outcome;   /* of what was delivered */
+    struct text extracted;       /* data NULL: nothing was extracted */
+    double value;                /* of the raw reply; NAN: unknown */
+    double enforce_value;        /* NAN without a guard */
+    struct text outcome;         /* of what was delivered */
     struct verdict_record *next; /* by repeat, then in the order of the task's metrics */
 };
 

@@ -216,7 +216,10 @@ SELECT v.run, v.task, v.doc_id, v.repeat, v.metric, v.extraction, v.extracted,
        i.action IS NOT NULL AS input_blocked,
        o.action IS NOT NULL AS output_blocked,
        CASE WHEN r.guard_mode = 'off' THEN NULL
-            WHEN i.action IS NOT NULL OR o.action IS NOT NULL THEN m.blocked_value
+            WHEN i.action IS NOT NULL OR o.action IS NOT NULL THEN
+                (SELECT m.blocked_value FROM task_metric m
+                 WHERE m.run = v.run AND m.task = v.task AND m.metric = v.metric
+                   AND m.extraction = v.extraction)
             ELSE v.value END AS enforce_value,
        CASE WHEN r.guard_mode <> 'enforce' THEN v.outcome
             WHEN i.action IS NOT NULL THEN 'blocked_input'
@@ -224,8 +227,6 @@ SELECT v.run, v.task, v.doc_id, v.repeat, v.metric, v.extraction, v.extracted,
             ELSE v.outcome END AS outcome
 FROM verdict v
 JOIN run r ON r.run = v.run
-JOIN task_metric m ON m.run = v.run AND m.task = v.task AND m.metric = v.metric
-                  AND m.extraction = v.extraction
 LEFT JOIN guard_event i ON i.run = v.run AND i.task = v.task AND i.doc_id = v.doc_id
                        AND i.repeat = 0 AND i.stage = 'input' AND i.action = 'block'
 LEFT JOIN guard_event o ON o.run = v.run AND o.task = v.task AND o.doc_id = v.doc_id
@@ -243,7 +244,8 @@ FROM guarded_verdict
 GROUP BY run, task, metric, extraction, doc_id;
 
 -- The table's rows.  `off` is NULL when a guard kept replies from being made or heard: the mean of
--- the others would flatter or slander the model.  Variances are of documents, with n - 1.
+-- the others would flatter or slander the model.  Variances are of documents, with n - 1; scores
+-- are numbers near 1, so one pass over their squares is exact enough.
 CREATE VIEW score AS
 WITH size AS (
     SELECT t.run, t.task, t.repeats, count(s.doc_id) AS n_docs
@@ -251,28 +253,27 @@ WITH size AS (
     GROUP BY t.run, t.task
 ), centre AS (
     SELECT run, task, metric, extraction,
-           count(off_value) AS off_n, avg(off_value) AS off_mean, sum(off_scored) AS off_scored,
+           count(off_value) AS off_n, avg(off_value) AS off_mean,
+           sum(off_value * off_value) AS off_squares, sum(off_scored) AS off_scored,
            count(enforce_value) AS enforce_n, avg(enforce_value) AS enforce_mean,
+           sum(enforce_value * enforce_value) AS enforce_squares,
            sum(enforce_scored) AS enforce_scored,
            sum(input_blocked) AS blocked_input, sum(output_blocked) AS blocked_output,
            sum(unheard) AS unheard
     FROM doc_score GROUP BY run, task, metric, extraction
-), spread AS (
-    SELECT d.run, d.task, d.metric, d.extraction,
-           sum((d.off_value - c.off_mean) * (d.off_value - c.off_mean)) AS off_squares,
-           sum((d.enforce_value - c.enforce_mean) * (d.enforce_value - c.enforce_mean))
-               AS enforce_squares
-    FROM doc_score d JOIN centre c ON c.run = d.run AND c.task = d.task AND c.metric = d.metric
-                                  AND c.extraction = d.extraction
-    GROUP BY d.run, d.task, d.metric, d.extraction
 )
 SELECT m.run, m.task, m.metric, m.extraction, m.position, m.higher_is_better,
        z.n_docs, z.repeats, z.n_docs * z.repeats AS n_total,
        CASE WHEN c.unheard > 0 THEN NULL ELSE c.off_mean END AS off_mean,
-       CASE WHEN c.off_n > 1 THEN s.off_squares / (c.off_n - 1) END AS off_variance,
+       CASE WHEN c.off_n > 1 THEN
+           max(0, (c.off_squares - c.off_n * c.off_mean * c.off_mean) / (c.off_n - 1))
+           END AS off_variance,
        coalesce(c.off_n, 0) AS off_n, coalesce(c.off_scored, 0) AS off_scored,
        c.enforce_mean,
-       CASE WHEN c.enforce_n > 1 THEN s.enforce_squares / (c.enforce_n - 1) END AS enforce_variance,
+       CASE WHEN c.enforce_n > 1 THEN
+           max(0, (c.enforce_squares - c.enforce_n * c.enforce_mean * c.enforce_mean) /
+                  (c.enforce_n - 1))
+           END AS enforce_variance,
        coalesce(c.enforce_n, 0) AS enforce_n, coalesce(c.enforce_scored, 0) AS enforce_scored,
        CASE WHEN r.guard_mode <> 'off' THEN coalesce(c.blocked_input, 0) END AS blocked_input,
        CASE WHEN r.guard_mode <> 'off' THEN coalesce(c.blocked_output, 0) END AS blocked_output
@@ -280,9 +281,7 @@ FROM task_metric m
 JOIN run r ON r.run = m.run
 JOIN size z ON z.run = m.run AND z.task = m.task
 LEFT JOIN centre c ON c.run = m.run AND c.task = m.task AND c.metric = m.metric
-                  AND c.extraction = m.extraction
-LEFT JOIN spread s ON s.run = m.run AND s.task = m.task AND s.metric = m.metric
-                  AND s.extraction = m.extraction;
+                  AND c.extraction = m.extraction;
 
 -- Every task below a group, at any depth.
 CREATE VIEW group_leaf AS

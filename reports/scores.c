@@ -102,8 +102,8 @@ static status_code load_rows(struct score_table *table, struct store *store, str
     return code;
 }
 
-static bool row_is(const struct score_row *row, struct text name, bool is_group,
-                   struct text metric, struct text extraction)
+static bool row_is(const struct score_row *row, struct text name, bool is_group, struct text metric,
+                   struct text extraction)
 {
     return row->is_group == is_group && text_equal(text_of(row->name), name) &&
            text_equal(text_of(row->metric), metric) &&
@@ -113,10 +113,12 @@ static bool row_is(const struct score_row *row, struct text name, bool is_group,
 static status_code load_outcomes(struct score_table *table, struct store *store, struct status *st)
 {
     static const char sql[] =
-        "SELECT 0, task, metric, extraction, outcome, n FROM outcome_count WHERE run = ?1 "
+        "WITH counted AS (SELECT * FROM outcome_count WHERE run = ?1) "
+        "SELECT 0, task, metric, extraction, outcome, n FROM counted "
         "UNION ALL "
-        "SELECT 1, group_name, metric, extraction, outcome, n FROM group_outcome_count"
-        " WHERE run = ?1";
+        "SELECT 1, l.group_name, c.metric, c.extraction, c.outcome, sum(c.n) "
+        "FROM group_leaf l JOIN counted c ON c.task = l.task WHERE l.run = ?1 "
+        "GROUP BY l.group_name, c.metric, c.extraction, c.outcome";
     struct score_row *rows = table->rows;
     struct query *query = query_cached(store, sql, st);
     if (!query) return st->code;

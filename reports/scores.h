@@ -3,9 +3,9 @@
  *   store, run id -> score_table_load() -> rows: groups, then what is in them, indented
  *
  * A `score_table` owns everything it points to and stays valid after the store is closed.  A row is
- * one metric of one task or group, with three columns: `off` (the raw replies), shadow (`off` beside
- * the number of samples the guard would have blocked) and `enforce` (blocked samples count as the
- * task says, wrong as a rule).  A column that is not SCORE_KNOWN has no value to print.
+ * one metric of one task or group, with three columns: `off` (the raw replies), shadow (`off`
+ * beside the number of samples the guard would have blocked) and `enforce` (blocked samples count
+ * as the task says, wrong as a rule).  A column that is not SCORE_KNOWN has no value to print.
  */
 #ifndef ASSAY_SCORES_H
 #define ASSAY_SCORES_H
@@ -33,14 +33,14 @@ struct score_column {
 struct score_row {
     const char *name; /* of the task or group */
     bool is_group;
-    int depth;            /* groups above it */
+    int depth;                     /* groups above it */
     const char *version, *profile; /* NULL where a group's tasks differ */
-    int64_t num_fewshot;  /* STORE_UNKNOWN where a group's tasks differ */
+    int64_t num_fewshot;           /* STORE_UNKNOWN where a group's tasks differ */
     const char *metric, *extraction;
-    bool is_headline;     /* the first metric of its task */
+    bool is_headline; /* the first metric of its task */
     bool higher_is_better;
     int64_t n_tasks, n_docs;
-    int64_t n_total;      /* replies expected: documents times repeats */
+    int64_t n_total; /* replies expected: documents times repeats */
     struct score_column off, enforce;
     int64_t blocked_input, blocked_output; /* STORE_UNKNOWN where no guard was on */
     int64_t outcomes[OUTCOMES];

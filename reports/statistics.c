@@ -132,8 +132,8 @@ static double log_factorial(int64_t n)
  * summed as multiples of it. */
 static double upper_tail(int64_t k, int64_t n)
 {
-    double first = log_factorial(n) - log_factorial(k) - log_factorial(n - k) -
-                   (double)n * log(2.0);
+    double first =
+        log_factorial(n) - log_factorial(k) - log_factorial(n - k) - (double)n * log(2.0);
     double sum = 1, term = 1;
     for (int64_t i = k; i < n && term > 1e-18 * sum; i++) {
         term *= (double)(n - i) / (double)(i + 1);
@@ -179,12 +179,10 @@ struct paired_difference stat_paired_binary(int64_t a_only, int64_t b_only, int6
     double mean = (b - a) / total;
     double variance = n > 1 ? (a + b - (b - a) * mean) / (total - 1) : not_known;
     double pa = (a + 1) / (total + 2), pb = (b + 1) / (total + 2);
-    double half =
-        two_sided_z(confidence) * sqrt((pa + pb - (pb - pa) * (pb - pa)) / (total + 2));
+    double half = two_sided_z(confidence) * sqrt((pa + pb - (pb - pa) * (pb - pa)) / (total + 2));
     double low = pb - pa - half, high = pb - pa + half;
-    return (struct paired_difference){mean,
-                                      sqrt(variance / total),
-                                      {low < -1 ? -1 : low, high > 1 ? 1 : high}};
+    return (struct paired_difference){
+        mean, sqrt(variance / total), {low < -1 ? -1 : low, high > 1 ? 1 : high}};
 }
 
 double stat_paired_p(double mean, double stderror)

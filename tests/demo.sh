@@ -11,7 +11,7 @@ rm -f $store $store-wal $store-shm
 
 run() {
     echo "\$ assay run --model demo --tasks mmlu,gsm8k $*" >&2
-    $assay run --model demo --tasks mmlu,gsm8k --data datasets/demo --store $store "$@" >$dir/table.txt
+    $assay run --model demo --tasks mmlu,gsm8k --store $store "$@" >$dir/table.txt
 }
 run
 cat $dir/table.txt

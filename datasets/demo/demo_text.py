@@ -95,9 +95,16 @@ def word_problem(rng):
     return {"question": question[0].upper() + question[1:], "answer": f"{rationale}\n#### {answer}"}
 
 
+def calculation(rng):
+    """(expression, value) such as ("24+13", 37), over the numbers that the word problems use."""
+    a, b = rng.randint(2, 12), rng.randint(2, 12)
+    big, small = rng.randint(2, 99), rng.randint(2, 60)
+    return rng.choice([(f"{big}+{small}", big + small), (f"{big + small}-{small}", big), (f"{a}*{b}", a * b),
+                       (f"{a * b}/{b}", a), (f"{big}*{b % 9 + 1}", big * (b % 9 + 1)), (f"{2 * big}/2", big)])
+
+
 # --- multiple choice -------------------------------------------------------------
 
-DRILL_PAIRS = [pairs for relations in RELATIONS.values() for _, _, pairs in relations]
 COPY_QUESTIONS = ["Which option says {v}?", "Which of the options is {v}?", "Choose: {v}"]
 
 
@@ -167,8 +174,6 @@ def quiz_item(rng, subject, copy_share=0.1):
 
 def letter_drill(rng):
     """(options as text, [(option, letter)]): which letter stands before which option?"""
-    pool = sorted({v for pairs in DRILL_PAIRS for pair in pairs for v in pair})
-    options = rng.sample(rng.choice([THINGS, BOYS + GIRLS, pool]), 4)
-    looked_up = list(zip(options, LETTERS))
-    rng.shuffle(looked_up)
-    return "\n".join(f"{l}. {o}" for l, o in zip(LETTERS, options)) + "\n", looked_up
+    options = rng.sample(rng.choice([THINGS, BOYS + GIRLS]), 4)
+    looked_up = [rng.choice(list(zip(options, LETTERS))) for _ in range(6)]
+    return "\n".join(f"{l}. {o}" for l, o in zip(LETTERS, options)), looked_up

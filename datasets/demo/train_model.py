@@ -26,6 +26,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import time
 
@@ -42,8 +43,10 @@ NEWLINE_RUNS, SPACE_RUNS = 8, 16
 
 # What a kind of token counts in the loss.  Questions only teach the language,
 # answers are what the benchmarks look at.
-WEIGHT_QUESTION, WEIGHT_ANSWER, WEIGHT_QUIZ, WEIGHT_DRILL, WEIGHT_LETTER = 0.3, 1.0, 0.15, 2.0, 5.0
-TOKENS_PER_STEP = 2048
+WEIGHT_QUESTION, WEIGHT_ANSWER, WEIGHT_RESULT = 0.2, 1.0, 3.0
+WEIGHT_QUIZ, WEIGHT_DRILL, WEIGHT_LETTER = 0.1, 2.0, 5.0
+TOKENS_PER_STEP = 1024
+RESULT = re.compile(r"(?<==)[0-9.]+(?=>>)")             # the 8 of <<5+3=8>>
 
 
 # --- the model -------------------------------------------------------------------
@@ -203,7 +206,21 @@ class TextSource:
 
     def _problem(self, row, doc):
         self._add(row, f"Question: {doc['question']}\nAnswer:", WEIGHT_QUESTION)
-        self._add(row, f" {doc['answer']}", WEIGHT_ANSWER)
+        self._worked(row, f" {doc['answer']}", WEIGHT_ANSWER)
+
+    def _worked(self, row, text, weight):
+        """Adds text whose calculated results count more."""
+        at = 0
+        for result in RESULT.finditer(text):
+            self._add(row, text[at:result.start()], weight)
+            self._add(row, result.group(), WEIGHT_RESULT)
+            at = result.end()
+        self._add(row, text[at:], weight)
+
+    def _calculations(self, row):
+        for _ in range(self.rng.randint(4, 12)):
+            expression, value = demo_text.calculation(self.rng)
+            self._worked(row, f"{expression}=<<{expression}={value}>>{value}\n", WEIGHT_QUIZ)
 
     def _quiz(self, row, item):
         text = demo_text.mmlu_text(item)
@@ -221,9 +238,24 @@ class TextSource:
         options, looked_up = demo_text.letter_drill(self.rng)
         self._add(row, options, WEIGHT_QUIZ)
         for option, letter in looked_up:
-            self._add(row, f"{option}:", WEIGHT_QUIZ)
+            self._add(row, f"\n- {option}", WEIGHT_QUIZ)
             self._add(row, f" {letter}", WEIGHT_DRILL)
-            self._add(row, "\n", WEIGHT_QUIZ)
+        self._add(row, "\n\n", WEIGHT_QUIZ)
+
+    def _problems(self, row, count):
+        real_share = self.rng.choice([0.0, 0.0, 0.0, 0.0, 0.2, 1.0])
+        for i in range(count):
+            self._problem(row, self._document(real_share))
+            self._add(row, "\n\n" if i + 1 < count else "", WEIGHT_ANSWER)
+
+    def _quizzes(self, row, count, copy_share):
+        subject = self.rng.choice(demo_text.SUBJECTS)
+        dev = self.dev.get(subject)
+        self._add(row, demo_text.mmlu_header(subject), WEIGHT_QUIZ)
+        for i in range(count):
+            shown = dev and self.rng.random() < 0.04
+            self._quiz(row, self.rng.choice(dev) if shown else demo_text.quiz_item(self.rng, subject, copy_share))
+            self._add(row, "\n\n" if i + 1 < count else "", WEIGHT_QUIZ)
 
     def prompt(self, progress):
         """One few-shot prompt: <bos>, up to eight documents of a kind, <eos>.
@@ -231,25 +263,17 @@ class TextSource:
         How a letter stands for an option is the hardest thing to learn here, so
         that drills and questions which name their own answer come first.
         """
-        early = max(0.0, 1 - 2.5 * progress)
-        rng, row = self.rng, ([BOS], [0.0])
-        count = rng.choice([1, 2, 4, 6, 6, 8])
-        if rng.random() < 0.05 + 0.25 * early:
+        row, count = ([BOS], [0.0]), self.rng.choice([1, 2, 4, 6, 6, 8])
+        early, kind = max(0.0, 1 - 1.5 * progress), self.rng.random()
+        if kind < 0.50:
+            self._problems(row, count)
+        elif kind < 0.65:
+            self._calculations(row)
+        elif kind < 0.65 + 0.2 * early:
             for _ in range(count):
                 self._drill(row)
-        elif rng.random() < 0.5:
-            real_share = rng.choice([0.0, 0.0, 0.0, 0.3, 1.0])
-            for i in range(count):
-                self._problem(row, self._document(real_share))
-                self._add(row, "\n\n" if i + 1 < count else "", WEIGHT_ANSWER)
         else:
-            subject = rng.choice(demo_text.SUBJECTS)
-            self._add(row, demo_text.mmlu_header(subject), WEIGHT_QUIZ)
-            for i in range(count):
-                dev = self.dev.get(subject)
-                item = rng.choice(dev) if dev and rng.random() < 0.04 else demo_text.quiz_item(rng, subject, 0.1 + 0.7 * early)
-                self._quiz(row, item)
-                self._add(row, "\n\n" if i + 1 < count else "", WEIGHT_QUIZ)
+            self._quizzes(row, count, 0.1 + 0.6 * early)
         return row[0] + [EOS], row[1] + [WEIGHT_QUIZ]
 
     def batch(self, rows, length, progress):
@@ -271,9 +295,9 @@ class TextSource:
 
 def row_length(progress, rng):
     """Short rows are cheap and come first; five-shot prompts need the long ones."""
-    if progress < 0.5:
-        return rng.choice([256, 512, 512])
-    return rng.choice([512, 512, 1024, 1024, 1408])
+    if progress < 0.8:
+        return rng.choice([256, 512])
+    return rng.choice([512, 1024, 1408])
 
 
 def learning_rate(progress, step, peak):
@@ -289,15 +313,14 @@ def make_optimizer(model, peak):
 
 
 def loss_and_counts(model, inputs, targets, weights):
-    """Weighted loss, plus plain means over answer tokens and letters for the log."""
+    """The weighted loss, and for the log the share of right tokens of each kind."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(inputs).float()
     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(weights)
     with torch.no_grad():
-        answer, drill, letter = (weights == w for w in (WEIGHT_ANSWER, WEIGHT_DRILL, WEIGHT_LETTER))
-        hits = logits.argmax(-1) == targets
-        seen = {"answer_loss": losses[answer].mean().item(), "answer_hit": hits[answer].float().mean().item(),
-                "drill_hit": hits[drill].float().mean().item(), "letter_hit": hits[letter].float().mean().item()}
+        kinds = {"answer": WEIGHT_ANSWER, "result": WEIGHT_RESULT, "drill": WEIGHT_DRILL, "letter": WEIGHT_LETTER}
+        hits = (logits.argmax(-1) == targets).float()
+        seen = {kind: hits[weights == weight].mean().item() for kind, weight in kinds.items()}
     return (losses * weights).sum() / weights.sum(), seen
 
 
@@ -335,7 +358,7 @@ def train(model, source, args, state):
         optimizer.step()
         step, spent = step + 1, time.time() - started
         seen.append({"loss": loss.item(), **counts})
-        if step % 25 == 0:
+        if step % 50 == 0:
             figures = "  ".join(f"{key} {mean_of(seen, key):.3f}" for key in seen[0])
             print(f"step {step}  minute {spent / 60:.1f}  {figures}", flush=True)
             seen = []

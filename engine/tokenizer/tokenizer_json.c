@@ -1,5 +1,5 @@
-/* Hugging Face tokenizer.json with a byte-pair encoding.  What it means is what the `tokenizers`
- * library does with it; where its versions differ, what @huggingface/tokenizers does. */
+/* Hugging Face tokenizer.json with a byte-pair encoding.  README.md lists where the Rust and the
+ * JavaScript library differ, and which of them is followed. */
 #include <math.h>
 #include <string.h>
 

@@ -140,8 +140,11 @@ static status_code add_event(struct store *store, const char *run, int64_t doc,
                              enum guard_stage stage, enum guard_mode mode, struct status *st)
 {
     struct store_key key = {run, "quiz", doc, 0};
-    struct store_guard_event event = {.stage = stage, .mode = mode, .verdict = GUARD_BLOCK,
-                                      .blocks = true, .category = "hate",
+    struct store_guard_event event = {.stage = stage,
+                                      .mode = mode,
+                                      .verdict = GUARD_BLOCK,
+                                      .blocks = true,
+                                      .category = "hate",
                                       .latency_seconds = (double)NAN};
     return store_put_guard_event(store, &key, &event, st);
 }
@@ -221,7 +224,8 @@ static void test_repeats(void)
         struct store_sample sample = {.state = SAMPLE_DONE};
         ASSERT_OK(store_put_sample(store, &key, &sample, &st));
         for (key.repeat = 0; key.repeat < 3; key.repeat++) {
-            struct store_verdict verdict = {.metric = "exact_match", .extraction = "strict-match",
+            struct store_verdict verdict = {.metric = "exact_match",
+                                            .extraction = "strict-match",
                                             .value = doc == 0 && key.repeat == 0,
                                             .outcome = OUTCOME_WRONG};
             ASSERT_OK(store_put_verdict(store, &key, &verdict, &st));
@@ -257,11 +261,11 @@ static void test_escaping(void)
     check_escape(escape_html, text_of("<script>alert(\"&'\")</script>\n"),
                  "&lt;script&gt;alert(&quot;&amp;&#39;&quot;)&lt;/script&gt;\n");
     check_escape(escape_html, text_of("\" onmouseover='x'"), "&quot; onmouseover=&#39;x&#39;");
-    check_escape(escape_html, (struct text){"a\0b\r\x1b[2J\x7f", 9}, "a\u2400b\u240d\u241b[2J\u2421");
+    check_escape(escape_html, (struct text){"a\0b\r\x1b[2J\x7f", 9},
+                 "a\u2400b\u240d\u241b[2J\u2421");
     check_escape(escape_html, text_of("\xff\xc3(\xc2\x9b\xed\xa0\x80"),
                  "\ufffd\ufffd(\ufffd\ufffd\ufffd\ufffd");
-    check_escape(escape_xml, text_of("]]>\n\t\x01\xef\xbf\xbf"),
-                 "]]&gt;&#10;&#9;\u2401\ufffd");
+    check_escape(escape_xml, text_of("]]>\n\t\x01\xef\xbf\xbf"), "]]&gt;&#10;&#9;\u2401\ufffd");
     check_escape(escape_markdown, text_of("a|b`c`\n<b>*x*\\[y](z)"),
                  "a\\|b\\`c\\` &lt;b&gt;\\*x\\*\\\\\\[y\\](z)");
     check_escape(escape_line, text_of("one\ntwo\x1b]0;title\x07 <&>"),
@@ -302,12 +306,12 @@ static void add_hostile_run(struct store *store)
     struct store_task task = fixture_task("<img src=x>", 0);
     struct store_metric metric = {.metric = "acc", .higher_is_better = true};
     struct store_key key = {"r1", "<img src=x>", 0, 0};
-    struct store_sample sample = {.state = SAMPLE_DONE, .prompt_hash = HASH_A,
-                                  .target = "</pre><b>", .doc_hash = HASH_B};
-    struct store_reply reply = {.text = {"</pre><script>x</script>\0\xff", 26},
-                                .finish_reason = "length", .n_tokens = 3};
-    struct store_verdict verdict = {.metric = "acc", .extracted = text_of("\"><i>"), .value = 1,
-                                    .outcome = OUTCOME_TRUNCATED};
+    struct store_sample sample = {
+        .state = SAMPLE_DONE, .prompt_hash = HASH_A, .target = "</pre><b>", .doc_hash = HASH_B};
+    struct store_reply reply = {
+        .text = {"</pre><script>x</script>\0\xff", 26}, .finish_reason = "length", .n_tokens = 3};
+    struct store_verdict verdict = {
+        .metric = "acc", .extracted = text_of("\"><i>"), .value = 1, .outcome = OUTCOME_TRUNCATED};
     run.model_path = "models/<evil>.gguf";
     task.metrics = &metric;
     task.n_metrics = 1;
@@ -381,7 +385,8 @@ static void test_jsonl(void)
     struct status st = {0};
     struct store *store = memory_store();
     struct store_key key = {"r1", "<img src=x>", 0, 0};
-    struct store_choice choices[] = {{0, {" A", 2}, -0.5, 1, true}, {1, {" B", 2}, -1.25, 1, false}};
+    struct store_choice choices[] = {{0, {" A", 2}, -0.5, 1, true},
+                                     {1, {" B", 2}, -1.25, 1, false}};
     struct strbuf out;
     strbuf_init(&out, LIMIT_REPORT_BYTES);
     add_hostile_run(store);

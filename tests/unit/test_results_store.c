@@ -58,9 +58,9 @@ static void tell(const char *path, const char *sql)
 static void dump(const char *path, struct strbuf *out)
 {
     static const char *const tables[] = {
-        "artifact",     "run",          "run_artifact", "task_run",    "task_metric",
-        "task_group",   "task_group_member", "prompt",  "sample",      "reply",
-        "choice_logprob", "hazard_score", "guard_event", "verdict"};
+        "artifact",          "run",    "run_artifact", "task_run", "task_metric",    "task_group",
+        "task_group_member", "prompt", "sample",       "reply",    "choice_logprob", "hazard_score",
+        "guard_event",       "verdict"};
     sqlite3 *db = NULL;
     CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &db), SQLITE_OK);
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
@@ -104,7 +104,8 @@ static void test_refused_files(void)
     struct status st = {0};
     struct store *store;
     const char *path = PUT("notes.txt", "this is not a database, and it is long enough to show so");
-    ASSERT_FAILS(store_open(&store, path, STORE_WRITE, &st), STATUS_BAD_INPUT, "not an SQLite file");
+    ASSERT_FAILS(store_open(&store, path, STORE_WRITE, &st), STATUS_BAD_INPUT,
+                 "not an SQLite file");
     CU_ASSERT_PTR_NULL(store);
     ASSERT_FAILS(store_open(&store, path, STORE_READ, &st), STATUS_BAD_INPUT, "not an SQLite file");
     struct strbuf kept;
@@ -156,6 +157,26 @@ static void test_reader_beside_writer(void)
     ASSERT_FAILS(store_set_run_state(reader, "r1", RUN_DONE, &st), STATUS_STORE, "readonly");
     store_free(reader);
     store_free(writer);
+}
+
+static void test_made_by_many_at_once(void)
+{
+    const char *path = store_at("many.sqlite");
+    fflush(NULL);
+    for (int i = 0; i < 4; i++)
+        if (fork() == 0) {
+            struct status st = {0};
+            struct store *store;
+            status_code code = store_open(&store, path, STORE_WRITE, &st);
+            if (code != STATUS_OK) fprintf(stderr, "  %s\n", st.message);
+            _exit(code);
+        }
+    for (int i = 0; i < 4; i++) {
+        int status = 1;
+        CU_ASSERT_TRUE(wait(&status) > 0);
+        CU_ASSERT_EQUAL(status, 0);
+    }
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
 }
 
 /* ---- Runs ---- */
@@ -249,8 +270,8 @@ static void test_batches(void)
     struct store_run run = fixture_run("r1", GUARD_OFF);
     struct store_task task = fixture_task("quiz", 0);
     struct store_key key = {"r1", "quiz", 0, 0};
-    struct store_verdict verdict = {.metric = "exact_match", .extraction = "strict-match",
-                                    .value = 1};
+    struct store_verdict verdict = {
+        .metric = "exact_match", .extraction = "strict-match", .value = 1};
     int64_t docs[8], counts[SAMPLE_STATES];
     size_t n;
     ASSERT_OK(fixture_add_run(store, &run, &task, 4, &st));
@@ -392,8 +413,10 @@ static void test_failed_sample_is_retried(void)
     struct store_run run = fixture_run("r1", GUARD_OFF);
     struct store_task task = fixture_task("quiz", 0);
     struct store_key key = {"r1", "quiz", 0, 0};
-    struct store_sample failed = {.state = SAMPLE_FAILED, .n_prompt_tokens = STORE_UNKNOWN,
-                                  .n_truncated = STORE_UNKNOWN, .error_code = "limit",
+    struct store_sample failed = {.state = SAMPLE_FAILED,
+                                  .n_prompt_tokens = STORE_UNKNOWN,
+                                  .n_truncated = STORE_UNKNOWN,
+                                  .error_code = "limit",
                                   .error_text = "the prompt is too long"};
     int64_t n = 0;
     task.repeats = 3;
@@ -404,7 +427,8 @@ static void test_failed_sample_is_retried(void)
     ASSERT_OK(store_commit(store, &st));
     CU_ASSERT_STRING_EQUAL(ask(path, "SELECT count(*) FROM reply"), "0");
     CU_ASSERT_STRING_EQUAL(ask(path, "SELECT count(*) FROM verdict WHERE value IS NULL AND "
-                                     "outcome = 'infrastructure_error'"), "6");
+                                     "outcome = 'infrastructure_error'"),
+                           "6");
     ASSERT_OK(store_begin(store, &st));
     ASSERT_OK(store_retry_failed(store, "r1", &n, &st));
     CU_ASSERT_EQUAL(n, 1);
@@ -454,17 +478,26 @@ static void test_hazards_and_events(void)
     struct store_run run = fixture_run("r1", GUARD_ENFORCE);
     struct store_task task = fixture_task("quiz", 0);
     struct store_key key = {"r1", "quiz", 0, 0};
-    struct store_artifact classifier = {.sha256 = HASH_C, .kind = "classifier", .name = "lexicon",
-                                        .bytes = STORE_UNKNOWN};
+    struct store_artifact classifier = {
+        .sha256 = HASH_C, .kind = "classifier", .name = "lexicon", .bytes = STORE_UNKNOWN};
     struct store_sample sample = {.state = SAMPLE_BLOCKED};
-    struct store_hazard scored = {.stage = GUARD_INPUT, .classifier_sha256 = HASH_C,
-                                  .category = "hate", .logit = 2, .probability = 0.88};
-    struct store_hazard unscored = {.stage = GUARD_INPUT, .classifier_sha256 = HASH_C,
-                                    .category = "*", .logit = (double)NAN,
-                                    .probability = (double)NAN, .error = "too long"};
-    struct store_guard_event event = {.stage = GUARD_INPUT, .mode = GUARD_ENFORCE,
-                                      .verdict = GUARD_BLOCK, .blocks = true,
-                                      .category = "hate", .rule = "hate >= 0.5"};
+    struct store_hazard scored = {.stage = GUARD_INPUT,
+                                  .classifier_sha256 = HASH_C,
+                                  .category = "hate",
+                                  .logit = 2,
+                                  .probability = 0.88};
+    struct store_hazard unscored = {.stage = GUARD_INPUT,
+                                    .classifier_sha256 = HASH_C,
+                                    .category = "*",
+                                    .logit = (double)NAN,
+                                    .probability = (double)NAN,
+                                    .error = "too long"};
+    struct store_guard_event event = {.stage = GUARD_INPUT,
+                                      .mode = GUARD_ENFORCE,
+                                      .verdict = GUARD_BLOCK,
+                                      .blocks = true,
+                                      .category = "hate",
+                                      .rule = "hate >= 0.5"};
     ASSERT_OK(fixture_add_run(store, &run, &task, 1, &st));
     ASSERT_OK(store_begin(store, &st));
     ASSERT_OK(store_add_artifact(store, "r1", "guard_input", &classifier, &st));
@@ -490,6 +523,7 @@ static const struct test_case tests[] = {
     {"a new store", test_new_store},
     {"files that are refused and kept", test_refused_files},
     {"a reader beside a writer", test_reader_beside_writer},
+    {"a store made by many at once", test_made_by_many_at_once},
     {"provenance comes back", test_provenance},
     {"runs are found", test_finding_runs},
     {"batches are kept whole or not at all", test_batches},
