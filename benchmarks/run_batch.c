@@ -39,14 +39,16 @@ static status_code generate(struct batch *b, struct status *st)
     for (int i = 0; i < b->n; i++) {
         const struct task_request *request = &b->requests[i];
         items[i] = (struct generate_item){
-            .request = {
-                .prompt = request->context,
-                .until = request->until,
-                .n_until = request->n_until,
-                .max_tokens = c->max_gen_toks > 0 ? (int)c->max_gen_toks : request->max_gen_toks,
-                .sampling = {c->temperature, (int)c->top_k, c->top_p},
-                .seed = reply_seed(b, i),
-            },
+            .request =
+                {
+                    .prompt = request->context,
+                    .until = request->until,
+                    .n_until = request->n_until,
+                    .max_tokens =
+                        c->max_gen_toks > 0 ? (int)c->max_gen_toks : request->max_gen_toks,
+                    .sampling = {c->temperature, (int)c->top_k, c->top_p},
+                    .seed = reply_seed(b, i),
+                },
             .guard_text = request->guard_text,
         };
     }
@@ -100,7 +102,9 @@ static status_code put_sample(struct batch *b, int i, const struct ending *end, 
     char *target = arena_strndup(&b->arena, request->target.data, request->target.length);
     if (!target) return status_no_memory(st, "a target");
     const struct store_sample sample = {
-        .state = failed ? SAMPLE_FAILED : end->ran ? SAMPLE_DONE : SAMPLE_BLOCKED,
+        .state = failed     ? SAMPLE_FAILED
+                 : end->ran ? SAMPLE_DONE
+                            : SAMPLE_BLOCKED,
         .doc_hash = request->doc_hash,
         .prompt_hash = request->prompt_hash,
         .guard_text_hash = guarded(b) ? guard_hash : NULL,

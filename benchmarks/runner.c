@@ -2,10 +2,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "benchmarks/runner_internal.h"
 #include "engine/backend_native.h"
+#include "engine/base/clock.h"
 #include "engine/sampling/sampler.h"
 
 static struct task_options task_options(const struct runner *r)
@@ -84,11 +84,11 @@ status_code runner_open(struct runner **out, const struct run_config *config,
     if (!r) return status_no_memory(st, "the runner");
     r->config = *config;
     r->environment = *environment;
-    const struct sampling_options sampling = {config->temperature, (int)config->top_k, config->top_p};
+    const struct sampling_options sampling = {config->temperature, (int)config->top_k,
+                                              config->top_p};
     status_code code;
     if ((code = sampling_options_check(&sampling, st)) != STATUS_OK ||
-        (code = load_tasks(r, st)) != STATUS_OK ||
-        (code = load_guard(r, st)) != STATUS_OK ||
+        (code = load_tasks(r, st)) != STATUS_OK || (code = load_guard(r, st)) != STATUS_OK ||
         (code = load_model(r, st)) != STATUS_OK) {
         runner_free(r);
         return code;
@@ -135,13 +135,6 @@ status_code runner_continue(struct runner *r, struct store *store, const char *r
 
 /* ---- the loop ---- */
 
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 struct work {
     struct runner *runner;
     const struct runner_hooks *hooks;
@@ -164,7 +157,7 @@ static void report_progress(struct work *w, size_t n)
 {
     w->progress.done += (int64_t)n;
     w->progress.done_this_time += (int64_t)n;
-    w->progress.seconds = seconds_now() - w->start;
+    w->progress.seconds = clock_seconds() - w->start;
     if (w->hooks->progress) w->hooks->progress(w->hooks->user, &w->progress);
 }
 
@@ -202,7 +195,7 @@ static status_code finish(struct runner *r, status_code code, struct status *st)
 
 status_code runner_work(struct runner *r, const struct runner_hooks *hooks, struct status *st)
 {
-    struct work w = {.runner = r, .hooks = hooks, .start = seconds_now()};
+    struct work w = {.runner = r, .hooks = hooks, .start = clock_seconds()};
     status_code code = count_documents(&w, st);
     for (int i = 0; i < r->selection.count && code == STATUS_OK; i++)
         code = work_on_task(&w, i, st);

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/utf8.h"
 
 #define LAST_WORD_BYTES 64
@@ -128,13 +128,6 @@ struct check {
     struct status status[POLICY_MAX_CLASSIFIERS];
 };
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* Takes one score into account.  The highest above its threshold decides. */
 static void weigh(struct guard_event *event, int classifier, enum hazard_category category,
                   const struct hazard_score *score, double threshold)
@@ -182,7 +175,7 @@ static void decide(const struct pipeline *pipeline, struct check *check)
 static void run_check(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
                       struct text text, struct check *check)
 {
-    double start = now();
+    double start = clock_seconds();
     *check = (struct check){.event = {.stage = stage,
                                       .mode = pipeline->mode,
                                       .verdict = GUARD_ALLOW,
@@ -196,7 +189,7 @@ static void run_check(const struct pipeline *pipeline, enum guard_stage stage, s
         st->code = code;
     }
     decide(pipeline, check);
-    check->event.seconds = now() - start;
+    check->event.seconds = clock_seconds() - start;
 }
 
 /* Appends a check to the record: the event, and a score for each category that is judged. */

@@ -1,9 +1,9 @@
 #include "engine/backend_native.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "engine/backend_vtable.h"
+#include "engine/base/clock.h"
 #include "engine/base/limits.h"
 #include "engine/base/utf8.h"
 #include "engine/sampling/sampler.h"
@@ -21,13 +21,6 @@ struct native_backend {
 static struct native_backend *native(struct backend *backend)
 {
     return (struct native_backend *)backend;
-}
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- log-likelihood ---- */
@@ -97,8 +90,7 @@ static status_code score_all(struct native_backend *b, struct scored *scored, in
 static void move_whitespace(struct strbuf *continuation, struct text *context, struct text text)
 {
     struct text stripped = utf8_rstrip(*context);
-    strbuf_append(continuation, context->data + stripped.length,
-                  context->length - stripped.length);
+    strbuf_append(continuation, context->data + stripped.length, context->length - stripped.length);
     strbuf_append(continuation, text.data, text.length);
     *context = stripped;
 }
@@ -110,8 +102,7 @@ static status_code encode_bare(struct native_backend *b, struct text text, struc
     const struct tokenizer_info *info = tokenizer_get_info(b->tokenizer);
     int32_t prefix = info->bos >= 0 ? info->bos : info->eos;
     status_code code = token_list_append(whole, prefix, st);
-    if (code == STATUS_OK)
-        code = tokenizer_encode(b->tokenizer, text, TOKENIZE_PLAIN, whole, st);
+    if (code == STATUS_OK) code = tokenizer_encode(b->tokenizer, text, TOKENIZE_PLAIN, whole, st);
     *n_context = 1;
     return code;
 }
@@ -141,8 +132,7 @@ static status_code encode_pair(struct native_backend *b, struct text context, st
 }
 
 static status_code prepare(struct native_backend *b, struct text context, struct text text,
-                           struct scored *s, struct loglikelihood_result *result,
-                           struct status *st)
+                           struct scored *s, struct loglikelihood_result *result, struct status *st)
 {
     size_t n_context = 0;
     status_code code = encode_pair(b, context, text, &s->whole, &n_context, st);
@@ -154,8 +144,10 @@ static status_code prepare(struct native_backend *b, struct text context, struct
     size_t keep = (size_t)session_context(b->session);
     size_t cut = s->whole.count - 1 > keep ? s->whole.count - 1 - keep : 0;
     if (cut >= n_context)
-        return status_set(st, STATUS_LIMIT, "a continuation of %d tokens does not fit a context of "
-                          "%zu", s->n_targets, keep);
+        return status_set(st, STATUS_LIMIT,
+                          "a continuation of %d tokens does not fit a context of "
+                          "%zu",
+                          s->n_targets, keep);
     for (size_t i = cut; i + 1 < s->whole.count; i++)
         if ((code = token_list_append(&s->tokens, s->whole.ids[i], st)) != STATUS_OK) return code;
     result->n_context_tokens = (int)n_context;
@@ -267,12 +259,12 @@ static bool take_token(struct generation *g)
 
 static status_code decode(struct native_backend *b, struct generation *g, struct status *st)
 {
-    double start = seconds_now();
+    double start = clock_seconds();
     status_code code = STATUS_OK;
     for (;;) {
         int n = (int)g->tokens.count;
         code = session_eval(b->session, g->tokens.ids, n, n - 1, choose_token, g, st);
-        double now = seconds_now();
+        double now = clock_seconds();
         if (g->result->n_generated == 0)
             g->result->prefill_seconds = now - start;
         else
@@ -371,8 +363,7 @@ status_code backend_native_open(struct backend **out, const struct engine *engin
     return STATUS_OK;
 }
 
-void backend_native_token_counts(const struct backend *backend, uint64_t *asked,
-                                 uint64_t *computed)
+void backend_native_token_counts(const struct backend *backend, uint64_t *asked, uint64_t *computed)
 {
     session_token_counts(((const struct native_backend *)backend)->session, asked, computed);
 }

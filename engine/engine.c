@@ -22,7 +22,7 @@ struct engine {
     struct engine_info info;
     struct model model;
     struct tensor_source source;
-    struct gguf *gguf;               /* one of these two is open */
+    struct gguf *gguf; /* one of these two is open */
     struct safetensors *safetensors;
     struct tokenizer *tokenizer;
     struct strbuf path;
@@ -228,8 +228,8 @@ status_code session_create(struct session **out, const struct engine *engine, in
     s->tokens = calloc((size_t)n_context, sizeof *s->tokens);
     status_code code = s->tokens ? STATUS_OK : status_no_memory(st, "a session");
     if (code == STATUS_OK)
-        code = run_state_init(&s->state, &engine->model.config, n_context, engine->info.n_threads,
-                              st);
+        code =
+            run_state_init(&s->state, &engine->model.config, n_context, engine->info.n_threads, st);
     if (code != STATUS_OK) {
         session_free(s);
         return code;

@@ -50,11 +50,23 @@ int cli_usage_error(const struct command *self, const char *format, ...)
     return EXIT_USAGE;
 }
 
+status_code cli_flush(struct status *st)
+{
+    if (fflush(stdout) == 0) return STATUS_OK;
+    return status_set(st, STATUS_IO, "standard output: %s", strerror(errno));
+}
+
+status_code cli_write_line(void *unused, struct text line, struct status *st)
+{
+    (void)unused;
+    if (fwrite(line.data, 1, line.length, stdout) == line.length) return STATUS_OK;
+    return status_set(st, STATUS_IO, "standard output: %s", strerror(errno));
+}
+
 status_code cli_write(const struct strbuf *text, struct status *st)
 {
-    if (fwrite(text->data, 1, text->length, stdout) != text->length || fflush(stdout) != 0)
-        return status_set(st, STATUS_IO, "standard output: %s", strerror(errno));
-    return STATUS_OK;
+    status_code code = cli_write_line(NULL, (struct text){text->data, text->length}, st);
+    return code == STATUS_OK ? cli_flush(st) : code;
 }
 
 status_code cli_write_file(const char *path, const struct strbuf *text, struct status *st)

@@ -15,7 +15,7 @@
 
 enum exit_code {
     EXIT_DONE = 0,
-    EXIT_REGRESSION = 1,   /* gate failed */
+    EXIT_REGRESSION = 1, /* gate failed */
     EXIT_USAGE = 2,
     EXIT_CANNOT_RUN = 3,   /* bad file, missing model, refused sandbox, network */
     EXIT_INCOMPLETE = 4,   /* finished, but samples failed or coverage is under the floor */
@@ -41,8 +41,11 @@ int cli_fail(const struct status *st);
 /* Prints a usage error for a command and returns EXIT_USAGE. */
 int cli_usage_error(const struct command *self, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Writes to stdout, and fails when that cannot be written (a full disk, a closed pipe). */
+/* Writes to stdout, and fails when that cannot be written (a full disk, a closed pipe).  Lines are
+ * buffered until cli_flush(); cli_write() flushes by itself. */
 status_code cli_write(const struct strbuf *text, struct status *st) MUST_CHECK;
+status_code cli_write_line(void *unused, struct text line, struct status *st) MUST_CHECK;
+status_code cli_flush(struct status *st) MUST_CHECK;
 
 /* Writes a file whole: to a temporary name beside it, then renamed. */
 status_code cli_write_file(const char *path, const struct strbuf *text,

@@ -49,7 +49,8 @@ int cmd_compare(const struct command *self, int argc, const char **argv)
     const char *path = CLI_DEFAULT_STORE, *column = "off";
     bool json = false, markdown = false;
     const struct option_row rows[] = {
-        {"store", OPTION_TEXT, &path, "FILE", "results (" CLI_DEFAULT_STORE "); FILE:RUN names a run elsewhere", 0, 0},
+        {"store", OPTION_TEXT, &path, "FILE",
+         "results (" CLI_DEFAULT_STORE "); FILE:RUN names a run elsewhere", 0, 0},
         {"column", OPTION_TEXT, &column, "off|enforce", "which score to compare (off)", 0, 0},
         {"json", OPTION_FLAG, &json, NULL, "as JSON", 0, 0},
         {"markdown", OPTION_FLAG, &markdown, NULL, "as Markdown", 0, 0},
@@ -68,12 +69,11 @@ int cmd_compare(const struct command *self, int argc, const char **argv)
     struct strbuf out;
     const struct comparison_options options = {enforce ? COMPARE_ENFORCE : COMPARE_OFF, 0.95};
     strbuf_init(&out, LIMIT_REPORT_BYTES);
-    bool good = open_common(path, words.positional[0], words.positional[1], &store, &st) ==
-                    STATUS_OK &&
-                open_run(store, words.positional[0], &a, &st) == STATUS_OK &&
-                open_run(store, words.positional[1], &b, &st) == STATUS_OK &&
-                comparison_create(&comparison, a.store, a.id, b.store, b.id, &options, &st) ==
-                    STATUS_OK;
+    bool good =
+        open_common(path, words.positional[0], words.positional[1], &store, &st) == STATUS_OK &&
+        open_run(store, words.positional[0], &a, &st) == STATUS_OK &&
+        open_run(store, words.positional[1], &b, &st) == STATUS_OK &&
+        comparison_create(&comparison, a.store, a.id, b.store, b.id, &options, &st) == STATUS_OK;
     if (good) {
         (json       ? report_comparison_json
          : markdown ? report_comparison_markdown
@@ -112,8 +112,8 @@ static status_code write_rendering(const char *path, const struct gate_result *r
 static status_code write_gate(const struct gate_request *request, const struct gate_result *result,
                               struct status *st)
 {
-    status_code code = write_rendering(
-        NULL, result, request->json ? report_gate_json : report_gate_text, st);
+    status_code code =
+        write_rendering(NULL, result, request->json ? report_gate_json : report_gate_text, st);
     if (code == STATUS_OK && request->junit)
         code = write_rendering(request->junit, result, report_gate_junit, st);
     if (code == STATUS_OK && request->markdown)
@@ -124,10 +124,14 @@ static status_code write_gate(const struct gate_request *request, const struct g
 static int exit_code_of(enum gate_verdict verdict)
 {
     switch (verdict) {
-    case GATE_PASS: return EXIT_DONE;
-    case GATE_REGRESSION: return EXIT_REGRESSION;
-    case GATE_INCOMPLETE: return EXIT_INCOMPLETE;
-    case GATE_INCONCLUSIVE: break;
+    case GATE_PASS:
+        return EXIT_DONE;
+    case GATE_REGRESSION:
+        return EXIT_REGRESSION;
+    case GATE_INCOMPLETE:
+        return EXIT_INCOMPLETE;
+    case GATE_INCONCLUSIVE:
+        break;
     }
     return EXIT_INCONCLUSIVE;
 }
@@ -139,15 +143,14 @@ static int run_gate(const struct gate_request *request)
     struct run_place baseline = {0}, candidate = {0};
     struct gate_policy *policy = NULL;
     struct gate_result *result = NULL;
-    bool good =
-        gate_policy_load(&policy, request->policy, &st) == STATUS_OK &&
-        open_common(request->store, request->baseline, request->candidate, &store, &st) ==
-            STATUS_OK &&
-        open_run(store, request->baseline, &baseline, &st) == STATUS_OK &&
-        open_run(store, request->candidate, &candidate, &st) == STATUS_OK &&
-        gate_run(&result, policy, baseline.store, baseline.id, candidate.store, candidate.id,
-                 &st) == STATUS_OK &&
-        write_gate(request, result, &st) == STATUS_OK;
+    bool good = gate_policy_load(&policy, request->policy, &st) == STATUS_OK &&
+                open_common(request->store, request->baseline, request->candidate, &store, &st) ==
+                    STATUS_OK &&
+                open_run(store, request->baseline, &baseline, &st) == STATUS_OK &&
+                open_run(store, request->candidate, &candidate, &st) == STATUS_OK &&
+                gate_run(&result, policy, baseline.store, baseline.id, candidate.store,
+                         candidate.id, &st) == STATUS_OK &&
+                write_gate(request, result, &st) == STATUS_OK;
     int code = good ? exit_code_of(result->verdict) : cli_fail(&st);
     gate_result_free(result);
     gate_policy_free(policy);
@@ -161,10 +164,13 @@ int cmd_gate(const struct command *self, int argc, const char **argv)
 {
     struct gate_request r = {.store = CLI_DEFAULT_STORE};
     const struct option_row rows[] = {
-        {"baseline", OPTION_TEXT, &r.baseline, "RUN", "the run to hold the candidate against", 0, 0},
+        {"baseline", OPTION_TEXT, &r.baseline, "RUN", "the run to hold the candidate against", 0,
+         0},
         {"candidate", OPTION_TEXT, &r.candidate, "RUN", "the run that is judged", 0, 0},
-        {"policy", OPTION_TEXT, &r.policy, "FILE", "margins and metrics as JSON (reports/README.md)", 0, 0},
-        {"store", OPTION_TEXT, &r.store, "FILE", "results (" CLI_DEFAULT_STORE "); FILE:RUN names a run elsewhere", 0, 0},
+        {"policy", OPTION_TEXT, &r.policy, "FILE",
+         "margins and metrics as JSON (reports/README.md)", 0, 0},
+        {"store", OPTION_TEXT, &r.store, "FILE",
+         "results (" CLI_DEFAULT_STORE "); FILE:RUN names a run elsewhere", 0, 0},
         {"junit", OPTION_TEXT, &r.junit, "FILE", "also write JUnit XML", 0, 0},
         {"markdown", OPTION_TEXT, &r.markdown, "FILE", "also write Markdown", 0, 0},
         {"json", OPTION_FLAG, &r.json, NULL, "print JSON", 0, 0},

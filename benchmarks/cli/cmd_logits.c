@@ -82,8 +82,10 @@ int cmd_logits(const struct command *self, int argc, const char **argv)
     struct engine_options options = {0};
     int64_t threads = 0;
     const struct option_row rows[] = {
-        {"model", OPTION_TEXT, &options.model_path, "M", "a GGUF file or a Hugging Face folder", 0, 0},
-        {"tokens", OPTION_TEXT, &tokens, "FILE", "a JSON array of token ids, taken as they are", 0, 0},
+        {"model", OPTION_TEXT, &options.model_path, "M", "a GGUF file or a Hugging Face folder", 0,
+         0},
+        {"tokens", OPTION_TEXT, &tokens, "FILE", "a JSON array of token ids, taken as they are", 0,
+         0},
         {"out", OPTION_TEXT, &out, "FILE", "where [n_tokens][vocab] float32 numbers go", 0, 0},
         {"type", OPTION_TEXT, &type, "f32", "the type to compute in", 0, 0},
         {"embedding-scale", OPTION_TEXT, &scale, "f32|weights",
@@ -93,7 +95,8 @@ int cmd_logits(const struct command *self, int argc, const char **argv)
     };
     struct command_line words;
     int code;
-    if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code)) return code;
+    if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
+        return code;
     if (!options.model_path || !tokens || !out)
         return cli_usage_error(self, "--model, --tokens and --out are needed");
     if (strcmp(type, "f32") != 0) return cli_usage_error(self, "--type \"%s\": only f32", type);

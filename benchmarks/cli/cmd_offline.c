@@ -6,20 +6,7 @@
 #include "benchmarks/offline_scoring.h"
 #include "engine/base/limits.h"
 
-static status_code write_line(void *user, struct text line, struct status *st)
-{
-    (void)user;
-    if (fwrite(line.data, 1, line.length, stdout) == line.length) return STATUS_OK;
-    return status_set(st, STATUS_IO, "standard output could not be written");
-}
-
-static const struct line_sink to_stdout = {.write = write_line};
-
-static status_code flush_stdout(struct status *st)
-{
-    if (fflush(stdout) == 0) return STATUS_OK;
-    return status_set(st, STATUS_IO, "standard output could not be written");
-}
+static const struct line_sink to_stdout = {.write = cli_write_line};
 
 int cmd_prompts(const struct command *self, int argc, const char **argv)
 {
@@ -44,7 +31,7 @@ int cmd_prompts(const struct command *self, int argc, const char **argv)
     bool good =
         task_registry_select(&selection, task, profile, &options.lookup, &st) == STATUS_OK &&
         offline_prompts(&selection, &options, &range, &to_stdout, &st) == STATUS_OK &&
-        flush_stdout(&st) == STATUS_OK;
+        cli_flush(&st) == STATUS_OK;
     task_selection_release(&selection);
     return good ? EXIT_DONE : cli_fail(&st);
 }
@@ -55,10 +42,12 @@ int cmd_score(const struct command *self, int argc, const char **argv)
     bool apply_stops = false;
     const struct option_row rows[] = {
         {"task", OPTION_TEXT, &task, "T", "a task or group", 0, 0},
-        {"replies", OPTION_TEXT, &replies, "FILE", "JSON lines {\"doc_id\": n, \"reply\": \"...\"}", 0, 0},
+        {"replies", OPTION_TEXT, &replies, "FILE", "JSON lines {\"doc_id\": n, \"reply\": \"...\"}",
+         0, 0},
         {"profile", OPTION_TEXT, &profile, "P", "protocol to follow (lm-eval)", 0, 0},
         {"data", OPTION_TEXT, &data, "DIR", "folder of datasets", 0, 0},
-        {"apply-stops", OPTION_FLAG, &apply_stops, NULL, "cut replies at the task's stop strings first", 0, 0},
+        {"apply-stops", OPTION_FLAG, &apply_stops, NULL,
+         "cut replies at the task's stop strings first", 0, 0},
         {"summary", OPTION_TEXT, &summary_path, "FILE", "where the metrics go, as JSON", 0, 0},
     };
     struct command_line words;
@@ -73,7 +62,7 @@ int cmd_score(const struct command *self, int argc, const char **argv)
     bool good =
         task_registry_select(&selection, task, profile, &options.lookup, &st) == STATUS_OK &&
         offline_score(&selection, replies, &options, &to_stdout, &summary, &st) == STATUS_OK &&
-        flush_stdout(&st) == STATUS_OK;
+        cli_flush(&st) == STATUS_OK;
     strbuf_append_char(&summary, '\n');
     if (good && summary_path) good = cli_write_file(summary_path, &summary, &st) == STATUS_OK;
     task_selection_release(&selection);

@@ -212,13 +212,6 @@ int cmd_report(const struct command *self, int argc, const char **argv)
 
 /* ---- export ---- */
 
-static status_code write_export_line(void *user, struct text line, struct status *st)
-{
-    (void)user;
-    if (fwrite(line.data, 1, line.length, stdout) == line.length) return STATUS_OK;
-    return status_set(st, STATUS_IO, "standard output could not be written");
-}
-
 int cmd_export(const struct command *self, int argc, const char **argv)
 {
     const char *path = CLI_DEFAULT_STORE, *format = "jsonl";
@@ -236,9 +229,8 @@ int cmd_export(const struct command *self, int argc, const char **argv)
     struct named_runs runs;
     bool good = open_runs(path, &words, &store, &runs, &st) == STATUS_OK;
     for (size_t i = 0; good && i < runs.n; i++)
-        good = report_jsonl(store, runs.list[i], write_export_line, NULL, &st) == STATUS_OK;
-    if (good && fflush(stdout) != 0)
-        good = status_set(&st, STATUS_IO, "standard output could not be written") == STATUS_OK;
+        good = report_jsonl(store, runs.list[i], cli_write_line, NULL, &st) == STATUS_OK;
+    if (good) good = cli_flush(&st) == STATUS_OK;
     store_free(store);
     return good ? EXIT_DONE : cli_fail(&st);
 }

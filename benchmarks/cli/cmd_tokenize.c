@@ -21,8 +21,7 @@ static status_code encode_line(struct tokenize_job *job, struct status *st)
     if (code != STATUS_OK) return code;
     job->ids.count = 0;
     code = json_get_text(root, "text", &text, st);
-    if (code == STATUS_OK)
-        code = tokenizer_encode(job->tokenizer, text, job->flags, &job->ids, st);
+    if (code == STATUS_OK) code = tokenizer_encode(job->tokenizer, text, job->flags, &job->ids, st);
     json_free(root);
     if (code != STATUS_OK) return code;
     strbuf_clear(&job->out);
@@ -31,9 +30,8 @@ static status_code encode_line(struct tokenize_job *job, struct status *st)
         strbuf_appendf(&job->out, "%s%" PRId32, i ? ", " : "", job->ids.ids[i]);
     strbuf_append_str(&job->out, "]}\n");
     code = strbuf_check(&job->out, "the ids of a line", st);
-    if (code == STATUS_OK && fwrite(job->out.data, 1, job->out.length, stdout) != job->out.length)
-        code = status_set(st, STATUS_IO, "standard output could not be written");
-    return code;
+    if (code != STATUS_OK) return code;
+    return cli_write_line(NULL, (struct text){job->out.data, job->out.length}, st);
 }
 
 static status_code encode_all(struct tokenize_job *job, struct status *st)
@@ -55,7 +53,8 @@ int cmd_tokenize(const struct command *self, int argc, const char **argv)
     const char *model = NULL;
     bool bos = false, special = false;
     const struct option_row rows[] = {
-        {"model", OPTION_TEXT, &model, "PATH", "a model, or a folder or file with a tokenizer", 0, 0},
+        {"model", OPTION_TEXT, &model, "PATH", "a model, or a folder or file with a tokenizer", 0,
+         0},
         {"bos", OPTION_FLAG, &bos, NULL, "put the BOS token in front", 0, 0},
         {"parse-special", OPTION_FLAG, &special, NULL,
          "let text that spells a control token become it", 0, 0},
@@ -72,7 +71,7 @@ int cmd_tokenize(const struct command *self, int argc, const char **argv)
     strbuf_init(&job.line, LIMIT_LINE_BYTES);
     strbuf_init(&job.out, LIMIT_JSON_BYTES);
     bool good = encode_all(&job, &st) == STATUS_OK;
-    if (good && fflush(stdout) != 0) good = status_set(&st, STATUS_IO, "standard output could not be written") == STATUS_OK;
+    if (good) good = cli_flush(&st) == STATUS_OK;
     strbuf_release(&job.line);
     strbuf_release(&job.out);
     token_list_release(&job.ids);

@@ -1,4 +1,5 @@
-/* assay - measures what a language model can do, how toxic it is, and what a safety filter costs. */
+/* assay - measures what a language model can do, how toxic it is, and what a safety filter costs.
+ */
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
@@ -19,8 +20,8 @@ static const struct command commands[] = {
      cmd_report},
     {"export", "[RUN] --format jsonl [--store F]", "write a run's replies as JSON lines",
      cmd_export},
-    {"score", "--task T --replies F.jsonl [options]", "score replies made elsewhere; needs no model",
-     cmd_score},
+    {"score", "--task T --replies F.jsonl [options]",
+     "score replies made elsewhere; needs no model", cmd_score},
     {"prompts", "--task T [options]", "print the prompts of a task as JSON lines", cmd_prompts},
     {"tokenize", "--model M [--bos] < F.jsonl", "token ids of {\"text\": ...} lines", cmd_tokenize},
     {"logits", "--model M --tokens F --out F", "raw logits for token ids, as little-endian float32",

@@ -43,11 +43,17 @@ static status_code read_seed(const struct option_row *row, const char *word, str
 static status_code read_value(const struct option_row *row, const char *word, struct status *st)
 {
     switch (row->kind) {
-    case OPTION_TEXT: *(const char **)row->value = word; return STATUS_OK;
-    case OPTION_INT: return read_int(row, word, st);
-    case OPTION_NUMBER: return read_number(row, word, st);
-    case OPTION_SEED: return read_seed(row, word, st);
-    case OPTION_FLAG: break;
+    case OPTION_TEXT:
+        *(const char **)row->value = word;
+        return STATUS_OK;
+    case OPTION_INT:
+        return read_int(row, word, st);
+    case OPTION_NUMBER:
+        return read_number(row, word, st);
+    case OPTION_SEED:
+        return read_seed(row, word, st);
+    case OPTION_FLAG:
+        break;
     }
     *(bool *)row->value = true;
     return STATUS_OK;

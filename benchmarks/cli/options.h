@@ -2,8 +2,8 @@
  *
  *   rows + argv -> options_parse() -> the variables that the rows point to, and positional words
  *
- * A row names an option, says what it takes and where the value goes; the variable holds the default
- * beforehand.  "--name value" and "--name=value" are the same.  A word that is no option is
+ * A row names an option, says what it takes and where the value goes; the variable holds the
+ * default beforehand.  "--name value" and "--name=value" are the same.  A word that is no option is
  * positional.  Strings point into argv.
  */
 #ifndef ASSAY_CLI_OPTIONS_H

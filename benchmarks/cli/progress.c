@@ -72,8 +72,10 @@ static int print_result(struct runner *runner, struct store *store, struct statu
         runner_count_failed(runner, &failed, st) != STATUS_OK)
         return cli_fail(st);
     if (failed)
-        fprintf(stderr, "assay: %" PRId64 " documents failed; `assay resume %s --retry-failed` "
-                        "tries them again\n", failed, run);
+        fprintf(stderr,
+                "assay: %" PRId64 " documents failed; `assay resume %s --retry-failed` "
+                "tries them again\n",
+                failed, run);
     return failed || !covered ? EXIT_INCOMPLETE : EXIT_DONE;
 }
 

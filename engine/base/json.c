@@ -94,7 +94,8 @@ static status_code parse_protected(cJSON **out, struct text text, struct status 
 status_code json_parse(struct json_value **out, struct text text, struct status *st)
 {
     if (text.length > LIMIT_JSON_BYTES)
-        return status_set(st, STATUS_LIMIT, "JSON is longer than %zu bytes", (size_t)LIMIT_JSON_BYTES);
+        return status_set(st, STATUS_LIMIT, "JSON is longer than %zu bytes",
+                          (size_t)LIMIT_JSON_BYTES);
     if (!utf8_valid(text)) return status_set(st, STATUS_BAD_INPUT, "JSON is not valid UTF-8");
     bool nuls = false;
     status_code code = STATUS_OK;
@@ -348,12 +349,23 @@ void json_append_value(struct strbuf *sb, const struct json_value *value)
 {
     bool object = false;
     switch (json_kind(value)) {
-    case JSON_NULL: strbuf_append_str(sb, "null"); return;
-    case JSON_BOOL: strbuf_append_str(sb, json_bool(value) ? "true" : "false"); return;
-    case JSON_NUMBER: json_append_number(sb, json_number(value)); return;
-    case JSON_STRING: json_append_text(sb, json_text(value)); return;
-    case JSON_OBJECT: object = true; break;
-    case JSON_ARRAY: break;
+    case JSON_NULL:
+        strbuf_append_str(sb, "null");
+        return;
+    case JSON_BOOL:
+        strbuf_append_str(sb, json_bool(value) ? "true" : "false");
+        return;
+    case JSON_NUMBER:
+        json_append_number(sb, json_number(value));
+        return;
+    case JSON_STRING:
+        json_append_text(sb, json_text(value));
+        return;
+    case JSON_OBJECT:
+        object = true;
+        break;
+    case JSON_ARRAY:
+        break;
     }
     strbuf_append_char(sb, object ? '{' : '[');
     for (const struct json_value *v = json_first(value); v; v = json_next(v)) {

@@ -53,8 +53,8 @@ bool json_bool(const struct json_value *boolean);
 /* A required member of the right kind and range. */
 status_code json_get_text(const struct json_value *object, const char *key, struct text *out,
                           struct status *st) MUST_CHECK;
-status_code json_get_int(const struct json_value *object, const char *key, int64_t min,
-                         int64_t max, int64_t *out, struct status *st) MUST_CHECK;
+status_code json_get_int(const struct json_value *object, const char *key, int64_t min, int64_t max,
+                         int64_t *out, struct status *st) MUST_CHECK;
 status_code json_get_double(const struct json_value *object, const char *key, double *out,
                             struct status *st) MUST_CHECK;
 status_code json_get_bool(const struct json_value *object, const char *key, bool *out,

@@ -7,47 +7,47 @@
 #define ASSAY_BASE_LIMITS_H
 
 /* Model files */
-#define LIMIT_TENSOR_COUNT        100000
-#define LIMIT_TENSOR_DIMS         4
-#define LIMIT_TENSOR_NAME         256          /* bytes */
-#define LIMIT_METADATA_COUNT      100000       /* GGUF key-value pairs */
-#define LIMIT_METADATA_KEY        65535        /* bytes of one GGUF key, as in its specification */
-#define LIMIT_METADATA_ARRAY      (16u << 20)  /* elements of one GGUF array */
-#define LIMIT_METADATA_STRING     (64u << 20)  /* bytes of one GGUF string */
-#define LIMIT_SAFETENSORS_HEADER  (100u << 20) /* bytes, as in the safetensors library */
-#define LIMIT_SHARDS              1000
-#define LIMIT_CONFIG_BYTES        (4u << 20)   /* config.json */
-#define LIMIT_TOKENIZER_BYTES     (128u << 20) /* tokenizer.json, tokenizer.model */
-#define LIMIT_PIECE_BYTES         4096         /* one entry of a vocabulary */
-#define LIMIT_MERGES              (4u << 20)   /* merge rules of a byte-pair encoding */
-#define LIMIT_TOKENIZER_MEMORY    (1u << 30)   /* a loaded vocabulary with its tables */
+#define LIMIT_TENSOR_COUNT       100000
+#define LIMIT_TENSOR_DIMS        4
+#define LIMIT_TENSOR_NAME        256          /* bytes */
+#define LIMIT_METADATA_COUNT     100000       /* GGUF key-value pairs */
+#define LIMIT_METADATA_KEY       65535        /* bytes of one GGUF key, as in its specification */
+#define LIMIT_METADATA_ARRAY     (16u << 20)  /* elements of one GGUF array */
+#define LIMIT_METADATA_STRING    (64u << 20)  /* bytes of one GGUF string */
+#define LIMIT_SAFETENSORS_HEADER (100u << 20) /* bytes, as in the safetensors library */
+#define LIMIT_SHARDS             1000
+#define LIMIT_CONFIG_BYTES       (4u << 20)   /* config.json */
+#define LIMIT_TOKENIZER_BYTES    (128u << 20) /* tokenizer.json, tokenizer.model */
+#define LIMIT_PIECE_BYTES        4096         /* one entry of a vocabulary */
+#define LIMIT_MERGES             (4u << 20)   /* merge rules of a byte-pair encoding */
+#define LIMIT_TOKENIZER_MEMORY   (1u << 30)   /* a loaded vocabulary with its tables */
 
 /* Model shapes */
-#define LIMIT_VOCAB               (1 << 20)
-#define LIMIT_LAYERS              512
-#define LIMIT_HIDDEN              (1 << 17)
-#define LIMIT_HEADS               1024
-#define LIMIT_CONTEXT             (1 << 20)
+#define LIMIT_VOCAB   (1 << 20)
+#define LIMIT_LAYERS  512
+#define LIMIT_HIDDEN  (1 << 17)
+#define LIMIT_HEADS   1024
+#define LIMIT_CONTEXT (1 << 20)
 
 /* Text */
-#define LIMIT_JSON_BYTES          (256u << 20)
-#define LIMIT_LINE_BYTES          (16u << 20)  /* one JSONL line */
-#define LIMIT_DATASET_BYTES       (1u << 30)
-#define LIMIT_DATASET_ROWS        (16u << 20)
-#define LIMIT_CSV_FIELDS          4096
-#define LIMIT_FEWSHOT_DRAWS       (64u << 20)  /* documents times shots */
-#define LIMIT_PROMPT_BYTES        (16u << 20)
-#define LIMIT_REPLY_BYTES         (16u << 20)
-#define LIMIT_REPORT_BYTES        (1u << 30)
-#define LIMIT_POLICY_BYTES        (4u << 20)
-#define LIMIT_LEXICON_ENTRIES     1000000
-#define LIMIT_LEXICON_BYTES       (64u << 20)
-#define LIMIT_STOP_STRINGS        64
-#define LIMIT_REGEX_STEPS         10000000     /* backtracking steps of one match */
+#define LIMIT_JSON_BYTES      (256u << 20)
+#define LIMIT_LINE_BYTES      (16u << 20) /* one JSONL line */
+#define LIMIT_DATASET_BYTES   (1u << 30)
+#define LIMIT_DATASET_ROWS    (16u << 20)
+#define LIMIT_CSV_FIELDS      4096
+#define LIMIT_FEWSHOT_DRAWS   (64u << 20) /* documents times shots */
+#define LIMIT_PROMPT_BYTES    (16u << 20)
+#define LIMIT_REPLY_BYTES     (16u << 20)
+#define LIMIT_REPORT_BYTES    (1u << 30)
+#define LIMIT_POLICY_BYTES    (4u << 20)
+#define LIMIT_LEXICON_ENTRIES 1000000
+#define LIMIT_LEXICON_BYTES   (64u << 20)
+#define LIMIT_STOP_STRINGS    64
+#define LIMIT_REGEX_STEPS     10000000 /* backtracking steps of one match */
 
 /* The store and its reports */
-#define LIMIT_RUNS                1000000
-#define LIMIT_TASKS               10000 /* of one run */
-#define LIMIT_GROUP_DEPTH         8
+#define LIMIT_RUNS        1000000
+#define LIMIT_TASKS       10000 /* of one run */
+#define LIMIT_GROUP_DEPTH 8
 
 #endif

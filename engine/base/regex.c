@@ -44,7 +44,8 @@ status_code regex_compile(struct regex **out, const char *pattern, struct status
     pcre2_compile_context_free(context);
     if (no_memory || !regex->code) {
         regex_free(regex);
-        return no_memory ? status_no_memory(st, pattern) : compile_error(pattern, error, offset, st);
+        return no_memory ? status_no_memory(st, pattern)
+                         : compile_error(pattern, error, offset, st);
     }
     pcre2_set_match_limit(regex->match_context, LIMIT_REGEX_STEPS);
     pcre2_pattern_info(regex->code, PCRE2_INFO_CAPTURECOUNT, &n_groups);
@@ -79,9 +80,8 @@ static void read_groups(const struct regex_scan *scan, pcre2_match_data *data,
     match->n_groups = scan->regex->n_groups;
     for (int i = 0; i <= match->n_groups; i++) {
         PCRE2_SIZE from = bounds[2 * i], to = bounds[2 * i + 1];
-        match->group[i] = from == PCRE2_UNSET
-                              ? (struct text){0}
-                              : (struct text){scan->text.data + from, to - from};
+        match->group[i] = from == PCRE2_UNSET ? (struct text){0}
+                                              : (struct text){scan->text.data + from, to - from};
     }
 }
 

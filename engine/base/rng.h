@@ -20,8 +20,8 @@ struct mt19937 {
 /* random.Random(seed) for 0 <= seed < 2**64 (Matsumoto and Nishimura's init_by_array). */
 void mt19937_seed(struct mt19937 *mt, uint64_t seed);
 
-uint32_t mt19937_next(struct mt19937 *mt);         /* getrandbits(32) */
-double mt19937_random(struct mt19937 *mt);         /* random(), in [0, 1) */
+uint32_t mt19937_next(struct mt19937 *mt);              /* getrandbits(32) */
+double mt19937_random(struct mt19937 *mt);              /* random(), in [0, 1) */
 uint32_t mt19937_below(struct mt19937 *mt, uint32_t n); /* _randbelow(n), n > 0 */
 
 /* sample(range(n), k) into out[k].  Fails with STATUS_USAGE when k > n. */

@@ -25,9 +25,9 @@ typedef enum status_code {
     STATUS_UNSUPPORTED, /* well formed, but nothing here can run it */
     STATUS_LIMIT,       /* over a bound of limits.h */
     STATUS_NO_MEMORY,
-    STATUS_IO,          /* the operating system refused a read, write or map */
-    STATUS_STORE,       /* SQLite refused; the transaction in flight was rolled back */
-    STATUS_INTERRUPTED  /* the user asked to stop; what was finished is committed */
+    STATUS_IO,         /* the operating system refused a read, write or map */
+    STATUS_STORE,      /* SQLite refused; the transaction in flight was rolled back */
+    STATUS_INTERRUPTED /* the user asked to stop; what was finished is committed */
 } status_code;
 
 struct status {
@@ -40,7 +40,8 @@ struct status {
 status_code status_set(struct status *st, status_code code, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* Puts context in front of a failure that a callee recorded: "format: message". Returns st->code. */
+/* Puts context in front of a failure that a callee recorded: "format: message". Returns st->code.
+ */
 status_code status_prefix(struct status *st, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Records that memory ran out while building `what`. */

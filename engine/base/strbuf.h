@@ -48,7 +48,8 @@ void strbuf_truncate(struct strbuf *sb, size_t length);
 /* STATUS_OK if every append since the last clear was kept; `what` names the text in the message. */
 status_code strbuf_check(const struct strbuf *sb, const char *what, struct status *st) MUST_CHECK;
 
-/* Appends a whole file.  Fails with STATUS_NOT_FOUND, STATUS_IO or STATUS_LIMIT, naming the path. */
+/* Appends a whole file.  Fails with STATUS_NOT_FOUND, STATUS_IO or STATUS_LIMIT, naming the path.
+ */
 status_code strbuf_read_file(struct strbuf *sb, const char *path, struct status *st) MUST_CHECK;
 
 #endif

@@ -6,8 +6,8 @@ size_t utf8_decode(const char *p, size_t n, uint32_t *code_point)
 {
     utf8proc_int32_t cp;
     if (!n) return 0;
-    utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)p,
-                                             n > 4 ? 4 : (utf8proc_ssize_t)n, &cp);
+    utf8proc_ssize_t used =
+        utf8proc_iterate((const utf8proc_uint8_t *)p, n > 4 ? 4 : (utf8proc_ssize_t)n, &cp);
     if (used <= 0 || cp < 0) return 0;
     *code_point = (uint32_t)cp;
     return (size_t)used;

@@ -28,8 +28,8 @@ struct kernel_set {
 
     /* out[t * out_stride + r] = sum over k of x[t * x_stride + k] * w[r * w_stride + k],
      * for t < T, r < R, k < K. */
-    void (*dot_tile)(float *out, size_t out_stride, const float *x, size_t x_stride,
-                     const float *w, size_t w_stride, size_t T, size_t R, size_t K);
+    void (*dot_tile)(float *out, size_t out_stride, const float *x, size_t x_stride, const float *w,
+                     size_t w_stride, size_t T, size_t R, size_t K);
 
     /* y[i] += a * x[i] */
     void (*add_scaled)(float *y, float a, const float *x, size_t n);

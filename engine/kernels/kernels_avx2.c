@@ -11,7 +11,8 @@
 
 static bool supported(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
 }
 
 static inline float sum_lanes(__m256 v)
@@ -67,10 +68,18 @@ static void unpack_f16(float *dst, const unsigned char *src, size_t n)
 static void unpack(float *dst, const void *src, const struct tensor_type_info *type, size_t n)
 {
     switch (type->type) {
-    case TENSOR_Q8_0: unpack_q8_0(dst, src, n); break;
-    case TENSOR_BF16: unpack_bf16(dst, src, n); break;
-    case TENSOR_F16: unpack_f16(dst, src, n); break;
-    default: type->to_f32(dst, src, n); break;
+    case TENSOR_Q8_0:
+        unpack_q8_0(dst, src, n);
+        break;
+    case TENSOR_BF16:
+        unpack_bf16(dst, src, n);
+        break;
+    case TENSOR_F16:
+        unpack_f16(dst, src, n);
+        break;
+    default:
+        type->to_f32(dst, src, n);
+        break;
     }
 }
 
@@ -124,8 +133,8 @@ static inline __attribute__((always_inline)) void run_rows(struct tile t, size_t
     for (; done < T; done++, t.x += t.x_stride, t.out += t.out_stride) run_tile(&t, 1, rows);
 }
 
-static void dot_tile(float *out, size_t out_stride, const float *x, size_t x_stride,
-                     const float *w, size_t w_stride, size_t T, size_t R, size_t K)
+static void dot_tile(float *out, size_t out_stride, const float *x, size_t x_stride, const float *w,
+                     size_t w_stride, size_t T, size_t R, size_t K)
 {
     struct tile t = {out, out_stride, x, x_stride, w, w_stride, K};
     size_t done = 0;

@@ -27,8 +27,8 @@ static float dot(const float *a, const float *b, size_t n)
     return lane[0];
 }
 
-static void dot_tile(float *out, size_t out_stride, const float *x, size_t x_stride,
-                     const float *w, size_t w_stride, size_t T, size_t R, size_t K)
+static void dot_tile(float *out, size_t out_stride, const float *x, size_t x_stride, const float *w,
+                     size_t w_stride, size_t T, size_t R, size_t K)
 {
     for (size_t r = 0; r < R; r++)
         for (size_t t = 0; t < T; t++)

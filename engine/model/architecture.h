@@ -37,9 +37,9 @@ struct weight_names {
 };
 
 struct architecture {
-    const char *name;       /* as it is recorded with a run */
-    const char *model_type; /* config.json "model_type" */
-    const char *gguf_name;  /* "general.architecture", and the prefix of its keys */
+    const char *name;                   /* as it is recorded with a run */
+    const char *model_type;             /* config.json "model_type" */
+    const char *gguf_name;              /* "general.architecture", and the prefix of its keys */
     const struct weight_names *weights; /* [WEIGHT_COUNT] */
     /* Norm weights are stored as w and used as 1 + w in safetensors; GGUF stores 1 + w. */
     bool safetensors_norm_is_offset;

@@ -33,7 +33,8 @@ void linear_apply(const struct model *model, struct run_state *state, float *out
 #pragma omp parallel for schedule(static) num_threads(state->n_threads) if (parallel)
     for (int row = 0; row < w->rows; row += RUN_TILE_ROWS) {
         int n = w->rows - row < RUN_TILE_ROWS ? w->rows - row : RUN_TILE_ROWS;
-        const float *tile = unpack_rows(model->kernels, w, row, n, state->tile[omp_get_thread_num()]);
+        const float *tile =
+            unpack_rows(model->kernels, w, row, n, state->tile[omp_get_thread_num()]);
         model->kernels->dot_tile(out + row, rows, x, cols, tile, cols, (size_t)T, (size_t)n, cols);
     }
 }
@@ -117,8 +118,8 @@ void attention_apply(const struct model *model, struct run_state *state, int lay
         for (int h = 0; h < c->n_heads; h++) {
             size_t at = ((size_t)t * (size_t)c->n_heads + (size_t)h) * head_dim;
             size_t column = (size_t)(h / group) * head_dim;
-            attend(model->kernels, state->heads + at, state->q + at, keys + column,
-                   values + column, stride, (size_t)(start + t + 1), head_dim, scale,
+            attend(model->kernels, state->heads + at, state->q + at, keys + column, values + column,
+                   stride, (size_t)(start + t + 1), head_dim, scale,
                    state->scores[omp_get_thread_num()]);
         }
 }

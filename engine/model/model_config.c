@@ -187,8 +187,8 @@ status_code model_config_from_gguf(struct model_config *out, const struct gguf *
         (code = read_int(&r, "block_count", LIMIT_LAYERS, 0, &c.n_layers, st)) ||
         (code = read_int(&r, "feed_forward_length", MAX_D_FF, 0, &c.d_ff, st)) ||
         (code = read_int(&r, "attention.head_count", LIMIT_HEADS, 0, &c.n_heads, st)) ||
-        (code = read_int(&r, "attention.head_count_kv", LIMIT_HEADS, c.n_heads, &c.n_kv_heads,
-                         st)) ||
+        (code =
+             read_int(&r, "attention.head_count_kv", LIMIT_HEADS, c.n_heads, &c.n_kv_heads, st)) ||
         (code = read_int(&r, "attention.key_length", LIMIT_HIDDEN, c.d_model / c.n_heads,
                          &c.head_dim, st)) ||
         (code = read_int(&r, "context_length", LIMIT_CONTEXT, 0, &c.n_context, st)) ||
@@ -198,8 +198,7 @@ status_code model_config_from_gguf(struct model_config *out, const struct gguf *
         return code;
     c.rms_eps = (float)eps;
     c.embedding_scale = sqrtf((float)c.d_model);
-    if ((code = check_shapes(&c, st)) != STATUS_OK)
-        return status_prefix(st, "%s", gguf_path(file));
+    if ((code = check_shapes(&c, st)) != STATUS_OK) return status_prefix(st, "%s", gguf_path(file));
     *out = c;
     return STATUS_OK;
 }

@@ -12,8 +12,8 @@ struct allocator {
 
 static float *floats(struct allocator *a, size_t rows, size_t cols)
 {
-    float *p = rows && cols > SIZE_MAX / rows ? NULL
-                                              : arena_array(a->arena, rows * cols, sizeof *p);
+    float *p =
+        rows && cols > SIZE_MAX / rows ? NULL : arena_array(a->arena, rows * cols, sizeof *p);
     if (!p) a->failed = true;
     return p;
 }

@@ -82,8 +82,8 @@ static void test_cpython_random(void)
     CU_ASSERT_EQUAL(mt19937_random(&mt), 0.4407325991753527);
     CU_ASSERT_EQUAL(mt19937_random(&mt), 0.007491470058587191);
     mt19937_seed(&mt, 1234);
-    const uint32_t shots[][5] = {{6374, 3610, 957, 61, 742}, {7462, 6610, 4769, 286, 5501},
-                                 {5677, 687, 806, 6279, 2905}};
+    const uint32_t shots[][5] = {
+        {6374, 3610, 957, 61, 742}, {7462, 6610, 4769, 286, 5501}, {5677, 687, 806, 6279, 2905}};
     for (int doc = 0; doc < 3; doc++) {
         ASSERT_OK(mt19937_sample(&mt, 7473, 5, out, &st));
         CU_ASSERT_EQUAL(memcmp(out, shots[doc], sizeof shots[doc]), 0);
@@ -141,8 +141,10 @@ static void test_sha256(void)
 
 static void test_utf8(void)
 {
-    static const char *const bad[] = {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80", "\xe2\x82"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) CU_ASSERT_FALSE(utf8_valid(text_of(bad[i])));
+    static const char *const bad[] = {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80",
+                                      "\xe2\x82"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CU_ASSERT_FALSE(utf8_valid(text_of(bad[i])));
     CU_ASSERT_TRUE(utf8_valid(text_of("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82")));
     CU_ASSERT_EQUAL(utf8_count(text_of("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82")), 4);
     CU_ASSERT_EQUAL(utf8_count(text_of("a\xff\xfe")), 3);
@@ -155,9 +157,13 @@ static void test_utf8(void)
     CU_ASSERT_EQUAL(utf8_complete_length(text_of("a\xe2\x82\xac")), 4);
     struct strbuf sb;
     strbuf_init(&sb, 100);
-    utf8_append_valid(&sb, text_of("a\xff" "b"));
-    utf8_append_lower(&sb, text_of("\xc3\x89" "A"));
-    CU_ASSERT_STRING_EQUAL(sb.data, "a\xef\xbf\xbd" "b\xc3\xa9" "a");
+    utf8_append_valid(&sb, text_of("a\xff"
+                                   "b"));
+    utf8_append_lower(&sb, text_of("\xc3\x89"
+                                   "A"));
+    CU_ASSERT_STRING_EQUAL(sb.data, "a\xef\xbf\xbd"
+                                    "b\xc3\xa9"
+                                    "a");
     strbuf_release(&sb);
 }
 
@@ -172,7 +178,8 @@ static struct json_value *parse(const char *text)
 static void test_json(void)
 {
     struct status st = {0};
-    struct json_value *root = parse(" {\"a\": [1, -2.5e3, true, null], \"s\": \"x\\u0000\\\\u0000\\n\"} ");
+    struct json_value *root =
+        parse(" {\"a\": [1, -2.5e3, true, null], \"s\": \"x\\u0000\\\\u0000\\n\"} ");
     struct text s;
     ASSERT_OK(json_get_text(root, "s", &s, &st));
     CU_ASSERT_TRUE(text_equal(s, (struct text){"x\0\\u0000\n", 9}));
@@ -198,14 +205,16 @@ static void test_json(void)
     json_free(root);
     root = parse("{\"n\": 2.5, \"big\": 1e30}");
     ASSERT_FAILS(json_get_int(root, "n", 0, 9, &n, &st), STATUS_BAD_INPUT, "whole number");
-    ASSERT_FAILS(json_get_int(root, "big", 0, INT64_MAX, &n, &st), STATUS_BAD_INPUT, "whole number");
+    ASSERT_FAILS(json_get_int(root, "big", 0, INT64_MAX, &n, &st), STATUS_BAD_INPUT,
+                 "whole number");
     json_free(root);
 }
 
 static void test_json_errors(void)
 {
-    static const char *const bad[] = {"", "{", "[1,]", "{\"a\" 1}", "[1] x", "\"\xff\"", "\"\\ud800\"",
-                                      "nul", "{\"a\": \"\\u00\"}"};
+    static const char *const bad[] = {
+        "",         "{",           "[1,]", "{\"a\" 1}",         "[1] x",
+        "\"\xff\"", "\"\\ud800\"", "nul",  "{\"a\": \"\\u00\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct status st = {0};
         struct json_value *root;
@@ -213,7 +222,8 @@ static void test_json_errors(void)
     }
     struct status st = {0};
     struct json_value *root;
-    ASSERT_FAILS(json_parse(&root, text_of("{\n\"a\": x}"), &st), STATUS_BAD_INPUT, "line 2 column 6");
+    ASSERT_FAILS(json_parse(&root, text_of("{\n\"a\": x}"), &st), STATUS_BAD_INPUT,
+                 "line 2 column 6");
     char deep[20000];
     memset(deep, '[', sizeof deep - 1);
     deep[sizeof deep - 1] = '\0';

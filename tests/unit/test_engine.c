@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 #include "tests/unit/suite.h"
 
-#define DEMO_MODEL "datasets/demo/model.gguf"
+#define DEMO_MODEL     "datasets/demo/model.gguf"
 #define MAX_DIFFERENCE 2e-4
 
 /* ---- counting allocations: the Makefile links this test with --wrap ---- */
@@ -61,7 +61,8 @@ static struct engine *open_model(const char *path, const char *kernels, int n_th
 {
     struct status st = {0};
     struct engine *engine = NULL;
-    struct engine_options options = {.model_path = path, .kernels = kernels, .n_threads = n_threads};
+    struct engine_options options = {
+        .model_path = path, .kernels = kernels, .n_threads = n_threads};
     ASSERT_OK(engine_open(&engine, &options, &st));
     return engine;
 }
@@ -139,8 +140,11 @@ static void test_reference_logits(void)
     static const struct {
         const char *name;
         bool gguf;
-    } models[] = {{"gemma1-tiny", false}, {"gguf-gemma", true}, {"quant-f16", true},
-                  {"quant-bf16", true},   {"quant-q80", true}};
+    } models[] = {{"gemma1-tiny", false},
+                  {"gguf-gemma", true},
+                  {"quant-f16", true},
+                  {"quant-bf16", true},
+                  {"quant-q80", true}};
     if (!shared_path("reference/logits")) return;
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
         compare_with_reference(models[i].name, models[i].gguf, "generic");
@@ -203,7 +207,8 @@ static void test_prefix_reuse(void)
     struct captured c = {calloc((size_t)n_vocab, sizeof(float)), n_vocab, N_TOKENS - 1, 0};
     ASSERT_OK(session_eval(session, tokens, N_TOKENS, N_TOKENS - 1, capture, &c, &st));
     CU_ASSERT_EQUAL(memcmp(expected + (size_t)(N_TOKENS - 1) * (size_t)n_vocab, c.logits,
-                           (size_t)n_vocab * sizeof(float)), 0);
+                           (size_t)n_vocab * sizeof(float)),
+                    0);
     uint64_t asked, computed;
     session_token_counts(session, &asked, &computed);
     CU_ASSERT_EQUAL(asked, 2 * N_TOKENS);
@@ -243,7 +248,8 @@ static void test_bad_requests(void)
     ASSERT_FAILS(engine_open(&engine, &not_a_model, &st), STATUS_BAD_INPUT, "Makefile");
     engine = open_model(DEMO_MODEL, "auto", 1);
     ASSERT_OK(session_create(&session, engine, 2, &st));
-    ASSERT_FAILS(session_eval(session, tokens, 3, 0, NULL, NULL, &st), STATUS_LIMIT, "context of 2");
+    ASSERT_FAILS(session_eval(session, tokens, 3, 0, NULL, NULL, &st), STATUS_LIMIT,
+                 "context of 2");
     ASSERT_FAILS(session_eval(session, tokens, 2, 0, NULL, NULL, &st), STATUS_BAD_INPUT, "id -1");
     session_free(session);
     engine_free(engine);

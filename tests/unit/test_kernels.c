@@ -129,12 +129,14 @@ static void test_vectors(void)
 /* Values from the formulas in double, so that the twin itself is held to something. */
 static void test_twin_against_formulas(void)
 {
-    float x[5] = {-2, -0.5f, 0, 1, 3}, up[5] = {1, 1, 1, 1, 2}, gate[5], w[5] = {1, 2, 1, 1, 1}, y[5];
+    float x[5] = {-2, -0.5f, 0, 1, 3}, up[5] = {1, 1, 1, 1, 2}, gate[5], w[5] = {1, 2, 1, 1, 1},
+          y[5];
     memcpy(gate, x, sizeof x);
     kernels_generic.gelu_tanh_mul(gate, up, 5);
     for (int i = 0; i < 5; i++) {
         double v = (double)x[i];
-        double gelu = 0.5 * v * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v)));
+        double gelu =
+            0.5 * v * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v)));
         CU_ASSERT_DOUBLE_EQUAL((double)gate[i], gelu * (double)up[i], 1e-6);
     }
     kernels_generic.rms_norm(y, x, w, 5, 0.5f);

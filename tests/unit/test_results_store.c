@@ -169,7 +169,7 @@ static void test_made_by_many_at_once(void)
             struct store *store;
             status_code code = store_open(&store, path, STORE_WRITE, &st);
             if (code != STATUS_OK) fprintf(stderr, "  %s\n", st.message);
-            _exit(code);
+            _exit((int)code);
         }
     for (int i = 0; i < 4; i++) {
         int status = 1;
