@@ -142,36 +142,122 @@ static void dot_tile(float *out, size_t out_stride, const float *x, size_t x_str
     for (; done < R; done++, t.w += w_stride, t.out++) run_rows(t, T, 1);
 }
 
-static void add_scaled(float *y, float a, const float *x, size_t n)
+/* `width` registers of outputs stay put while the rows go by. */
+static inline __attribute__((always_inline)) void
+mix_columns(float *out, const float *a, const float *x, size_t x_stride, size_t R, const int width)
 {
-    __m256 factor = _mm256_set1_ps(a);
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        __m256 sum = _mm256_fmadd_ps(factor, _mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i));
-        _mm256_storeu_ps(y + i, sum);
+    __m256 sum[8];
+    for (int i = 0; i < width; i++) sum[i] = _mm256_setzero_ps();
+    for (size_t r = 0; r < R; r++) {
+        __m256 factor = _mm256_broadcast_ss(a + r);
+        for (int i = 0; i < width; i++) {
+            __m256 row = _mm256_loadu_ps(x + r * x_stride + (size_t)i * LANES);
+            sum[i] = _mm256_fmadd_ps(factor, row, sum[i]);
+        }
     }
-    if (i < n) {
-        __m256i mask = tail_mask(n - i);
-        __m256 sum = _mm256_fmadd_ps(factor, _mm256_maskload_ps(x + i, mask),
-                                     _mm256_maskload_ps(y + i, mask));
-        _mm256_maskstore_ps(y + i, mask, sum);
-    }
+    for (int i = 0; i < width; i++) _mm256_storeu_ps(out + (size_t)i * LANES, sum[i]);
 }
 
-/* The entries that this set does not improve come from the portable one. */
+static void mix_rows(float *out, const float *a, const float *x, size_t x_stride, size_t R,
+                     size_t K)
+{
+    size_t k = 0;
+    for (; k + 8 * LANES <= K; k += 8 * LANES) mix_columns(out + k, a, x + k, x_stride, R, 8);
+    for (; k + LANES <= K; k += LANES) mix_columns(out + k, a, x + k, x_stride, R, 1);
+    if (k == K) return;
+    __m256i mask = tail_mask(K - k);
+    __m256 sum = _mm256_setzero_ps();
+    for (size_t r = 0; r < R; r++)
+        sum = _mm256_fmadd_ps(_mm256_broadcast_ss(a + r),
+                              _mm256_maskload_ps(x + r * x_stride + k, mask), sum);
+    _mm256_maskstore_ps(out + k, mask, sum);
+}
+
+/* exp(x) to about 2 units in the last place: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2] (its
+ * Taylor series, which is as good as a fitted one at this length).  0 below the smallest normal
+ * result, infinity above the largest; NaN stays NaN, since max and min return their second
+ * operand. */
+static inline __m256 exp_lanes(__m256 x)
+{
+    const __m256 lowest = _mm256_set1_ps(-87.33654f), highest = _mm256_set1_ps(89);
+    __m256 clamped = _mm256_max_ps(lowest, _mm256_min_ps(highest, x));
+    __m256 n = _mm256_round_ps(_mm256_mul_ps(clamped, _mm256_set1_ps(1.44269504f)),
+                               _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    /* ln 2 in two parts, so that n times the first is exact. */
+    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), clamped);
+    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
+    __m256 p = _mm256_set1_ps(1.0f / 5040);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 720));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 120));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 24));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 6));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.5f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1));
+    /* 2^n in two factors: for the largest x one alone would overflow. */
+    __m256i half = _mm256_srai_epi32(_mm256_cvtps_epi32(n), 1);
+    __m256i rest = _mm256_sub_epi32(_mm256_cvtps_epi32(n), half);
+    const __m256i bias = _mm256_set1_epi32(127);
+    p = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
+    p = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
+    return _mm256_andnot_ps(_mm256_cmp_ps(x, lowest, _CMP_LT_OQ), p);
+}
+
 static void rms_norm(float *out, const float *x, const float *weight, size_t n, float eps)
 {
     kernels_generic.rms_norm(out, x, weight, n, eps);
 }
 
+/* 0.5 (1 + tanh u) = 1 / (1 + exp(-2 u)), which loses nothing where tanh is near -1. */
+static inline __m256 gelu_lanes(__m256 g)
+{
+    const __m256 minus_two_sqrt_2_over_pi = _mm256_set1_ps(-2 * 0.7978845608028654f);
+    __m256 cubed = _mm256_mul_ps(_mm256_mul_ps(g, g), g);
+    __m256 inner = _mm256_fmadd_ps(_mm256_set1_ps(0.044715f), cubed, g);
+    __m256 e = exp_lanes(_mm256_mul_ps(minus_two_sqrt_2_over_pi, inner));
+    return _mm256_div_ps(g, _mm256_add_ps(_mm256_set1_ps(1), e));
+}
+
 static void gelu_tanh_mul(float *gate, const float *up, size_t n)
 {
-    kernels_generic.gelu_tanh_mul(gate, up, n);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        __m256 y = _mm256_mul_ps(gelu_lanes(_mm256_loadu_ps(gate + i)), _mm256_loadu_ps(up + i));
+        _mm256_storeu_ps(gate + i, y);
+    }
+    if (i == n) return;
+    __m256i mask = tail_mask(n - i);
+    __m256 y = _mm256_mul_ps(gelu_lanes(_mm256_maskload_ps(gate + i, mask)),
+                             _mm256_maskload_ps(up + i, mask));
+    _mm256_maskstore_ps(gate + i, mask, y);
+}
+
+static float max_of(const float *x, size_t n)
+{
+    float max = x[0];
+    for (size_t i = 1; i < n; i++) max = x[i] > max ? x[i] : max;
+    return max;
 }
 
 static void softmax(float *x, size_t n)
 {
-    kernels_generic.softmax(x, n);
+    const __m256 max = _mm256_set1_ps(max_of(x, n));
+    __m256 sums = _mm256_setzero_ps();
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        __m256 e = exp_lanes(_mm256_sub_ps(_mm256_loadu_ps(x + i), max));
+        _mm256_storeu_ps(x + i, e);
+        sums = _mm256_add_ps(sums, e);
+    }
+    if (i < n) {
+        __m256i mask = tail_mask(n - i);
+        __m256 e = exp_lanes(_mm256_sub_ps(_mm256_maskload_ps(x + i, mask), max));
+        e = _mm256_and_ps(e, _mm256_castsi256_ps(mask));
+        _mm256_maskstore_ps(x + i, mask, e);
+        sums = _mm256_add_ps(sums, e);
+    }
+    float scale = 1 / sum_lanes(sums);
+    for (i = 0; i < n; i++) x[i] *= scale;
 }
 
 const struct kernel_set kernels_avx2 = {
@@ -179,7 +265,7 @@ const struct kernel_set kernels_avx2 = {
     .supported = supported,
     .unpack = unpack,
     .dot_tile = dot_tile,
-    .add_scaled = add_scaled,
+    .mix_rows = mix_rows,
     .rms_norm = rms_norm,
     .gelu_tanh_mul = gelu_tanh_mul,
     .softmax = softmax,

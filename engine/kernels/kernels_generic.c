@@ -35,9 +35,12 @@ static void dot_tile(float *out, size_t out_stride, const float *x, size_t x_str
             out[t * out_stride + r] = dot(x + t * x_stride, w + r * w_stride, K);
 }
 
-static void add_scaled(float *y, float a, const float *x, size_t n)
+static void mix_rows(float *out, const float *a, const float *x, size_t x_stride, size_t R,
+                     size_t K)
 {
-    for (size_t i = 0; i < n; i++) y[i] += a * x[i];
+    for (size_t k = 0; k < K; k++) out[k] = 0;
+    for (size_t r = 0; r < R; r++)
+        for (size_t k = 0; k < K; k++) out[k] += a[r] * x[r * x_stride + k];
 }
 
 static void rms_norm(float *out, const float *x, const float *weight, size_t n, float eps)
@@ -69,7 +72,7 @@ const struct kernel_set kernels_generic = {
     .supported = supported,
     .unpack = unpack,
     .dot_tile = dot_tile,
-    .add_scaled = add_scaled,
+    .mix_rows = mix_rows,
     .rms_norm = rms_norm,
     .gelu_tanh_mul = gelu_tanh_mul,
     .softmax = softmax,

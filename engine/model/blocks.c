@@ -98,9 +98,7 @@ static void attend(const struct kernel_set *kernels, float *out, const float *qu
     kernels->dot_tile(scores, n, query, head_dim, keys, stride, 1, n, head_dim);
     for (size_t i = 0; i < n; i++) scores[i] *= scale;
     kernels->softmax(scores, n);
-    for (size_t i = 0; i < head_dim; i++) out[i] = 0;
-    for (size_t i = 0; i < n; i++)
-        kernels->add_scaled(out, scores[i], values + i * stride, head_dim);
+    kernels->mix_rows(out, scores, values, stride, n, head_dim);
 }
 
 void attention_apply(const struct model *model, struct run_state *state, int layer, int T,
