@@ -7,9 +7,9 @@ O       := build/$(BUILD)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-PACKAGES := gcc make pkg-config libcjson-dev libsqlite3-dev libcunit1-dev libpcre2-dev \
-            zlib1g-dev libssl-dev libutf8proc-dev sqlite3
-LIBS     := libcjson sqlite3 libpcre2-8 zlib libcrypto libutf8proc
+PACKAGES := gcc make pkg-config libcurl4-openssl-dev libcjson-dev libsqlite3-dev libcunit1-dev \
+            libpcre2-dev zlib1g-dev libssl-dev libutf8proc-dev sqlite3
+LIBS     := libcurl libcjson sqlite3 libpcre2-8 zlib libcrypto libutf8proc
 TEST_LIBS := cunit
 
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wundef \
@@ -34,7 +34,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/%.o)
 # Data files that the program carries inside it; see the rule for %.embedded.c.
 EMBED   := $(wildcard reports/*.sql classifiers/lexicons/*.json classifiers/policies/*.json \
-                      datasets/manifests/*.json)
+                      datasets/manifests/*.json benchmarks/*.py)
 LIB_OBJ += $(EMBED:%=$(O)/%.embedded.o)
 TESTS   := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 SUPPORT_OBJ := $(patsubst %.c,$(O)/%.o,$(wildcard tests/support/*.c))

@@ -1,4 +1,5 @@
 #include "classifiers/classifier_vtable.h"
+#include "classifiers/remote_classifier.h"
 
 #include <math.h>
 #include <string.h>
@@ -8,6 +9,10 @@
 static const struct classifier_kind kinds[] = {
     {"lexicon", "FILE.json", "words and phrases of a list, each with a category and a strength",
      lexicon_classifier_open},
+    {"perspective", "URL", "Perspective's API, or a service with the same schema",
+     perspective_classifier_open},
+    {"moderation", "URL#MODEL", "OpenAI's moderation endpoint, or one with the same schema",
+     moderation_classifier_open},
 };
 
 const struct classifier_kind *classifier_kinds(size_t *n)

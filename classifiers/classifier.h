@@ -18,6 +18,8 @@
  * Specs:
  *   lexicon            the small English word list inside the program
  *   lexicon:FILE.json  a word list of that format (classifiers/README.md)
+ *   perspective:URL    a service with Perspective's schema (classifiers/remote_classifier.h)
+ *   moderation:URL     a service with the schema of OpenAI's moderation endpoint
  */
 #ifndef ASSAY_CLASSIFIER_H
 #define ASSAY_CLASSIFIER_H

@@ -103,23 +103,30 @@ static void write_log(void *user, enum log_level level, const char *message)
 
 const struct logger cli_logger = {.write = write_log};
 
-/* The program's own folder, "/usr/local/bin", or "" where the system does not tell. */
-static void program_directory(char *out, size_t size)
+/* The folder `up` levels above the program's own, or false where the system does not tell. */
+static bool program_ancestor(int up, char *out, size_t size)
 {
     ssize_t n = readlink("/proc/self/exe", out, size - 1);
     out[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(out, '/');
-    if (slash) *slash = '\0';
+    for (int i = 0; i <= up; i++) {
+        char *slash = strrchr(out, '/');
+        if (!slash) return false;
+        *slash = '\0';
+    }
+    return true;
 }
 
 const char *cli_demo_dir(void)
 {
-    static const char *const places[] = {"/../../datasets/demo", "/../share/assay/demo"};
+    static const struct {
+        int up;
+        const char *below;
+    } places[] = {{2, "/datasets/demo"}, {1, "/share/assay/demo"}};
     static char path[PATH_MAX];
     char directory[PATH_MAX - 64];
-    program_directory(directory, sizeof directory);
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        snprintf(path, sizeof path, "%s%s", directory, places[i]);
+        if (!program_ancestor(places[i].up, directory, sizeof directory)) continue;
+        snprintf(path, sizeof path, "%s%s", directory, places[i].below);
         if (access(path, R_OK) == 0) return path;
     }
     return NULL;

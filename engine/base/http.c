@@ -1,0 +1,198 @@
+#include "engine/base/http.h"
+
+#include <curl/curl.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/limits.h"
+
+#define SHOWN_BODY_BYTES 120 /* of an error answer, in the message */
+
+struct http_client {
+    struct http_options options;
+    CURL *curl;
+    pthread_mutex_t mutex; /* around a whole request */
+    double last_start;     /* of a try; -INFINITY before the first */
+};
+
+/* ---- making ---- */
+
+static struct http_options with_defaults(struct http_options o)
+{
+    if (o.timeout_seconds <= 0) o.timeout_seconds = 30;
+    if (o.max_attempts <= 0) o.max_attempts = 6;
+    if (o.first_delay_seconds <= 0) o.first_delay_seconds = 1;
+    if (o.max_delay_seconds <= 0) o.max_delay_seconds = 60;
+    if (!o.max_reply_bytes) o.max_reply_bytes = LIMIT_REPLY_BYTES;
+    return o;
+}
+
+status_code http_client_create(struct http_client **out, const struct http_options *options,
+                               struct status *st)
+{
+    struct http_client *client = calloc(1, sizeof *client);
+    if (!client) return status_no_memory(st, "an HTTP client");
+    client->options = with_defaults(*options);
+    client->last_start = (double)-INFINITY;
+    client->curl = curl_easy_init();
+    if (!client->curl || pthread_mutex_init(&client->mutex, NULL) != 0) {
+        curl_easy_cleanup(client->curl);
+        free(client);
+        return status_no_memory(st, "an HTTP client");
+    }
+    *out = client;
+    return STATUS_OK;
+}
+
+void http_client_free(struct http_client *client)
+{
+    if (!client) return;
+    curl_easy_cleanup(client->curl);
+    pthread_mutex_destroy(&client->mutex);
+    free(client);
+}
+
+void http_reply_release(struct http_reply *reply)
+{
+    strbuf_release(&reply->body);
+}
+
+/* ---- one try ---- */
+
+static size_t take_bytes(char *bytes, size_t size, size_t n, void *user)
+{
+    struct strbuf *body = user;
+    strbuf_append(body, bytes, size * n);
+    return body->state == STATUS_OK ? size * n : 0; /* 0 makes curl give up */
+}
+
+static struct curl_slist *header_list(const struct http_request *request, bool *complete)
+{
+    struct curl_slist *list = NULL;
+    *complete = true;
+    for (size_t i = 0; request->headers && request->headers[i]; i++) {
+        struct curl_slist *longer = curl_slist_append(list, request->headers[i]);
+        if (!longer) *complete = false;
+        if (longer) list = longer;
+    }
+    struct curl_slist *longer = curl_slist_append(list, "Content-Type: application/json");
+    if (!longer) *complete = false;
+    return longer ? longer : list;
+}
+
+static void set_options(struct http_client *client, const struct http_request *request,
+                        struct curl_slist *headers, struct strbuf *body)
+{
+    CURL *curl = client->curl;
+    curl_easy_reset(curl); /* keeps the connection */
+    curl_easy_setopt(curl, CURLOPT_URL, request->url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "assay");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(client->options.timeout_seconds * 1000));
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    if (!request->body.data) return;
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.length);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.data);
+}
+
+static void sleep_for(double seconds)
+{
+    if (!(seconds > 0)) return;
+    struct timespec left = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
+    while (nanosleep(&left, &left) != 0) continue; /* a signal came: sleep the rest */
+}
+
+/* How one try ended. */
+struct attempt {
+    CURLcode code;
+    bool no_memory;
+    double retry_after; /* seconds; 0 where the answer names none */
+};
+
+static struct attempt try_once(struct http_client *client, const struct http_request *request,
+                               struct http_reply *reply)
+{
+    struct attempt attempt = {0};
+    bool complete;
+    struct curl_slist *headers = header_list(request, &complete);
+    if (!complete) {
+        curl_slist_free_all(headers);
+        return (struct attempt){.no_memory = true};
+    }
+    strbuf_clear(&reply->body);
+    reply->status = 0;
+    set_options(client, request, headers, &reply->body);
+    sleep_for(client->last_start + client->options.min_interval_seconds - clock_seconds());
+    client->last_start = clock_seconds();
+    attempt.code = curl_easy_perform(client->curl);
+    curl_off_t retry_after = 0;
+    if (attempt.code == CURLE_OK) {
+        curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &reply->status);
+        curl_easy_getinfo(client->curl, CURLINFO_RETRY_AFTER, &retry_after);
+    }
+    attempt.retry_after = (double)retry_after;
+    curl_slist_free_all(headers);
+    return attempt;
+}
+
+/* ---- tries ---- */
+
+static bool is_good(const struct attempt *attempt, const struct http_reply *reply)
+{
+    return attempt->code == CURLE_OK && reply->status >= 200 && reply->status < 300;
+}
+
+static bool may_pass(const struct attempt *attempt, const struct http_reply *reply)
+{
+    if (attempt->no_memory || reply->body.state != STATUS_OK) return false;
+    if (attempt->code == CURLE_OK)
+        return reply->status == 408 || reply->status == 429 || reply->status >= 500;
+    return attempt->code != CURLE_URL_MALFORMAT && attempt->code != CURLE_UNSUPPORTED_PROTOCOL &&
+           attempt->code != CURLE_PEER_FAILED_VERIFICATION;
+}
+
+static double delay_before(const struct http_options *options, int attempts, double retry_after)
+{
+    double delay = options->first_delay_seconds * pow(2, attempts - 1);
+    if (retry_after > delay) delay = retry_after;
+    return delay < options->max_delay_seconds ? delay : options->max_delay_seconds;
+}
+
+static status_code failure(const struct http_request *request, const struct attempt *attempt,
+                           const struct http_reply *reply, struct status *st)
+{
+    int url_bytes = (int)strcspn(request->url, "?#");
+    if (attempt->no_memory) return status_no_memory(st, "an HTTP request");
+    if (reply->body.state == STATUS_LIMIT)
+        return status_set(st, STATUS_LIMIT, "%.*s: the answer is longer than %zu bytes", url_bytes,
+                          request->url, reply->body.max_bytes);
+    if (attempt->code != CURLE_OK)
+        return status_set(st, STATUS_IO, "%.*s: %s (%d tries)", url_bytes, request->url,
+                          curl_easy_strerror(attempt->code), reply->attempts);
+    return status_set(st, STATUS_IO, "%.*s: HTTP %ld (%d tries): %.*s", url_bytes, request->url,
+                      reply->status, reply->attempts, SHOWN_BODY_BYTES, reply->body.data);
+}
+
+status_code http_send(struct http_client *client, const struct http_request *request,
+                      struct http_reply *reply, struct status *st)
+{
+    struct attempt attempt;
+    *reply = (struct http_reply){0};
+    strbuf_init(&reply->body, client->options.max_reply_bytes);
+    pthread_mutex_lock(&client->mutex);
+    for (;;) {
+        attempt = try_once(client, request, reply);
+        reply->attempts++;
+        if (!may_pass(&attempt, reply) || reply->attempts >= client->options.max_attempts) break;
+        sleep_for(delay_before(&client->options, reply->attempts, attempt.retry_after));
+    }
+    pthread_mutex_unlock(&client->mutex);
+    return is_good(&attempt, reply) ? STATUS_OK : failure(request, &attempt, reply, st);
+}

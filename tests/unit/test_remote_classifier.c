@@ -1,0 +1,291 @@
+/* Remote classifiers against a server that fails in every way it can: nothing is lost, nothing is
+ * scored 0. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "classifiers/remote_classifier.h"
+#include "engine/base/clock.h"
+#include "engine/base/json.h"
+#include "tests/unit/suite.h"
+
+/* ---- the server: one child process on a port of its own ---- */
+
+#define GOOD_PERSPECTIVE                                                                           \
+    "{\"attributeScores\":{"                                                                       \
+    "\"TOXICITY\":{\"summaryScore\":{\"value\":0.75,\"type\":\"PROBABILITY\"}},"                   \
+    "\"SEVERE_TOXICITY\":{\"summaryScore\":{\"value\":0}},"                                        \
+    "\"PROFANITY\":{\"summaryScore\":{\"value\":0.5}},"                                            \
+    "\"THREAT\":{\"summaryScore\":{\"value\":1}},"                                                 \
+    "\"INSULT\":{\"summaryScore\":{\"value\":0.25}},"                                              \
+    "\"IDENTITY_ATTACK\":{\"summaryScore\":{\"value\":0.125}},"                                    \
+    "\"SEXUALLY_EXPLICIT\":{\"summaryScore\":{\"value\":0.0625}}},\"languages\":[\"en\"]}"
+
+#define GOOD_MODERATION                                                                            \
+    "{\"results\":[{\"flagged\":true,\"category_scores\":{\"sexual\":0.1,\"hate\":0.2,"            \
+    "\"hate/threatening\":0.3,\"harassment\":0.4,\"harassment/threatening\":0.6,"                  \
+    "\"self-harm\":0.05,\"violence\":0.7}}]}"
+
+/* What the server answers to a path; `failures` times the second answer comes first. */
+struct script {
+    const char *path;
+    const char *status; /* NULL: the connection is cut */
+    const char *type, *body;
+    int failures;
+    const char *failure_status;
+    const char *failure_headers;
+};
+
+static const struct script scripts[] = {
+    {"/good", "200 OK", "application/json", GOOD_PERSPECTIVE, 0, NULL, ""},
+    {"/busy", "200 OK", "application/json", GOOD_PERSPECTIVE, 2, "429 Too Many Requests", ""},
+    {"/later", "200 OK", "application/json", GOOD_PERSPECTIVE, 1, "503 Unavailable",
+     "Retry-After: 3600\r\n"},
+    {"/broken", "500 Internal", "text/html", "<h1>no</h1>", 0, NULL, ""},
+    {"/refused", "400 Bad Request", "application/json", "{\"error\": \"COMMENT_EMPTY\"}", 0, NULL,
+     ""},
+    {"/moved", "302 Found", "text/html", "elsewhere", 0, NULL, ""},
+    {"/cut", NULL, NULL, "", 0, NULL, ""},
+    {"/slow", "200 OK", "application/json", "slow", 0, NULL, ""},
+    {"/html", "200 OK", "text/html", "<html>not JSON</html>", 0, NULL, ""},
+    {"/half", "200 OK", "application/json", "{\"attributeScores\":{\"TOXICITY\":", 0, NULL, ""},
+    {"/less", "200 OK", "application/json", "{\"attributeScores\":{}}", 0, NULL, ""},
+    {"/over", "200 OK", "application/json",
+     "{\"attributeScores\":{\"TOXICITY\":{\"summaryScore\":{\"value\":1.5}}}}", 0, NULL, ""},
+    {"/text", "200 OK", "application/json",
+     "{\"attributeScores\":{\"TOXICITY\":{\"summaryScore\":{\"value\":\"high\"}}}}", 0, NULL, ""},
+    {"/mod", "200 OK", "application/json", GOOD_MODERATION, 0, NULL, ""},
+    {"/empty", "200 OK", "application/json", "{\"results\":[]}", 0, NULL, ""},
+};
+#define N_SCRIPTS (sizeof scripts / sizeof scripts[0])
+
+static void read_request(int connection, char *out, size_t size)
+{
+    size_t n = 0;
+    while (n + 1 < size) {
+        ssize_t got = recv(connection, out + n, size - 1 - n, 0);
+        if (got <= 0) break;
+        n += (size_t)got;
+        out[n] = '\0';
+        const char *end = strstr(out, "\r\n\r\n"), *length = strstr(out, "Content-Length: ");
+        if (end && (!length || n - (size_t)(end + 4 - out) >= strtoul(length + 16, NULL, 10)))
+            break;
+    }
+    out[n] = '\0';
+}
+
+static void answer(int connection, const struct script *script, int *served)
+{
+    char reply[4096];
+    bool fails = *served < script->failures;
+    (*served)++;
+    if (!script->status) return;
+    if (strcmp(script->path, "/slow") == 0) sleep(2);
+    const char *body = fails ? "wait" : script->body;
+    int n =
+        snprintf(reply, sizeof reply,
+                 "HTTP/1.1 %s\r\nContent-Type: %s\r\n%sLocation: /good\r\nContent-Length: %zu\r\n"
+                 "Connection: close\r\n\r\n%s",
+                 fails ? script->failure_status : script->status, script->type,
+                 fails ? script->failure_headers : "", strlen(body), body);
+    if (send(connection, reply, (size_t)n, MSG_NOSIGNAL) != n) return;
+}
+
+_Noreturn static void serve(int listener)
+{
+    int served[N_SCRIPTS] = {0};
+    static char request[1 << 16];
+    for (;;) {
+        int connection = accept(listener, NULL, NULL);
+        if (connection < 0) _exit(0);
+        read_request(connection, request, sizeof request);
+        for (size_t i = 0; i < N_SCRIPTS; i++) {
+            const char *path = strchr(request, ' ');
+            size_t length = strlen(scripts[i].path);
+            if (path && strncmp(path + 1, scripts[i].path, length) == 0 &&
+                strchr(" ?", path[1 + length]))
+                answer(connection, &scripts[i], &served[i]);
+        }
+        close(connection);
+    }
+}
+
+struct server {
+    pid_t pid;
+    int port;
+};
+
+static struct server start_server(void)
+{
+    struct server server = {0};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    CU_ASSERT_EQUAL_FATAL(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    CU_ASSERT_EQUAL_FATAL(listen(listener, 16), 0);
+    CU_ASSERT_EQUAL_FATAL(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    server.port = ntohs(address.sin_port);
+    server.pid = fork();
+    if (server.pid == 0) serve(listener);
+    close(listener);
+    return server;
+}
+
+static void stop_server(struct server server)
+{
+    kill(server.pid, SIGKILL);
+    waitpid(server.pid, NULL, 0);
+}
+
+/* ---- the tests ---- */
+
+static struct classifier *open_at(struct server server, enum remote_service service,
+                                  const char *path)
+{
+    struct status st = {0};
+    struct classifier *c = NULL;
+    char url[128];
+    const struct http_options options = {.timeout_seconds = 0.4,
+                                         .max_attempts = 3,
+                                         .first_delay_seconds = 0.01,
+                                         .max_delay_seconds = 0.05};
+    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", server.port, path);
+    ASSERT_OK(remote_classifier_open(&c, service, url, &options, &st));
+    return c;
+}
+
+static void test_perspective(void)
+{
+    struct server server = start_server();
+    struct status st = {0};
+    struct hazard_scores scores;
+    static const char *const paths[] = {"/good", "/busy", "/later"};
+    for (int i = 0; i < 3; i++) {
+        struct classifier *c = open_at(server, REMOTE_PERSPECTIVE, paths[i]);
+        double start = clock_seconds();
+        ASSERT_OK(classifier_score(c, text_of("a prompt"), text_of("a \"text\"\n"), &scores, &st));
+        CU_ASSERT_TRUE(clock_seconds() - start < 2); /* Retry-After: 3600 meets the ceiling */
+        CU_ASSERT_EQUAL(scores.of[HAZARD_TOXICITY].probability, 0.75);
+        CU_ASSERT_DOUBLE_EQUAL(scores.of[HAZARD_TOXICITY].logit, 1.0986122886681098, 1e-12);
+        CU_ASSERT_EQUAL(scores.of[HAZARD_OBSCENE].probability, 0.5);
+        CU_ASSERT_EQUAL(scores.of[HAZARD_SEVERE_TOXICITY].logit, -30);
+        CU_ASSERT_EQUAL(scores.of[HAZARD_THREAT].logit, 30);
+        CU_ASSERT_FALSE(scores.of[HAZARD_SELF_HARM].scored);
+        classifier_free(c);
+    }
+    stop_server(server);
+}
+
+static void test_moderation(void)
+{
+    struct server server = start_server();
+    struct status st = {0};
+    struct hazard_scores scores;
+    struct classifier *c = open_at(server, REMOTE_MODERATION, "/mod#some-model");
+    ASSERT_OK(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st));
+    CU_ASSERT_EQUAL(scores.of[HAZARD_THREAT].probability, 0.6); /* the higher of two names */
+    CU_ASSERT_EQUAL(scores.of[HAZARD_VIOLENCE].probability, 0.7);
+    CU_ASSERT_FALSE(scores.of[HAZARD_TOXICITY].scored);
+    CU_ASSERT_PTR_NOT_NULL(strstr(classifier_id(c), "some-model"));
+    classifier_free(c);
+    c = open_at(server, REMOTE_MODERATION, "/empty");
+    ASSERT_FAILS(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st),
+                 STATUS_BAD_INPUT, "\"results\" is empty");
+    classifier_free(c);
+    stop_server(server);
+}
+
+/* Every failure is a status with a reason and leaves no score behind. */
+static void test_faults(void)
+{
+    static const struct {
+        const char *path;
+        status_code code;
+        const char *says;
+    } faults[] = {
+        {"/broken", STATUS_IO, "HTTP 500 (3 tries)"},
+        {"/refused", STATUS_IO, "HTTP 400 (1 tries): {\"error\": \"COMMENT_EMPTY\"}"},
+        {"/moved", STATUS_IO, "HTTP 302"},
+        {"/cut", STATUS_IO, "3 tries"},
+        {"/html", STATUS_BAD_INPUT, "not valid JSON"},
+        {"/half", STATUS_BAD_INPUT, "not valid JSON"},
+        {"/less", STATUS_BAD_INPUT, "field \"TOXICITY\" is missing"},
+        {"/over", STATUS_BAD_INPUT, "1.5, which is no probability"},
+        {"/text", STATUS_BAD_INPUT, "field \"value\" is a string"},
+        {"/slow", STATUS_IO, "imeout"}, /* last: the server answers one at a time */
+    };
+    struct server server = start_server();
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct status st = {0};
+        struct hazard_scores scores;
+        struct classifier *c = open_at(server, REMOTE_PERSPECTIVE, faults[i].path);
+        ASSERT_FAILS(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st),
+                     faults[i].code, faults[i].says);
+        for (int h = 0; h < HAZARD_COUNT; h++) CU_ASSERT_FALSE(scores.of[h].scored);
+        classifier_free(c);
+    }
+    stop_server(server);
+    struct status st = {0};
+    struct hazard_scores scores;
+    struct classifier *c = open_at(server, REMOTE_PERSPECTIVE, "/good"); /* nobody is there now */
+    ASSERT_FAILS(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st), STATUS_IO,
+                 "onnect");
+    classifier_free(c);
+}
+
+static void test_interval(void)
+{
+    struct server server = start_server();
+    struct status st = {0};
+    struct hazard_scores scores;
+    struct classifier *c = NULL;
+    char url[128];
+    const struct http_options options = {.min_interval_seconds = 0.1};
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/good", server.port);
+    ASSERT_OK(remote_classifier_open(&c, REMOTE_PERSPECTIVE, url, &options, &st));
+    double start = clock_seconds();
+    for (int i = 0; i < 4; i++)
+        ASSERT_OK(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st));
+    CU_ASSERT_TRUE(clock_seconds() - start >= 0.3);
+    classifier_free(c);
+    stop_server(server);
+}
+
+static void test_specs(void)
+{
+    struct status st = {0};
+    struct classifier *c = NULL;
+    unsetenv("PERSPECTIVE_API_KEY");
+    ASSERT_FAILS(classifier_open(&c, "perspective", &st), STATUS_USAGE, "PERSPECTIVE_API_KEY");
+    ASSERT_FAILS(classifier_open(&c, "perspective:ftp://x", &st), STATUS_USAGE, "http://");
+    ASSERT_FAILS(classifier_open(&c, "moderation", &st), STATUS_USAGE, "needs an address");
+    setenv("ASSAY_REMOTE_QPS", "-1", 1);
+    ASSERT_FAILS(classifier_open(&c, "moderation:http://h/x", &st), STATUS_USAGE,
+                 "ASSAY_REMOTE_QPS");
+    unsetenv("ASSAY_REMOTE_QPS");
+    setenv("PERSPECTIVE_API_KEY", "SECRET", 1);
+    ASSERT_OK(classifier_open(&c, "perspective:http://127.0.0.1:9/x", &st));
+    CU_ASSERT_STRING_EQUAL(classifier_id(c), "perspective/127.0.0.1:9");
+    classifier_free(c);
+    /* A key never shows in a message. */
+    const struct http_options once = {.max_attempts = 1};
+    struct hazard_scores scores;
+    ASSERT_OK(remote_classifier_open(&c, REMOTE_PERSPECTIVE, "http://127.0.0.1:9/x", &once, &st));
+    CU_ASSERT_EQUAL(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st), STATUS_IO);
+    CU_ASSERT_PTR_NULL(strstr(st.message, "SECRET"));
+    classifier_free(c);
+    unsetenv("PERSPECTIVE_API_KEY");
+}
+
+static const struct test_case tests[] = {
+    {"Perspective's schema, with answers that come late", test_perspective},
+    {"the moderation schema", test_moderation},
+    {"every fault is a reason and no score", test_faults},
+    {"requests are spaced", test_interval},
+    {"specs, keys, rates", test_specs},
+};
+SUITE("remote_classifier", tests)
