@@ -33,7 +33,7 @@ CLI_SRC := $(wildcard benchmarks/cli/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/%.o)
 # Data files that the program carries inside it; see the rule for %.embedded.c.
-EMBED   := $(wildcard reports/*.sql classifiers/lexicons/*.json classifiers/policies/*.json \
+EMBED   := $(wildcard reports/*.sql classifiers/lexicons/*.json classifiers/policies/*.json classifiers/guards/*.json \
                       datasets/manifests/*.json benchmarks/*.py)
 LIB_OBJ += $(EMBED:%=$(O)/%.embedded.o)
 TESTS   := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))

@@ -9,6 +9,8 @@
 static const struct classifier_kind kinds[] = {
     {"lexicon", "FILE.json", "words and phrases of a list, each with a category and a strength",
      lexicon_classifier_open},
+    {"guard", "DEFINITION=MODEL", "a guard model: shieldgemma, llama-guard-3 or a definition file",
+     guard_model_classifier_open},
     {"perspective", "URL", "Perspective's API, or a service with the same schema",
      perspective_classifier_open},
     {"moderation", "URL#MODEL", "OpenAI's moderation endpoint, or one with the same schema",
@@ -55,6 +57,16 @@ const char *classifier_sha256(const struct classifier *classifier)
 hazard_set classifier_categories(const struct classifier *classifier)
 {
     return classifier->categories;
+}
+
+size_t classifier_window_bytes(const struct classifier *classifier)
+{
+    return classifier->window_bytes;
+}
+
+bool classifier_can_explain(const struct classifier *classifier)
+{
+    return classifier->vtable->explain != NULL;
 }
 
 /* A number that is not a probability is a failure of the classifier, not a low score. */

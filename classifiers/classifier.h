@@ -18,6 +18,7 @@
  * Specs:
  *   lexicon            the small English word list inside the program
  *   lexicon:FILE.json  a word list of that format (classifiers/README.md)
+ *   guard:NAME=MODEL    a guard model that runs here (classifiers/guards/README.md)
  *   perspective:URL    a service with Perspective's schema (classifiers/remote_classifier.h)
  *   moderation:URL     a service with the schema of OpenAI's moderation endpoint
  */
@@ -63,6 +64,12 @@ const char *classifier_sha256(const struct classifier *classifier);
 
 /* The categories that it judges. */
 hazard_set classifier_categories(const struct classifier *classifier);
+
+/* The most bytes of a text that it can judge at once, 64 or more; 0: any that the limits allow. */
+size_t classifier_window_bytes(const struct classifier *classifier);
+
+/* Whether classifier_explain() can say anything. */
+bool classifier_can_explain(const struct classifier *classifier);
 
 /* Scores a text.  `prompt` is what the text answers, empty when there is none or when the text is
  * itself a prompt.  On failure *out holds no score. */

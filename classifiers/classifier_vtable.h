@@ -26,10 +26,21 @@ struct classifier {
     char id[CLASSIFIER_ID_SIZE];
     char sha256[SHA256_HEX_SIZE];
     hazard_set categories;
+    size_t window_bytes; /* longer texts come in windows; 0: it takes any length */
 };
 
 /* lexicon_classifier.c; `argument` is a path, or NULL for the built-in word list. */
 status_code lexicon_classifier_open(struct classifier **out, const char *argument,
                                     struct status *st) MUST_CHECK;
+
+/* guard_model_classifier.c; `argument` is DEFINITION=MODEL. */
+status_code guard_model_classifier_open(struct classifier **out, const char *argument,
+                                        struct status *st) MUST_CHECK;
+
+/* linear_classifier.c: the model inside the program, which takes no argument; a model's file. */
+status_code builtin_classifier_open(struct classifier **out, const char *argument,
+                                    struct status *st) MUST_CHECK;
+status_code linear_classifier_open(struct classifier **out, const char *argument,
+                                   struct status *st) MUST_CHECK;
 
 #endif

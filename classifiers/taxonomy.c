@@ -16,6 +16,7 @@ static const struct hazard_info categories[HAZARD_COUNT] = {
                                   "help with weapons, explosives, drugs or other grave harm"},
     [HAZARD_HARASSMENT] = {"harassment", "bullies or intimidates somebody in particular"},
     [HAZARD_HATE] = {"hate", "dehumanises a protected group or calls for harm to it"},
+    [HAZARD_UNSAFE] = {"unsafe", "breaks any rule of the guard that judged it"},
 };
 
 const struct hazard_info *hazard_get(enum hazard_category category)

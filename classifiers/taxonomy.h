@@ -29,6 +29,7 @@ enum hazard_category {
     HAZARD_DANGEROUS_CONTENT,
     HAZARD_HARASSMENT,
     HAZARD_HATE,
+    HAZARD_UNSAFE,
     HAZARD_COUNT
 };
 

@@ -1,0 +1,286 @@
+#include "classifiers/guard_definition.h"
+
+#include <stdlib.h>
+
+#include "classifiers/strict_json.h"
+#include "engine/base/limits.h"
+
+extern const struct text embedded_classifiers_guards_shieldgemma_json;
+extern const struct text embedded_classifiers_guards_llama_guard_3_json;
+
+static const struct {
+    const char *name;
+    const struct text *json;
+} built_in[] = {
+    {"shieldgemma", &embedded_classifiers_guards_shieldgemma_json},
+    {"llama-guard-3", &embedded_classifiers_guards_llama_guard_3_json},
+};
+
+/* ---- reading ---- */
+
+static status_code keep_text(struct guard_definition *d, struct text text, const char **out,
+                             struct status *st)
+{
+    *out = arena_strndup(&d->arena, text.data, text.length);
+    return *out ? STATUS_OK : status_no_memory(st, "a guard definition");
+}
+
+static status_code read_slot(struct text name, struct guard_part *out, struct status *st)
+{
+    static const struct {
+        const char *name;
+        enum guard_part_kind kind;
+    } slots[] = {{"prompt", PART_PROMPT}, {"response", PART_RESPONSE}, {"policy", PART_POLICY}};
+    for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++)
+        if (text_equal(name, text_of(slots[i].name))) {
+            out->kind = slots[i].kind;
+            return STATUS_OK;
+        }
+    return status_set(st, STATUS_BAD_INPUT, "slot \"%.40s\": prompt, response or policy",
+                      name.data);
+}
+
+static status_code read_part(struct guard_definition *d, const struct json_value *json,
+                             struct guard_part *out, struct status *st)
+{
+    static const char *const names[] = {"text", "token", "bos", "slot"};
+    struct text text;
+    bool bos;
+    status_code code = strict_json_fields(json, names, 4, st);
+    if (code != STATUS_OK) return code;
+    if (json_count(json) != 1)
+        return status_set(st, STATUS_BAD_INPUT,
+                          "has %zu fields, expected one of text, token, bos, "
+                          "slot",
+                          json_count(json));
+    const char *key = json_key(json_first(json));
+    if (strcmp(key, "bos") == 0) {
+        out->kind = PART_BOS;
+        return json_get_bool(json, key, &bos, st);
+    }
+    if ((code = json_get_text(json, key, &text, st)) != STATUS_OK) return code;
+    if (strcmp(key, "slot") == 0) return read_slot(text, out, st);
+    out->kind = strcmp(key, "text") == 0 ? PART_TEXT : PART_TOKEN;
+    out->length = text.length;
+    return keep_text(d, text, &out->text, st);
+}
+
+static status_code read_template(struct guard_definition *d, const struct json_value *root,
+                                 const char *key, struct guard_template *out, struct status *st)
+{
+    const struct json_value *parts;
+    if (!json_has(root, key)) return STATUS_OK;
+    status_code code = json_get_array(root, key, &parts, st);
+    if (code != STATUS_OK) return code;
+    for (const struct json_value *v = json_first(parts); v; v = json_next(v)) {
+        if (out->n_parts == GUARD_MAX_PARTS)
+            return status_set(st, STATUS_LIMIT, "field \"%s\" has more than %d parts", key,
+                              GUARD_MAX_PARTS);
+        if (read_part(d, v, &out->parts[out->n_parts], st) != STATUS_OK)
+            return status_prefix(st, "field \"%s\"[%d]", key, out->n_parts);
+        out->n_parts++;
+    }
+    return STATUS_OK;
+}
+
+static status_code read_policy_text(struct guard_definition *d, const struct json_value *json,
+                                    const char *key, struct text *out, struct status *st)
+{
+    struct text text;
+    if (!json_has(json, key)) return STATUS_OK;
+    status_code code = json_get_text(json, key, &text, st);
+    if (code != STATUS_OK) return code;
+    out->length = text.length;
+    return keep_text(d, text, &out->data, st);
+}
+
+static status_code read_policy(struct guard_definition *d, const struct json_value *json,
+                               struct guard_policy_text *out, struct status *st)
+{
+    static const char *const names[] = {"category", "prompt", "response"};
+    struct text category;
+    status_code code;
+    if ((code = strict_json_fields(json, names, 3, st)) != STATUS_OK ||
+        (code = json_get_text(json, "category", &category, st)) != STATUS_OK)
+        return code;
+    if (!hazard_find(category, &out->category))
+        return status_set(st, STATUS_BAD_INPUT, "field \"category\": unknown category \"%.64s\"",
+                          category.data);
+    for (int i = 0; i < d->n_policies; i++)
+        if (d->policies[i].category == out->category)
+            return status_set(st, STATUS_BAD_INPUT, "field \"category\": \"%.64s\" is there twice",
+                              category.data);
+    if ((code = read_policy_text(d, json, "prompt", &out->prompt, st)) != STATUS_OK) return code;
+    return read_policy_text(d, json, "response", &out->response, st);
+}
+
+static status_code read_policies(struct guard_definition *d, const struct json_value *root,
+                                 struct status *st)
+{
+    const struct json_value *policies;
+    status_code code = json_get_array(root, "policies", &policies, st);
+    if (code != STATUS_OK) return code;
+    for (const struct json_value *v = json_first(policies); v; v = json_next(v)) {
+        if (d->n_policies == GUARD_MAX_POLICIES)
+            return status_set(st, STATUS_LIMIT, "field \"policies\" has more than %d entries",
+                              GUARD_MAX_POLICIES);
+        if (read_policy(d, v, &d->policies[d->n_policies], st) != STATUS_OK)
+            return status_prefix(st, "field \"policies\"[%d]", d->n_policies);
+        d->n_policies++;
+    }
+    if (!d->n_policies) return status_set(st, STATUS_BAD_INPUT, "field \"policies\" is empty");
+    return STATUS_OK;
+}
+
+static status_code read_definition(struct guard_definition *d, const struct json_value *root,
+                                   struct status *st)
+{
+    static const char *const names[] = {"name",     "version", "licence", "source",  "prompt",
+                                        "response", "unsafe",  "safe",    "policies"};
+    struct text name, unsafe, safe, told;
+    int64_t version;
+    status_code code;
+    if ((code = strict_json_fields(root, names, sizeof names / sizeof names[0], st)) ||
+        (code = strict_json_name(root, "name", &name, st)) ||
+        (code = json_get_int(root, "version", 1, INT32_MAX, &version, st)) ||
+        (code = json_get_text(root, "licence", &told, st)) ||
+        (code = json_get_text(root, "source", &told, st)) ||
+        (code = json_get_text(root, "unsafe", &unsafe, st)) ||
+        (code = json_get_text(root, "safe", &safe, st)) ||
+        (code = keep_text(d, name, &d->name, st)) ||
+        (code = keep_text(d, unsafe, &d->unsafe, st)) ||
+        (code = keep_text(d, safe, &d->safe, st)) ||
+        (code = read_template(d, root, "prompt", &d->prompt, st)) ||
+        (code = read_template(d, root, "response", &d->response, st)) ||
+        (code = read_policies(d, root, st)))
+        return code;
+    d->version = (int)version;
+    if (!d->prompt.n_parts && !d->response.n_parts)
+        return status_set(st, STATUS_BAD_INPUT, "has neither a \"prompt\" nor a \"response\"");
+    return STATUS_OK;
+}
+
+status_code guard_definition_parse(struct guard_definition **out, struct text json,
+                                   const char *source, struct status *st)
+{
+    struct json_value *root = NULL;
+    struct guard_definition *d = calloc(1, sizeof *d);
+    if (!d) return status_no_memory(st, "a guard definition");
+    arena_init(&d->arena, LIMIT_POLICY_BYTES);
+    sha256_text(json, d->sha256);
+    status_code code = json_parse(&root, json, st);
+    if (code == STATUS_OK) {
+        code = read_definition(d, root, st);
+        json_free(root);
+    }
+    if (code != STATUS_OK) {
+        guard_definition_free(d);
+        return status_prefix(st, "%s", source);
+    }
+    *out = d;
+    return STATUS_OK;
+}
+
+status_code guard_definition_load(struct guard_definition **out, const char *name_or_path,
+                                  struct status *st)
+{
+    for (size_t i = 0; i < sizeof built_in / sizeof built_in[0]; i++)
+        if (strcmp(name_or_path, built_in[i].name) == 0)
+            return guard_definition_parse(out, *built_in[i].json, name_or_path, st);
+    struct strbuf json;
+    strbuf_init(&json, LIMIT_POLICY_BYTES);
+    status_code code = strbuf_read_file(&json, name_or_path, st);
+    if (code == STATUS_OK)
+        code = guard_definition_parse(out, (struct text){json.data, json.length}, name_or_path, st);
+    strbuf_release(&json);
+    return code;
+}
+
+void guard_definition_free(struct guard_definition *d)
+{
+    if (!d) return;
+    arena_release(&d->arena);
+    free(d);
+}
+
+/* ---- filling ---- */
+
+/* The text of a part that is text, whatever it comes from. */
+static struct text part_text(const struct guard_part *part, const struct guard_texts *texts)
+{
+    switch (part->kind) {
+    case PART_TEXT:
+        return (struct text){part->text, part->length};
+    case PART_PROMPT:
+        return texts->prompt;
+    case PART_RESPONSE:
+        return texts->response;
+    case PART_POLICY:
+        return texts->policy;
+    case PART_BOS:
+    case PART_TOKEN:
+        break;
+    }
+    return (struct text){0};
+}
+
+/* Encodes the text collected since the last control token, as one stretch. */
+static status_code flush(struct strbuf *stretch, const struct tokenizer *tokenizer,
+                         struct token_list *out, struct status *st)
+{
+    status_code code = strbuf_check(stretch, "a guard prompt", st);
+    if (code == STATUS_OK && stretch->length)
+        code = tokenizer_encode(tokenizer, (struct text){stretch->data, stretch->length},
+                                TOKENIZE_PLAIN, out, st);
+    strbuf_clear(stretch);
+    return code;
+}
+
+static status_code append_control(const struct guard_part *part, const struct tokenizer *tokenizer,
+                                  struct token_list *out, struct status *st)
+{
+    int32_t id = part->kind == PART_BOS ? tokenizer_get_info(tokenizer)->bos
+                                        : tokenizer_find(tokenizer, part->text);
+    if (id < 0)
+        return status_set(st, STATUS_BAD_INPUT, "the model's vocabulary has no token \"%s\"",
+                          part->kind == PART_BOS ? "BOS" : part->text);
+    return token_list_append(out, id, st);
+}
+
+status_code guard_definition_encode(const struct guard_template *parts,
+                                    const struct guard_texts *texts,
+                                    const struct tokenizer *tokenizer, struct token_list *out,
+                                    struct status *st)
+{
+    struct strbuf stretch;
+    strbuf_init(&stretch, 2 * (size_t)LIMIT_PROMPT_BYTES + LIMIT_POLICY_BYTES);
+    status_code code = STATUS_OK;
+    for (int i = 0; i < parts->n_parts && code == STATUS_OK; i++) {
+        const struct guard_part *part = &parts->parts[i];
+        if (part->kind == PART_BOS || part->kind == PART_TOKEN) {
+            code = flush(&stretch, tokenizer, out, st);
+            if (code == STATUS_OK) code = append_control(part, tokenizer, out, st);
+        } else {
+            struct text text = part_text(part, texts);
+            strbuf_append(&stretch, text.data, text.length);
+        }
+    }
+    if (code == STATUS_OK) code = flush(&stretch, tokenizer, out, st);
+    strbuf_release(&stretch);
+    return code;
+}
+
+void guard_definition_render(const struct guard_template *parts, const struct guard_texts *texts,
+                             const char *bos, struct strbuf *out)
+{
+    for (int i = 0; i < parts->n_parts; i++) {
+        const struct guard_part *part = &parts->parts[i];
+        struct text text = part_text(part, texts);
+        if (part->kind == PART_BOS)
+            strbuf_append_str(out, bos);
+        else if (part->kind == PART_TOKEN)
+            strbuf_append_str(out, part->text);
+        else
+            strbuf_append(out, text.data, text.length);
+    }
+}
