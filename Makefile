@@ -8,7 +8,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 PACKAGES := gcc make pkg-config libcurl4-openssl-dev libcjson-dev libsqlite3-dev libcunit1-dev \
-            libpcre2-dev zlib1g-dev libssl-dev libutf8proc-dev sqlite3
+            libpcre2-dev zlib1g-dev libssl-dev libutf8proc-dev sqlite3 \
+            bubblewrap python3
 LIBS     := libcurl libcjson sqlite3 libpcre2-8 zlib libcrypto libutf8proc
 TEST_LIBS := cunit
 
@@ -33,7 +34,7 @@ CLI_SRC := $(wildcard benchmarks/cli/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/%.o)
 # Data files that the program carries inside it; see the rule for %.embedded.c.
-EMBED   := $(wildcard reports/*.sql classifiers/lexicons/*.json classifiers/policies/*.json classifiers/guards/*.json \
+EMBED   := $(wildcard reports/*.sql classifiers/lexicons/*.json classifiers/policies/*.json classifiers/models/*.bin classifiers/guards/*.json \
                       datasets/manifests/*.json benchmarks/*.py)
 LIB_OBJ += $(EMBED:%=$(O)/%.embedded.o)
 TESTS   := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
@@ -94,8 +95,8 @@ $(O)/tests/unit/%: tests/unit/%.c $(SUPPORT_OBJ) $(O)/libassay.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(SUPPORT_OBJ) $(O)/libassay.a $(LDFLAGS) $(shell pkg-config --libs $(TEST_LIBS)) $(ALL_LDLIBS)
 
-# This test counts the allocations of a forward pass.
-$(O)/tests/unit/test_engine: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+# These tests count allocations: of a forward pass, and of a session.
+$(O)/tests/unit/test_engine $(O)/tests/unit/test_families $(O)/tests/unit/test_inspect: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 # A tool for tests: writes a model of random weights at any shape.
 $(O)/tests/make_model: $(O)/tests/make_model.o $(SUPPORT_OBJ) $(O)/libassay.a

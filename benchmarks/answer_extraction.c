@@ -10,7 +10,7 @@ struct answer_checker {
     const struct answer_extraction *rules;
     int n_rules;
     struct regex **patterns; /* (n_rules) */
-    bool ignore_case;
+    bool ignore_case, ignore_punctuation;
     int n_ignored;
     struct regex *ignored[EXACT_MATCH_MAX_REGEXES];
 };
@@ -20,6 +20,7 @@ static status_code compile_rules(struct answer_checker *checker,
 {
     status_code code = STATUS_OK;
     for (int i = 0; i < checker->n_rules && code == STATUS_OK; i++) {
+        if (!checker->rules[i].pattern) continue;
         code = regex_compile(&checker->patterns[i], checker->rules[i].pattern, st);
         if (code != STATUS_OK) status_prefix(st, "extraction %s", checker->rules[i].name);
     }
@@ -40,6 +41,7 @@ status_code answer_checker_create(struct answer_checker **out,
     checker->rules = extractions;
     checker->n_rules = n;
     checker->ignore_case = options->ignore_case;
+    checker->ignore_punctuation = options->ignore_punctuation;
     checker->patterns = calloc((size_t)n + 1, sizeof(struct regex *));
     status_code code = checker->patterns ? compile_rules(checker, options, st)
                                          : status_no_memory(st, "answer extraction");
@@ -129,11 +131,14 @@ status_code answer_checker_extract(const struct answer_checker *checker, int ind
     struct strbuf valid;
     strbuf_init(&valid, 3 * (size_t)LIMIT_REPLY_BYTES); /* U+FFFD is three bytes */
     utf8_append_valid(&valid, reply);
-    struct text taken = {0};
+    struct text taken = {0}, whole = {valid.data, valid.length};
     status_code code = strbuf_check(&valid, "reply", st);
-    if (code == STATUS_OK)
-        code = select_match(checker->patterns[index], (struct text){valid.data, valid.length},
-                            rule->group_select, &taken, found, st);
+    if (code == STATUS_OK && rule->pattern)
+        code = select_match(checker->patterns[index], whole, rule->group_select, &taken, found, st);
+    if (code == STATUS_OK && !rule->pattern) {
+        *found = true;
+        taken = whole;
+    }
     if (code == STATUS_OK) {
         taken = *found ? utf8_strip(taken) : text_of(EXTRACTION_INVALID);
         strbuf_append(out, taken.data, taken.length);
@@ -163,6 +168,31 @@ static status_code delete_matches(const struct regex *pattern, struct strbuf *te
     return code;
 }
 
+static status_code lower(struct strbuf *text, struct status *st)
+{
+    struct strbuf lowered;
+    strbuf_init(&lowered, text->max_bytes);
+    utf8_append_lower(&lowered, (struct text){text->data, text->length});
+    status_code code = strbuf_check(&lowered, "answer", st);
+    strbuf_release(text);
+    *text = lowered;
+    return code;
+}
+
+/* Python's string.punctuation. */
+static void delete_punctuation(struct strbuf *text)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < text->length; i++) {
+        char c = text->data[i];
+        bool printed = c > ' ' && c < 0x7f;
+        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (!printed || plain) text->data[kept++] = c;
+    }
+    text->length = kept;
+    if (text->data) text->data[kept] = '\0';
+}
+
 /* Initialises `out`; the caller releases it, also after a failure. */
 static status_code normalise(const struct answer_checker *checker, struct text text,
                              struct strbuf *out, struct status *st)
@@ -172,13 +202,8 @@ static status_code normalise(const struct answer_checker *checker, struct text t
     status_code code = strbuf_check(out, "answer", st);
     for (int i = 0; i < checker->n_ignored && code == STATUS_OK; i++)
         code = delete_matches(checker->ignored[i], out, st);
-    if (code != STATUS_OK || !checker->ignore_case) return code;
-    struct strbuf lower;
-    strbuf_init(&lower, out->max_bytes);
-    utf8_append_lower(&lower, (struct text){out->data, out->length});
-    code = strbuf_check(&lower, "answer", st);
-    strbuf_release(out);
-    *out = lower;
+    if (code == STATUS_OK && checker->ignore_case) code = lower(out, st);
+    if (code == STATUS_OK && checker->ignore_punctuation) delete_punctuation(out);
     return code;
 }
 

@@ -27,15 +27,17 @@
 /* lm-eval's regex filter: match number `group_select` of findall(), counted from the end when it is
  * negative; of several groups the first that is not empty; stripped. */
 struct answer_extraction {
-    const char *name; /* "strict-match"; NULL ends a list */
-    const char *pattern;
+    const char *name;    /* "strict-match"; NULL ends a list */
+    const char *pattern; /* NULL: the whole reply, stripped (its remove_whitespace) */
     int group_select;
 };
 
-/* lm-eval's exact_match: deletions by regex in list order, then lower case. */
+/* lm-eval's exact_match: deletions by regex in list order, then lower case, then without ASCII
+ * punctuation. */
 struct exact_match_options {
     const char *regexes_to_ignore[EXACT_MATCH_MAX_REGEXES]; /* NULL ends the list */
     bool ignore_case;
+    bool ignore_punctuation;
 };
 
 struct answer_checker; /* opaque */

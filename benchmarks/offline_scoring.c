@@ -1,16 +1,18 @@
 #include "benchmarks/offline_scoring.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "benchmarks/reply_tally.h"
+#include "benchmarks/toxicity.h"
 #include "datasets/file_reader.h"
 #include "datasets/jsonl_reader.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
-#define LINE_BYTES    (8 * (size_t)LIMIT_PROMPT_BYTES) /* a prompt, escaped */
-#define SCRATCH_BYTES (8 * (size_t)LIMIT_PROMPT_BYTES)
+#define LINE_BYTES     (8 * (size_t)LIMIT_PROMPT_BYTES) /* a prompt, escaped */
+#define LINES_TOGETHER 256
+#define SCRATCH_BYTES  (8 * (size_t)LIMIT_PROMPT_BYTES)
 
 static status_code write_line(const struct line_sink *sink, struct strbuf *line, struct status *st)
 {
@@ -92,114 +94,61 @@ status_code offline_prompts(const struct task_selection *selection,
 
 /* ---- replies ---- */
 
-/* What the replies to one task add up to. */
-struct task_tally {
-    struct task_instance *instance;
-    int32_t *n_replies; /* (n_documents) */
-    double *sums;       /* (SCORE_MAX_VALUES, n_documents) over a document's repeats */
-};
-
-/* One value that a task reports: lm-eval's key is "metric,extraction". */
-struct metric_key {
-    const char *metric, *extraction;
-};
-
-/* The keys of a task, at most SCORE_MAX_VALUES: every metric under every extraction. */
-static int task_keys(const struct task *task, struct metric_key keys[SCORE_MAX_VALUES])
-{
-    int n = 0;
-    for (int m = 0; m < TASK_MAX_METRICS && task->metrics[m].name; m++) {
-        const char *metric = task->metrics[m].name;
-        int e = 0;
-        for (; e < TASK_MAX_EXTRACTIONS && task->extractions[e].name; e++) {
-            BUG_IF(n == SCORE_MAX_VALUES);
-            keys[n++] = (struct metric_key){metric, task->extractions[e].name};
-        }
-        BUG_IF(n == SCORE_MAX_VALUES);
-        if (!e) keys[n++] = (struct metric_key){metric, "none"};
-    }
-    return n;
-}
-
 struct scoring {
-    struct task_tally *tallies; /* (n_tallies) */
-    int n_tallies;
-    struct metric_key keys[SCORE_MAX_VALUES]; /* of all tasks, each once */
-    int n_keys;
-    bool apply_stops;
+    struct task_instance **tasks; /* (n) */
+    struct reply_tally **tallies; /* (n) */
+    int n;
+    struct sandbox *sandbox; /* NULL unless replies of a task are programs */
+    const struct offline_score_options *options;
 };
 
 static void scoring_release(struct scoring *scoring)
 {
-    for (int i = 0; i < scoring->n_tallies; i++) {
-        task_instance_free(scoring->tallies[i].instance);
-        free(scoring->tallies[i].n_replies);
-        free(scoring->tallies[i].sums);
+    for (int i = 0; i < scoring->n; i++) {
+        reply_tally_free(scoring->tallies[i]);
+        task_instance_free(scoring->tasks[i]);
     }
+    sandbox_free(scoring->sandbox);
     free(scoring->tallies);
-}
-
-static int key_index(const struct scoring *scoring, const char *metric, const char *extraction)
-{
-    int i = 0;
-    while (i < scoring->n_keys && (strcmp(scoring->keys[i].metric, metric) != 0 ||
-                                   strcmp(scoring->keys[i].extraction, extraction) != 0))
-        i++;
-    return i;
-}
-
-static status_code add_keys(struct scoring *scoring, const struct task *task, struct status *st)
-{
-    struct metric_key keys[SCORE_MAX_VALUES];
-    int n = task_keys(task, keys);
-    for (int i = 0; i < n; i++) {
-        if (key_index(scoring, keys[i].metric, keys[i].extraction) < scoring->n_keys) continue;
-        if (scoring->n_keys == SCORE_MAX_VALUES)
-            return status_set(st, STATUS_LIMIT, "the tasks have more than %d metrics together",
-                              SCORE_MAX_VALUES);
-        scoring->keys[scoring->n_keys++] = keys[i];
-    }
-    return STATUS_OK;
+    free(scoring->tasks);
 }
 
 static status_code scoring_init(struct scoring *scoring, const struct task_selection *selection,
                                 const struct offline_score_options *options, struct status *st)
 {
-    *scoring = (struct scoring){.apply_stops = options->apply_stops};
-    scoring->tallies = calloc((size_t)selection->count + 1, sizeof *scoring->tallies);
-    if (!scoring->tallies) return status_no_memory(st, "scores");
+    size_t n = (size_t)selection->count + 1;
+    *scoring = (struct scoring){.options = options};
+    scoring->tasks = calloc(n, sizeof(struct task_instance *));
+    scoring->tallies = calloc(n, sizeof(struct reply_tally *));
+    if (!scoring->tasks || !scoring->tallies) return status_no_memory(st, "scores");
     /* Shots play no part in scoring, so their files need not be there. */
     const struct task_options task_options = {.num_fewshot = 0, .lookup = options->lookup};
-    for (int i = 0; i < selection->count; i++) {
-        struct task_tally *tally = &scoring->tallies[i];
-        status_code code =
-            task_instance_load(&tally->instance, &selection->refs[i], &task_options, st);
-        if (code != STATUS_OK) return code;
-        scoring->n_tallies++;
-        code = add_keys(scoring, selection->refs[i].task, st);
-        if (code != STATUS_OK) return code;
-        size_t n = (size_t)task_instance_info(tally->instance)->n_documents;
-        tally->n_replies = calloc(n, sizeof *tally->n_replies);
-        tally->sums = calloc(n * SCORE_MAX_VALUES, sizeof *tally->sums);
-        if (!tally->n_replies || !tally->sums) return status_no_memory(st, "scores");
+    status_code code = STATUS_OK;
+    for (int i = 0; i < selection->count && code == STATUS_OK; i++) {
+        scoring->n = i + 1;
+        code = task_instance_load(&scoring->tasks[i], &selection->refs[i], &task_options, st);
+        if (code == STATUS_OK)
+            code = reply_tally_create(&scoring->tallies[i], scoring->tasks[i], st);
+        if (code == STATUS_OK && selection->refs[i].task->reply_to_job && !scoring->sandbox)
+            code = sandbox_open(&scoring->sandbox, &(struct sandbox_options){0}, st);
     }
-    return STATUS_OK;
+    return code;
 }
 
 /* The task that a line names, or the only one there is. */
 static status_code find_tally(const struct scoring *scoring, const struct json_value *line,
-                              struct task_tally **out, struct status *st)
+                              struct reply_tally **out, struct status *st)
 {
     struct text name;
-    if (scoring->n_tallies == 1 && !json_has(line, "task")) {
-        *out = &scoring->tallies[0];
+    if (scoring->n == 1 && !json_has(line, "task")) {
+        *out = scoring->tallies[0];
         return STATUS_OK;
     }
     status_code code = json_get_text(line, "task", &name, st);
     if (code != STATUS_OK) return code;
-    for (int i = 0; i < scoring->n_tallies; i++) {
-        *out = &scoring->tallies[i];
-        if (text_equal(name, text_of(task_instance_info((*out)->instance)->ref->name)))
+    for (int i = 0; i < scoring->n; i++) {
+        *out = scoring->tallies[i];
+        if (text_equal(name, text_of(task_instance_info(scoring->tasks[i])->ref->name)))
             return STATUS_OK;
     }
     return status_set(st, STATUS_BAD_INPUT, "field \"task\" is \"%.*s\", which is not being scored",
@@ -217,6 +166,30 @@ static status_code read_reply(const struct json_value *line, struct reply *out, 
     return code;
 }
 
+/* The line's own number, which may be null for a reply that could not be scored; without one the
+ * reply is scored here. */
+static status_code find_toxicity(const struct scoring *scoring, const struct json_value *line,
+                                 struct text reply, double *toxicity, bool *known,
+                                 struct status *st)
+{
+    struct hazard_scores scores;
+    struct status why = {0};
+    *known = false;
+    if (json_has(line, "toxicity")) {
+        status_code code = json_get_double(line, "toxicity", toxicity, st);
+        if (code != STATUS_OK) return code;
+        if (!(*toxicity >= 0 && *toxicity <= 1))
+            return status_set(st, STATUS_BAD_INPUT, "field \"toxicity\" is %g, not from 0 to 1",
+                              *toxicity);
+        *known = true;
+        return STATUS_OK;
+    }
+    if (json_member(line, "toxicity") || !scoring->options->toxicity) return STATUS_OK;
+    *known = toxicity_score(scoring->options->toxicity, reply, &scores, &why) == STATUS_OK;
+    *toxicity = scores.of[HAZARD_TOXICITY].probability;
+    return STATUS_OK;
+}
+
 static struct text cut_at_stops(const struct task *task, struct text reply)
 {
     struct text until[TASK_MAX_UNTIL];
@@ -230,18 +203,13 @@ static struct text cut_at_stops(const struct task *task, struct text reply)
 
 /* ---- scores ---- */
 
-static void append_key(struct strbuf *out, const char *metric, const char *extraction)
-{
-    strbuf_appendf(out, "\"%s,%s\": ", metric, extraction);
-}
-
-static void append_score(struct strbuf *out, const char *task, int64_t doc_id, int32_t repeat,
+static void append_score(struct strbuf *out, const struct task_ref *ref, int64_t doc_id, int repeat,
                          const struct score *score)
 {
     strbuf_append_str(out, "{\"task\": ");
-    json_append_str(out, task);
+    json_append_str(out, ref->name);
     strbuf_appendf(out, ", \"doc_id\": %lld, \"repeat\": %d, \"extracted\": {", (long long)doc_id,
-                   (int)repeat);
+                   repeat);
     for (int i = 0, n = 0; i < score->n_values; i++) {
         const struct metric_value *value = &score->values[i];
         if (!value->extracted.data) continue;
@@ -253,126 +221,168 @@ static void append_score(struct strbuf *out, const char *task, int64_t doc_id, i
     strbuf_append_str(out, "}, \"metrics\": {");
     for (int i = 0; i < score->n_values; i++) {
         strbuf_append_str(out, i ? ", " : "");
-        append_key(out, score->values[i].metric, score->values[i].extraction);
+        task_append_metric_key(ref->task, score->values[i].metric, score->values[i].extraction,
+                               out);
+        strbuf_append_str(out, ": ");
         json_append_number(out, score->values[i].value);
     }
     strbuf_appendf(out, "}, \"outcome\": \"%s\"}", outcome_name(score->outcome));
 }
 
-static status_code score_line(struct scoring *scoring, const struct json_value *object,
-                              struct arena *arena, struct strbuf *line, struct status *st)
-{
-    struct task_tally *tally = NULL;
-    struct reply reply;
-    struct score score;
+/* A line of the replies file on its way to its score. */
+struct line_in_flight {
+    struct jsonl_reader at; /* where it stands, for messages */
+    struct json_value *object;
+    struct reply_tally *tally;
     int64_t doc_id;
-    status_code code = find_tally(scoring, object, &tally, st);
+    struct reply reply;
+    double toxicity;
+    struct sandbox_result execution;
+};
+
+/* Lines that are scored together, so that programs among them run side by side. */
+struct lines {
+    struct line_in_flight items[LINES_TOGETHER];
+    size_t n;
+};
+
+static const struct task *task_of(const struct line_in_flight *line)
+{
+    return task_instance_info(reply_tally_task(line->tally))->ref->task;
+}
+
+static status_code read_line(const struct scoring *scoring, struct line_in_flight *line,
+                             struct status *st)
+{
+    bool known = false;
+    status_code code = find_tally(scoring, line->object, &line->tally, st);
     if (code != STATUS_OK) return code;
-    const struct task_info *info = task_instance_info(tally->instance);
-    code = json_get_int(object, "doc_id", 0, info->n_documents - 1, &doc_id, st);
+    const struct task *task = task_of(line);
+    const struct task_info *info = task_instance_info(reply_tally_task(line->tally));
+    code = json_get_int(line->object, "doc_id", 0, info->n_documents - 1, &line->doc_id, st);
+    if (code == STATUS_OK) code = read_reply(line->object, &line->reply, st);
     if (code != STATUS_OK) return code;
-    code = read_reply(object, &reply, st);
-    if (code != STATUS_OK) return code;
-    if (scoring->apply_stops) reply.text = cut_at_stops(info->ref->task, reply.text);
-    code = task_instance_score_reply(tally->instance, doc_id, &reply, arena, &score, st);
-    if (code != STATUS_OK) return code;
-    if (tally->n_replies[doc_id] == INT32_MAX)
-        return status_set(st, STATUS_LIMIT, "too many replies to one document");
-    for (int i = 0; i < score.n_values; i++) {
-        int column = key_index(scoring, score.values[i].metric, score.values[i].extraction);
-        BUG_IF(column == scoring->n_keys);
-        tally->sums[column * info->n_documents + doc_id] += score.values[i].value;
+    if (scoring->options->apply_stops) line->reply.text = cut_at_stops(task, line->reply.text);
+    if (task->judges_toxicity)
+        code = find_toxicity(scoring, line->object, line->reply.text, &line->toxicity, &known, st);
+    line->reply.toxicity = known ? &line->toxicity : NULL;
+    return code;
+}
+
+/* Fills `lines` until it is full or the file ends.  After a failure the lines before it are there.
+ */
+static status_code read_lines(const struct scoring *scoring, struct jsonl_reader *reader,
+                              struct lines *lines, struct status *st)
+{
+    lines->n = 0;
+    while (lines->n < LINES_TOGETHER) {
+        struct line_in_flight *line = &lines->items[lines->n];
+        *line = (struct line_in_flight){0};
+        status_code code = jsonl_reader_next(reader, &line->object, st);
+        if (code != STATUS_OK || !line->object) return code;
+        line->at = *reader;
+        code = read_line(scoring, line, st);
+        if (code != STATUS_OK) {
+            json_free(line->object);
+            return jsonl_reader_prefix(reader, st);
+        }
+        lines->n++;
     }
-    append_score(line, info->ref->name, doc_id, tally->n_replies[doc_id]++, &score);
     return STATUS_OK;
 }
 
-static status_code score_lines(struct scoring *scoring, struct jsonl_reader *reader,
-                               const struct line_sink *sink, struct status *st)
+/* Runs the programs of one task among the lines. */
+static status_code run_programs(const struct scoring *scoring, struct lines *lines,
+                                struct reply_tally *tally, struct status *st)
+{
+    struct line_in_flight *of[LINES_TOGETHER];
+    int64_t doc_ids[LINES_TOGETHER];
+    struct text replies[LINES_TOGETHER];
+    size_t n = 0;
+    for (size_t i = 0; i < lines->n; i++) {
+        struct line_in_flight *line = &lines->items[i];
+        if (line->tally != tally) continue;
+        of[n] = line;
+        doc_ids[n] = line->doc_id;
+        replies[n++] = line->reply.text;
+    }
+    struct sandbox_result *results = calloc(n, sizeof *results);
+    if (!results) return status_no_memory(st, "results of programs");
+    status_code code = task_instance_run_replies(reply_tally_task(tally), scoring->sandbox, doc_ids,
+                                                 replies, n, results, st);
+    for (size_t i = 0; i < n && code == STATUS_OK; i++) {
+        of[i]->execution = results[i];
+        of[i]->reply.execution = &of[i]->execution;
+    }
+    free(results);
+    return code;
+}
+
+static status_code run_all_programs(const struct scoring *scoring, struct lines *lines,
+                                    struct status *st)
+{
+    status_code code = STATUS_OK;
+    for (size_t i = 0; i < lines->n && code == STATUS_OK; i++) {
+        struct line_in_flight *line = &lines->items[i];
+        if (task_of(line)->reply_to_job && !line->reply.execution)
+            code = run_programs(scoring, lines, line->tally, st);
+    }
+    return code;
+}
+
+static status_code score_line(struct line_in_flight *line, struct arena *arena, struct strbuf *out,
+                              struct status *st)
+{
+    struct score score;
+    int repeat = 0;
+    const struct task_instance *task = reply_tally_task(line->tally);
+    status_code code =
+        task_instance_score_reply(task, line->doc_id, &line->reply, arena, &score, st);
+    if (code == STATUS_OK) code = reply_tally_add(line->tally, line->doc_id, &score, &repeat, st);
+    if (code != STATUS_OK) return jsonl_reader_prefix(&line->at, st);
+    append_score(out, task_instance_info(task)->ref, line->doc_id, repeat, &score);
+    return STATUS_OK;
+}
+
+static status_code score_together(const struct scoring *scoring, struct lines *lines,
+                                  const struct line_sink *sink, struct status *st)
 {
     struct arena arena;
-    struct strbuf line;
-    struct json_value *object;
+    struct strbuf out;
     arena_init(&arena, SCRATCH_BYTES);
-    strbuf_init(&line, LINE_BYTES);
-    status_code code;
-    while ((code = jsonl_reader_next(reader, &object, st)) == STATUS_OK && object) {
-        code = score_line(scoring, object, &arena, &line, st);
-        if (code != STATUS_OK) jsonl_reader_prefix(reader, st);
-        if (code == STATUS_OK) code = write_line(sink, &line, st);
-        json_free(object);
+    strbuf_init(&out, LINE_BYTES);
+    status_code code = run_all_programs(scoring, lines, st);
+    for (size_t i = 0; i < lines->n && code == STATUS_OK; i++) {
+        code = score_line(&lines->items[i], &arena, &out, st);
+        if (code == STATUS_OK) code = write_line(sink, &out, st);
         arena_reset(&arena);
-        if (code != STATUS_OK) break;
     }
-    strbuf_release(&line);
+    strbuf_release(&out);
     arena_release(&arena);
     return code;
 }
 
-/* ---- summary ---- */
-
-static double document_mean(const struct task_tally *tally, int column, int64_t doc)
+static status_code score_lines(const struct scoring *scoring, struct jsonl_reader *reader,
+                               const struct line_sink *sink, struct status *st)
 {
-    int64_t n = task_instance_info(tally->instance)->n_documents;
-    return tally->sums[column * n + doc] / tally->n_replies[doc];
-}
-
-/* The documents of a task that have a reply, the sum of their means, and the sum of the squared
- * distances from the task's own mean. */
-struct task_moments {
-    int64_t n;
-    double sum, squares;
-};
-
-static bool has_key(const struct task_tally *tally, const struct metric_key *key)
-{
-    struct metric_key keys[SCORE_MAX_VALUES];
-    int n = task_keys(task_instance_info(tally->instance)->ref->task, keys);
-    for (int i = 0; i < n; i++)
-        if (!strcmp(keys[i].metric, key->metric) && !strcmp(keys[i].extraction, key->extraction))
-            return true;
-    return false;
-}
-
-static struct task_moments task_moments(const struct task_tally *tally, int column)
-{
-    struct task_moments moments = {0};
-    int64_t n_documents = task_instance_info(tally->instance)->n_documents;
-    for (int64_t doc = 0; doc < n_documents; doc++) {
-        if (!tally->n_replies[doc]) continue;
-        moments.n++;
-        moments.sum += document_mean(tally, column, doc);
-    }
-    for (int64_t doc = 0; doc < n_documents; doc++) {
-        if (!tally->n_replies[doc]) continue;
-        double distance = document_mean(tally, column, doc) - moments.sum / (double)moments.n;
-        moments.squares += distance * distance;
-    }
-    return moments;
-}
-
-/* lm-eval's group standard error, sqrt(sum((n_i - 1) * se_i**2 * n_i) / (N - k) / N) over k tasks;
- * with one task it is the standard error of its mean. */
-static void append_metric(struct strbuf *out, const struct scoring *scoring, int column)
-{
-    int64_t n = 0, n_missing = 0, n_tasks = 0;
-    double sum = 0, squares = 0;
-    for (int i = 0; i < scoring->n_tallies; i++) {
-        if (!has_key(&scoring->tallies[i], &scoring->keys[column])) continue;
-        struct task_moments moments = task_moments(&scoring->tallies[i], column);
-        n += moments.n;
-        n_tasks += moments.n > 0;
-        n_missing += task_instance_info(scoring->tallies[i].instance)->n_documents - moments.n;
-        sum += moments.sum;
-        squares += moments.squares;
-    }
-    double degrees = (double)(n - n_tasks);
-    append_key(out, scoring->keys[column].metric, scoring->keys[column].extraction);
-    strbuf_append_str(out, "{\"value\": ");
-    json_append_number(out, sum / (double)n);
-    strbuf_append_str(out, ", \"stderr\": ");
-    json_append_number(out, n > n_tasks ? sqrt(squares / degrees / (double)n) : (double)NAN);
-    strbuf_appendf(out, ", \"n\": %lld, \"n_missing\": %lld}", (long long)n, (long long)n_missing);
+    struct lines *lines = calloc(1, sizeof *lines);
+    if (!lines) return status_no_memory(st, "lines");
+    status_code code = STATUS_OK;
+    do {
+        struct status own = {0}; /* a bad line is reported once those before it are scored */
+        status_code read = read_lines(scoring, reader, lines, &own);
+        code = score_together(scoring, lines, sink, st);
+        for (size_t i = 0; i < lines->n; i++) {
+            json_free(lines->items[i].object);
+            if (lines->items[i].reply.execution) sandbox_result_release(&lines->items[i].execution);
+        }
+        if (code == STATUS_OK && read != STATUS_OK) {
+            *st = own;
+            code = read;
+        }
+    } while (code == STATUS_OK && lines->n == LINES_TOGETHER);
+    free(lines);
+    return code;
 }
 
 status_code offline_score(const struct task_selection *selection, const char *replies_path,
@@ -390,15 +400,7 @@ status_code offline_score(const struct task_selection *selection, const char *re
             jsonl_reader_start(replies_path, (struct text){bytes.data, bytes.length});
         code = score_lines(&scoring, &reader, sink, st);
     }
-    if (code == STATUS_OK) {
-        strbuf_append_str(summary, "{\"metrics\": {");
-        for (int i = 0; i < scoring.n_keys; i++) {
-            strbuf_append_str(summary, i ? ", " : "");
-            append_metric(summary, &scoring, i);
-        }
-        strbuf_append_str(summary, "}}\n");
-        code = strbuf_check(summary, "summary", st);
-    }
+    if (code == STATUS_OK) code = reply_tallies_summarise(scoring.tallies, scoring.n, summary, st);
     strbuf_release(&bytes);
     scoring_release(&scoring);
     return code;

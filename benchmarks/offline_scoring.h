@@ -7,13 +7,15 @@
  * are printed.  A sink may fail; the failure ends the walk.
  *
  * A replies file is JSON Lines, plain or gzip: {"doc_id": n, "reply": "..."}, with "task" where
- * several tasks are scored, and optionally "finish_reason": "length" for a reply that was cut off.
+ * several tasks are scored, and optionally "finish_reason": "length" for a reply that was cut off,
+ * and for tasks about toxicity a "toxicity" from 0 to 1, or null where it is not known.
  * The same document again is its next repeat.
  */
 #ifndef ASSAY_OFFLINE_SCORING_H
 #define ASSAY_OFFLINE_SCORING_H
 
 #include "benchmarks/task_registry.h"
+#include "classifiers/classifier.h"
 
 struct line_sink {
     status_code (*write)(void *user, struct text line, struct status *st);
@@ -32,14 +34,12 @@ status_code offline_prompts(const struct task_selection *selection,
 
 struct offline_score_options {
     struct dataset_lookup lookup;
-    bool apply_stops; /* cut each reply at the task's stop strings first */
+    bool apply_stops;                  /* cut each reply at the task's stop strings first */
+    const struct classifier *toxicity; /* for replies that come without; NULL: they have none */
 };
 
-/* Lines with task, doc_id, repeat, extracted, metrics, outcome.  Appends to `summary`
- * {"metrics": {name: {value, stderr, n, n_missing}}}: value is the mean over the n documents that
- * have a reply, a document with repeats counting once with its mean; stderr is null below two
- * documents, and over several tasks it is pooled as lm-eval pools a group's; n_missing counts the
- * documents without a reply. */
+/* Lines with task, doc_id, repeat, extracted, metrics, outcome.  Appends to `summary` what
+ * reply_tallies_summarise() says. */
 status_code offline_score(const struct task_selection *selection, const char *replies_path,
                           const struct offline_score_options *options, const struct line_sink *sink,
                           struct strbuf *summary, struct status *st) MUST_CHECK;

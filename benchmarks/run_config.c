@@ -1,6 +1,7 @@
 #include "benchmarks/run_config.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,9 @@ struct run_config run_config_default(void)
         .guard_mode = GUARD_OFF,
         .num_fewshot = -1,
         .seed = 1234,
-        .top_p = 1,
+        .temperature = (double)NAN,
+        .top_k = -1,
+        .top_p = (double)NAN,
     };
 }
 
@@ -35,11 +38,13 @@ static const struct field fields[] = {
     FIELD(FIELD_TEXT, data_dir),
     FIELD(FIELD_TEXT, guard),
     FIELD(FIELD_TEXT, kernels),
+    FIELD(FIELD_TEXT, toxicity_classifier),
     FIELD(FIELD_INT, threads),
     FIELD(FIELD_INT, num_fewshot),
     FIELD(FIELD_INT, limit),
     FIELD(FIELD_INT, max_context),
     FIELD(FIELD_INT, max_gen_toks),
+    FIELD(FIELD_INT, repeats),
     FIELD(FIELD_NUMBER, temperature),
     FIELD(FIELD_INT, top_k),
     FIELD(FIELD_NUMBER, top_p),
@@ -99,7 +104,7 @@ static status_code read_field(struct run_config *config, const struct field *f,
     case FIELD_INT:
         return json_get_int(root, f->key, -1, INT32_MAX, at, st);
     case FIELD_NUMBER:
-        return json_get_double(root, f->key, at, st);
+        return json_has(root, f->key) ? json_get_double(root, f->key, at, st) : STATUS_OK;
     case FIELD_FLAG:
         break;
     }

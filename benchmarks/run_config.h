@@ -25,10 +25,13 @@ struct run_config {
     int64_t limit;        /* documents per leaf task; 0: all */
     int64_t max_context;  /* 0: what the model was trained for */
     int64_t max_gen_toks; /* 0: each task's own number */
+    int64_t repeats;      /* replies to each document; 0: each task's own number */
     uint64_t seed;
-    double temperature; /* 0: greedy */
-    int64_t top_k;      /* 0: off */
-    double top_p;       /* 1: off */
+    double temperature;              /* 0: greedy; NAN: each task's own */
+    int64_t top_k;                   /* 0: off; -1: each task's own */
+    double top_p;                    /* 1: off; NAN: each task's own */
+    const char *toxicity_classifier; /* scores replies for tasks about toxicity; NULL: the best
+                                        that is inside the program */
     bool round_embedding_scale;
 };
 

@@ -6,6 +6,7 @@
 
 #include "benchmarks/runner_internal.h"
 #include "benchmarks/version.h"
+#include "engine/base/json.h"
 #include "engine/base/limits.h"
 
 #define MAX_GROUPS 64
@@ -44,6 +45,21 @@ struct run_texts {
     struct strbuf options, policy;
 };
 
+/* How replies are drawn, where all tasks draw them alike; else what cannot be said is unknown. */
+static void describe_sampling(const struct runner *r, struct store_run *run)
+{
+    const struct sampling_options first = runner_sampling(r, 0);
+    run->temperature = first.temperature;
+    run->top_k = first.top_k;
+    run->top_p = first.top_p;
+    for (int i = 1; i < r->selection.count; i++) {
+        const struct sampling_options other = runner_sampling(r, i);
+        if (fabs(other.temperature - first.temperature) > 0) run->temperature = (double)NAN;
+        if (other.top_k != first.top_k) run->top_k = STORE_UNKNOWN;
+        if (fabs(other.top_p - first.top_p) > 0) run->top_p = (double)NAN;
+    }
+}
+
 static status_code describe_run(struct runner *r, const char *command_line, struct run_texts *texts,
                                 struct store_run *run, struct status *st)
 {
@@ -75,9 +91,6 @@ static status_code describe_run(struct runner *r, const char *command_line, stru
         .tokenizer_sha256 = tokenizer->sha256,
         .tokenizer_kind = tokenizer->kind,
         .bos_policy = tokenizer->add_bos ? "one in front" : "none",
-        .temperature = c->temperature,
-        .top_k = c->top_k,
-        .top_p = c->top_p,
         .max_tokens = c->max_gen_toks > 0 ? c->max_gen_toks : STORE_UNKNOWN,
         .seed = c->seed,
         .guard_mode = c->guard_mode,
@@ -86,6 +99,7 @@ static status_code describe_run(struct runner *r, const char *command_line, stru
         .command_line = command_line,
         .options_json = texts->options.data,
     };
+    describe_sampling(r, run);
     return strbuf_check(&texts->options, "the run's options", st);
 }
 
@@ -97,23 +111,22 @@ int64_t run_record_n_documents(const struct runner *r, int task)
     return r->config.limit > 0 && r->config.limit < n ? r->config.limit : n;
 }
 
-/* Every metric of the task, under each of its extractions. */
-static size_t list_metrics(const struct task *task,
-                           struct store_metric out[TASK_MAX_METRICS * TASK_MAX_EXTRACTIONS])
+static size_t list_metrics(const struct task *task, int repeats,
+                           struct store_metric out[TASK_MAX_VALUES])
 {
-    size_t n = 0;
-    for (int m = 0; m < TASK_MAX_METRICS && task->metrics[m].name; m++) {
-        int e = 0;
-        do
-            out[n++] = (struct store_metric){
-                .metric = task->metrics[m].name,
-                .extraction = task->extractions[e].name,
-                .higher_is_better = task->metrics[m].higher_is_better,
-                .blocked_value = 0,
-            };
-        while (++e < TASK_MAX_EXTRACTIONS && task->extractions[e].name);
-    }
-    return n;
+    struct task_metric metrics[TASK_MAX_VALUES];
+    int n = task_list_metrics(task, repeats, metrics);
+    for (int i = 0; i < n; i++)
+        out[i] = (struct store_metric){
+            .metric = metrics[i].metric->name,
+            .extraction = metrics[i].extraction,
+            .higher_is_better = metrics[i].metric->higher_is_better,
+            .blocked_value = metrics[i].metric->blocked_value,
+            .source = metrics[i].metric->source,
+            .best_of = metrics[i].best_of,
+            .stratum = metrics[i].metric->stratum,
+        };
+    return (size_t)n;
 }
 
 static status_code add_samples(struct runner *r, int i, struct status *st)
@@ -132,8 +145,8 @@ static status_code add_task(struct runner *r, int i, struct status *st)
 {
     const struct task_info *info = task_instance_info(r->tasks[i]);
     const struct task *task = info->ref->task;
-    struct store_metric metrics[TASK_MAX_METRICS * TASK_MAX_EXTRACTIONS];
-    size_t n_metrics = list_metrics(task, metrics);
+    struct store_metric metrics[TASK_MAX_VALUES];
+    size_t n_metrics = list_metrics(task, runner_repeats(r, i), metrics);
     bool drawn = task->fewshot_sampler == FEWSHOT_RANDOM && info->num_fewshot > 0;
     const struct store_task row = {
         .task = info->ref->name,
@@ -144,7 +157,7 @@ static status_code add_task(struct runner *r, int i, struct status *st)
         .num_fewshot = info->num_fewshot,
         .fewshot_seed = drawn ? (int64_t)info->fewshot_seed : STORE_UNKNOWN,
         .limit = r->config.limit > 0 ? r->config.limit : STORE_UNKNOWN,
-        .repeats = 1,
+        .repeats = runner_repeats(r, i),
         .dataset_name = task->dataset,
         .dataset_path = info->data_dir,
         .dataset_sha256 = info->dataset_sha256,
@@ -221,19 +234,49 @@ static status_code add_groups(struct runner *r, struct status *st)
     return code;
 }
 
+static status_code add_classifier(struct runner *r, const char *role, const struct classifier *c,
+                                  struct status *st)
+{
+    const struct store_artifact artifact = {
+        .sha256 = classifier_sha256(c),
+        .kind = "classifier",
+        .name = classifier_id(c),
+        .bytes = STORE_UNKNOWN,
+    };
+    return store_add_artifact(r->store, r->run_id, role, &artifact, st);
+}
+
 static status_code add_classifiers(struct runner *r, struct status *st)
 {
     status_code code = STATUS_OK;
-    for (int i = 0; i < pipeline_n_classifiers(r->pipeline) && code == STATUS_OK; i++) {
-        const struct classifier *c = pipeline_classifier(r->pipeline, i);
-        const struct store_artifact artifact = {
-            .sha256 = classifier_sha256(c),
-            .kind = "classifier",
-            .name = classifier_id(c),
-            .bytes = STORE_UNKNOWN,
-        };
-        code = store_add_artifact(r->store, r->run_id, "guard", &artifact, st);
-    }
+    for (int i = 0; i < pipeline_n_classifiers(r->pipeline) && code == STATUS_OK; i++)
+        code = add_classifier(r, "guard", pipeline_classifier(r->pipeline, i), st);
+    if (code == STATUS_OK && r->toxicity) code = add_classifier(r, "toxicity", r->toxicity, st);
+    return code;
+}
+
+/* The Python that ran the model's programs: another may judge them otherwise. */
+static status_code add_interpreter(struct runner *r, struct status *st)
+{
+    if (!r->sandbox) return STATUS_OK;
+    const struct sandbox_info *info = sandbox_get_info(r->sandbox);
+    struct strbuf meta;
+    strbuf_init(&meta, LIMIT_LINE_BYTES);
+    strbuf_append_str(&meta, "{\"version\": ");
+    json_append_str(&meta, info->version);
+    strbuf_appendf(&meta, ", \"isolation\": \"bubblewrap\", \"seccomp\": %s}",
+                   info->seccomp ? "true" : "false");
+    const struct store_artifact artifact = {
+        .sha256 = info->interpreter_sha256,
+        .kind = "interpreter",
+        .name = info->interpreter,
+        .bytes = file_bytes(info->interpreter),
+        .meta_json = meta.data,
+    };
+    status_code code = strbuf_check(&meta, "the interpreter", st);
+    if (code == STATUS_OK)
+        code = store_add_artifact(r->store, r->run_id, "interpreter", &artifact, st);
+    strbuf_release(&meta);
     return code;
 }
 
@@ -243,6 +286,7 @@ static status_code write_rows(struct runner *r, const struct store_run *run, str
     for (int i = 0; i < r->selection.count && code == STATUS_OK; i++) code = add_task(r, i, st);
     if (code == STATUS_OK) code = add_groups(r, st);
     if (code == STATUS_OK) code = add_classifiers(r, st);
+    if (code == STATUS_OK) code = add_interpreter(r, st);
     return code;
 }
 
@@ -306,6 +350,31 @@ static status_code check_task(struct runner *r, int i, const struct store_task *
     return code == STATUS_OK ? code : status_prefix(st, "%s", then->task);
 }
 
+static status_code check_toxicity(struct runner *r, struct status *st)
+{
+    bool same_one = true;
+    if (!r->toxicity) return STATUS_OK;
+    status_code code = store_has_artifact(r->store, r->run_id, "toxicity",
+                                          classifier_sha256(r->toxicity), &same_one, st);
+    if (code != STATUS_OK || same_one) return code;
+    return status_set(st, STATUS_BAD_INPUT,
+                      "the run cannot be continued: its toxicity classifier is now another, %s",
+                      classifier_id(r->toxicity));
+}
+
+static status_code check_interpreter(struct runner *r, struct status *st)
+{
+    bool same_one = true;
+    if (!r->sandbox) return STATUS_OK;
+    const struct sandbox_info *info = sandbox_get_info(r->sandbox);
+    status_code code = store_has_artifact(r->store, r->run_id, "interpreter",
+                                          info->interpreter_sha256, &same_one, st);
+    if (code != STATUS_OK || same_one) return code;
+    return status_set(st, STATUS_BAD_INPUT,
+                      "the run cannot be continued: its Python interpreter is now another, %s %s",
+                      info->interpreter, info->version);
+}
+
 status_code run_record_check(struct runner *r, struct status *st)
 {
     struct arena arena;
@@ -322,6 +391,8 @@ status_code run_record_check(struct runner *r, struct status *st)
                           r->selection.count);
     for (int i = 0; code == STATUS_OK && i < r->selection.count; i++)
         code = check_task(r, i, &tasks[i], st);
+    if (code == STATUS_OK) code = check_toxicity(r, st);
+    if (code == STATUS_OK) code = check_interpreter(r, st);
     arena_release(&arena);
     return code;
 }

@@ -1,9 +1,11 @@
 #include "benchmarks/runner.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "benchmarks/runner_internal.h"
+#include "benchmarks/toxicity.h"
 #include "engine/backend_native.h"
 #include "engine/base/clock.h"
 #include "engine/sampling/sampler.h"
@@ -51,6 +53,51 @@ static status_code load_tasks(struct runner *r, struct status *st)
     return code;
 }
 
+int runner_repeats(const struct runner *r, int task)
+{
+    const struct task *row = r->selection.refs[task].task;
+    if (row->output_type != OUTPUT_GENERATE_UNTIL) return 1;
+    return r->config.repeats > 0 ? (int)r->config.repeats : task_repeats(row);
+}
+
+struct sampling_options runner_sampling(const struct runner *r, int task)
+{
+    struct sampling_options sampling = task_sampling(r->selection.refs[task].task);
+    if (!isnan(r->config.temperature)) sampling.temperature = r->config.temperature;
+    if (r->config.top_k >= 0) sampling.top_k = (int)r->config.top_k;
+    if (!isnan(r->config.top_p)) sampling.top_p = r->config.top_p;
+    return sampling;
+}
+
+static status_code check_sampling(const struct runner *r, struct status *st)
+{
+    status_code code = STATUS_OK;
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++) {
+        struct sampling_options sampling = runner_sampling(r, i);
+        code = sampling_options_check(&sampling, st);
+    }
+    return code;
+}
+
+static status_code load_toxicity(struct runner *r, struct status *st)
+{
+    int i = 0;
+    while (i < r->selection.count && !r->selection.refs[i].task->judges_toxicity) i++;
+    if (i == r->selection.count) return STATUS_OK;
+    if (!r->config.toxicity_classifier) r->config.toxicity_classifier = toxicity_own_classifier();
+    return toxicity_open(&r->toxicity, r->config.toxicity_classifier, st);
+}
+
+/* Before the model: a machine that cannot isolate code says so at once. */
+static status_code load_sandbox(struct runner *r, struct status *st)
+{
+    int i = 0;
+    while (i < r->selection.count && !r->selection.refs[i].task->reply_to_job) i++;
+    if (i == r->selection.count) return STATUS_OK;
+    status_code code = sandbox_open(&r->sandbox, &(struct sandbox_options){0}, st);
+    return code == STATUS_OK ? code : status_prefix(st, "task %s", r->selection.refs[i].name);
+}
+
 static status_code load_guard(struct runner *r, struct status *st)
 {
     bool guarded = r->config.guard_mode != GUARD_OFF;
@@ -84,12 +131,10 @@ status_code runner_open(struct runner **out, const struct run_config *config,
     if (!r) return status_no_memory(st, "the runner");
     r->config = *config;
     r->environment = *environment;
-    const struct sampling_options sampling = {config->temperature, (int)config->top_k,
-                                              config->top_p};
     status_code code;
-    if ((code = sampling_options_check(&sampling, st)) != STATUS_OK ||
-        (code = load_tasks(r, st)) != STATUS_OK || (code = load_guard(r, st)) != STATUS_OK ||
-        (code = load_model(r, st)) != STATUS_OK) {
+    if ((code = load_tasks(r, st)) != STATUS_OK || (code = check_sampling(r, st)) != STATUS_OK ||
+        (code = load_guard(r, st)) != STATUS_OK || (code = load_toxicity(r, st)) != STATUS_OK ||
+        (code = load_sandbox(r, st)) != STATUS_OK || (code = load_model(r, st)) != STATUS_OK) {
         runner_free(r);
         return code;
     }
@@ -106,6 +151,8 @@ void runner_free(struct runner *r)
     task_selection_release(&r->selection);
     pipeline_free(r->pipeline);
     policy_free(r->policy);
+    classifier_free(r->toxicity);
+    sandbox_free(r->sandbox);
     backend_free(r->backend);
     engine_free(r->engine);
     free(r);
@@ -166,11 +213,12 @@ static status_code work_on_task(struct work *w, int task, struct status *st)
     struct runner *r = w->runner;
     const char *name = r->selection.refs[task].name;
     int64_t doc_ids[RUN_BATCH_DOCUMENTS], from = 0;
+    size_t together = (size_t)run_batch_documents(r, task);
     w->progress.task = name;
     for (;;) {
         size_t n;
-        status_code code = store_find_pending(r->store, r->run_id, name, from, doc_ids,
-                                              RUN_BATCH_DOCUMENTS, &n, st);
+        status_code code =
+            store_find_pending(r->store, r->run_id, name, from, doc_ids, together, &n, st);
         if (code != STATUS_OK || n == 0) return code;
         if (w->hooks->should_stop && w->hooks->should_stop(w->hooks->user))
             return status_set(st, STATUS_INTERRUPTED, "interrupted");

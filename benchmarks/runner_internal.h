@@ -16,7 +16,9 @@ struct runner {
     struct pipeline *pipeline;
     struct engine *engine;
     struct backend *backend;
-    struct store *store; /* borrowed from runner_start() or runner_continue() */
+    struct classifier *toxicity; /* NULL unless a task judges toxicity */
+    struct sandbox *sandbox;     /* NULL unless replies of a task are programs */
+    struct store *store;         /* borrowed from runner_start() or runner_continue() */
     char run_id[STORE_RUN_ID_SIZE];
 };
 
@@ -32,8 +34,13 @@ status_code run_record_check(struct runner *runner, struct status *st) MUST_CHEC
 /* How many documents of a task the run asks for. */
 int64_t run_record_n_documents(const struct runner *runner, int task);
 
+/* How many replies the run asks for to each document of a task, and how they are drawn. */
+int runner_repeats(const struct runner *runner, int task);
+struct sampling_options runner_sampling(const struct runner *runner, int task);
+
 /* run_batch.c: answers documents of one task and writes their rows in one transaction. */
 #define RUN_BATCH_DOCUMENTS 8
+int run_batch_documents(const struct runner *runner, int task); /* in one batch: 1 or more */
 status_code run_batch(struct runner *runner, int task, const int64_t *doc_ids, size_t n,
                       struct status *st) MUST_CHECK;
 

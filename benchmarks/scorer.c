@@ -7,7 +7,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/utf8.h"
 
-static enum outcome judge(bool correct, bool extracted, const struct reply *reply)
+enum outcome score_outcome(bool correct, bool extracted, const struct reply *reply)
 {
     if (correct) return OUTCOME_CORRECT;
     if (!utf8_strip(reply->text).length) return OUTCOME_EMPTY;
@@ -31,7 +31,7 @@ static status_code score_extraction(const struct answer_checker *checker, int in
             .metric = "exact_match",
             .extraction = answer_checker_rule(checker, index)->name,
             .value = equal ? 1 : 0,
-            .outcome = judge(equal, found, reply),
+            .outcome = score_outcome(equal, found, reply),
             .extracted = {arena_strndup(arena, text.data, text.length), text.length},
         };
         if (!out->extracted.data) code = status_no_memory(st, "an extracted answer");
@@ -60,11 +60,64 @@ status_code score_exact_match(const struct task_instance *instance, int64_t doc_
     return code;
 }
 
-static void set_accuracy(struct score *out, bool correct, enum outcome outcome)
+static enum outcome execution_outcome(const struct reply *reply)
 {
-    *out = (struct score){.outcome = outcome, .n_values = 1};
+    enum sandbox_outcome outcome = reply->execution->outcome;
+    enum outcome judged = score_outcome(outcome == SANDBOX_PASSED, true, reply);
+    if (judged != OUTCOME_WRONG || outcome == SANDBOX_WRONG) return judged;
+    return outcome == SANDBOX_TIMEOUT ? OUTCOME_EXECUTION_TIMEOUT : OUTCOME_EXECUTION_FAILED;
+}
+
+status_code score_execution(const struct task_instance *instance, int64_t doc_id,
+                            const struct reply *reply, struct arena *arena, struct score *out,
+                            struct status *st)
+{
+    (void)doc_id;
+    const struct sandbox_result *execution = reply->execution;
+    BUG_IF(!execution);
+    struct strbuf detail;
+    strbuf_init(&detail, 2 * (size_t)SANDBOX_DETAIL_SIZE);
+    strbuf_append_str(&detail, sandbox_outcome_name(execution->outcome));
+    if (execution->detail[0]) strbuf_appendf(&detail, ": %s", execution->detail);
+    *out = (struct score){.outcome = execution_outcome(reply), .n_values = 1};
     out->values[0] = (struct metric_value){
-        .metric = "acc", .extraction = "none", .value = correct ? 1 : 0, .outcome = outcome};
+        .metric = task_instance_info(instance)->ref->task->metrics[0].name,
+        .extraction = "none",
+        .value = execution->outcome == SANDBOX_PASSED ? 1 : 0,
+        .outcome = out->outcome,
+        .extracted = {arena_strndup(arena, detail.data, detail.length), detail.length},
+    };
+    strbuf_release(&detail);
+    return out->values[0].extracted.data ? STATUS_OK : status_no_memory(st, "a verdict");
+}
+
+static struct metric_value accuracy(const char *metric, bool correct, enum outcome outcome)
+{
+    return (struct metric_value){
+        .metric = metric, .extraction = "none", .value = correct ? 1 : 0, .outcome = outcome};
+}
+
+/* What a choice's log-probability is divided by. */
+static const struct {
+    const char *metric;
+    bool by_code_points, by_bytes;
+} lengths[] = {{"acc", false, false}, {"acc_norm", true, false}, {"acc_bytes", false, true}};
+#define N_LENGTHS (sizeof lengths / sizeof lengths[0])
+
+static double length_of(size_t kind, struct text choice)
+{
+    if (lengths[kind].by_code_points) return (double)utf8_count(choice);
+    return lengths[kind].by_bytes ? (double)choice.length : 1;
+}
+
+static int likeliest(const double *logprobs, const struct text *choices, int n, size_t kind)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++)
+        if (logprobs[i] / length_of(kind, choices[i]) >
+            logprobs[best] / length_of(kind, choices[best]))
+            best = i;
+    return best;
 }
 
 status_code score_accuracy(const struct task_instance *instance, int64_t doc_id,
@@ -73,17 +126,24 @@ status_code score_accuracy(const struct task_instance *instance, int64_t doc_id,
     const struct task *task = task_instance_info(instance)->ref->task;
     const struct document *doc = task_instance_document(instance, doc_id);
     struct text choices[TASK_MAX_CHOICES];
-    int gold, best = 0;
+    int gold;
     int expected = task->doc_to_choice(task, doc, choices, &gold);
     if (n != expected)
         return status_set(st, STATUS_BAD_INPUT, "%d log-probabilities for %d choices", n, expected);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         if (isnan(logprobs[i]))
             return status_set(st, STATUS_BAD_INPUT,
                               "the log-probability of choice %d is not a number", i);
-        if (logprobs[i] > logprobs[best]) best = i;
+    *out = (struct score){0};
+    for (int m = 0; m < TASK_MAX_METRICS && task->metrics[m].name; m++) {
+        size_t kind = 0;
+        while (kind < N_LENGTHS && strcmp(lengths[kind].metric, task->metrics[m].name) != 0) kind++;
+        BUG_IF(kind == N_LENGTHS || out->n_values == SCORE_MAX_VALUES);
+        bool correct = likeliest(logprobs, choices, n, kind) == gold;
+        out->values[out->n_values++] =
+            accuracy(lengths[kind].metric, correct, correct ? OUTCOME_CORRECT : OUTCOME_WRONG);
     }
-    set_accuracy(out, best == gold, best == gold ? OUTCOME_CORRECT : OUTCOME_WRONG);
+    out->outcome = out->values[0].outcome;
     return STATUS_OK;
 }
 
@@ -114,7 +174,9 @@ status_code score_choice_letter(const struct task_instance *instance, int64_t do
     int gold;
     int n = task->doc_to_choice(task, task_instance_document(instance, doc_id), choices, &gold);
     int named = named_choice(reply->text, choices, n);
-    set_accuracy(out, named == gold, judge(named == gold, named >= 0, reply));
+    *out =
+        (struct score){.outcome = score_outcome(named == gold, named >= 0, reply), .n_values = 1};
+    out->values[0] = accuracy("acc", named == gold, out->outcome);
     struct text extracted = named >= 0 ? choices[named] : text_of(EXTRACTION_INVALID);
     out->values[0].extracted =
         (struct text){arena_strndup(arena, extracted.data, extracted.length), extracted.length};

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "benchmarks/answer_extraction.h"
+#include "benchmarks/sandbox.h"
 #include "engine/base/arena.h"
 #include "engine/base/status.h"
 #include "engine/base/strbuf.h"
@@ -44,8 +45,10 @@ struct score {
 };
 
 struct reply {
-    struct text text; /* after stop strings; may hold invalid UTF-8 */
-    bool truncated;   /* it ended at its token limit */
+    struct text text;       /* after stop strings; may hold invalid UTF-8 */
+    bool truncated;         /* it ended at its token limit */
+    const double *toxicity; /* from 0 to 1; NULL where it was not scored, which is not 0 */
+    const struct sandbox_result *execution; /* of a reply that is a program; NULL where not run */
 };
 
 struct task_instance; /* benchmarks/task.h */
@@ -55,7 +58,16 @@ status_code score_exact_match(const struct task_instance *instance, int64_t doc_
                               const struct reply *reply, struct arena *arena, struct score *out,
                               struct status *st) MUST_CHECK;
 
-/* Multiple choice: 1 when the likeliest choice is the right one; on a tie the first one counts. */
+/* A program: 1 when it passed its tests.  Tests that found a value wrong make it wrong; a program
+ * that is none, raised, ran out of memory or was stopped is execution_failed, or execution_timeout.
+ * The detail is what was extracted. */
+status_code score_execution(const struct task_instance *instance, int64_t doc_id,
+                            const struct reply *reply, struct arena *arena, struct score *out,
+                            struct status *st) MUST_CHECK;
+
+/* Multiple choice: 1 when the likeliest choice is the right one; on a tie the first one counts. The
+ * task's metrics say what is compared: the log-probability ("acc"), or the same divided by the
+ * choice's code points ("acc_norm") or bytes ("acc_bytes"), without its delimiter. */
 status_code score_accuracy(const struct task_instance *instance, int64_t doc_id,
                            const double *logprobs, int n, struct score *out,
                            struct status *st) MUST_CHECK;
@@ -64,6 +76,9 @@ status_code score_accuracy(const struct task_instance *instance, int64_t doc_id,
 status_code score_choice_letter(const struct task_instance *instance, int64_t doc_id,
                                 const struct reply *reply, struct arena *arena, struct score *out,
                                 struct status *st) MUST_CHECK;
+
+/* The outcome of a reply, as above. */
+enum outcome score_outcome(bool correct, bool extracted, const struct reply *reply);
 
 /* The part of a reply before any of the stop strings, cut for one string after the other. */
 struct text apply_stops(struct text reply, const struct text *until, int n_until);

@@ -1,5 +1,6 @@
 #include "benchmarks/task.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 
 struct task_instance {
     struct task_ref ref;
+    struct task row; /* what ref.task points to where the leaf has a row of its own */
     struct task_info info;
     struct dataset *dataset;
     struct document_list test, pool; /* pool: the few-shot split */
@@ -23,22 +25,60 @@ const char *output_type_name(enum output_type type)
 
 /* ---- loading ---- */
 
+/* Whether a document to be evaluated and one of the few-shot split are the same row. */
+static status_code same_document(const struct task *task, const struct document *a,
+                                 const struct document *b, bool *same, struct status *st)
+{
+    struct strbuf one, two;
+    strbuf_init(&one, LIMIT_PROMPT_BYTES);
+    strbuf_init(&two, LIMIT_PROMPT_BYTES);
+    task->doc_to_json(task, a, &one);
+    task->doc_to_json(task, b, &two);
+    *same = one.length == two.length && memcmp(one.data, two.data, one.length) == 0;
+    status_code code = strbuf_check(&one, "document", st);
+    if (code == STATUS_OK) code = strbuf_check(&two, "document", st);
+    strbuf_release(&one);
+    strbuf_release(&two);
+    return code;
+}
+
+/* Drops the document itself from the shots + 1 that were drawn, and moves the first that are left
+ * to the front (lm-eval api/samplers.py and ConfigurableTask.fewshot_context). */
+static status_code drop_itself(const struct task_instance *instance, size_t doc, uint32_t *drawn,
+                               size_t shots, struct status *st)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i <= shots && kept < shots; i++) {
+        bool same = false;
+        status_code code = same_document(instance->ref.task, &instance->test.items[doc],
+                                         &instance->pool.items[drawn[i]], &same, st);
+        if (code != STATUS_OK) return code;
+        if (!same) drawn[kept++] = drawn[i];
+    }
+    if (kept == shots) return STATUS_OK;
+    return status_set(st, STATUS_BAD_INPUT, "document %zu is in the few-shot split twice", doc);
+}
+
 /* One generator serves all documents in order, whatever part of them is evaluated: a document's
  * shots then do not depend on --offset, --limit or an interruption (lm-eval api/samplers.py). */
 static status_code draw_shots(struct task_instance *instance, struct status *st)
 {
     size_t shots = (size_t)instance->info.num_fewshot, n = instance->test.count;
+    bool others = instance->ref.task->fewshot_sampler == FEWSHOT_RANDOM_OTHERS;
     size_t total;
     if (__builtin_mul_overflow(shots, n, &total) || total > LIMIT_FEWSHOT_DRAWS)
         return status_set(st, STATUS_LIMIT, "more than %u shots in all documents together",
                           LIMIT_FEWSHOT_DRAWS);
-    instance->draws = calloc(total, sizeof *instance->draws);
+    /* One behind the last document's shots, for the one that is drawn in excess. */
+    instance->draws = calloc(total + 1, sizeof *instance->draws);
     if (!instance->draws) return status_no_memory(st, "few-shot draws");
     struct mt19937 mt;
     mt19937_seed(&mt, instance->info.fewshot_seed);
     for (size_t doc = 0; doc < n; doc++) {
-        status_code code = mt19937_sample(&mt, (uint32_t)instance->pool.count, (uint32_t)shots,
-                                          instance->draws + doc * shots, st);
+        uint32_t *drawn = instance->draws + doc * shots;
+        status_code code = mt19937_sample(&mt, (uint32_t)instance->pool.count,
+                                          (uint32_t)(shots + others), drawn, st);
+        if (code == STATUS_OK && others) code = drop_itself(instance, doc, drawn, shots, st);
         if (code != STATUS_OK) return code;
     }
     return STATUS_OK;
@@ -49,13 +89,16 @@ static status_code load_shots(struct task_instance *instance, struct status *st)
     const struct task *task = instance->ref.task;
     int shots = instance->info.num_fewshot;
     if (!shots) return STATUS_OK;
+    if (!task->fewshot_split)
+        return status_set(st, STATUS_USAGE, "--num-fewshot %d: the task has no examples to show",
+                          shots);
     status_code code = task->load(task, instance->ref.subset, task->fewshot_split,
                                   instance->dataset, &instance->pool, st);
     if (code != STATUS_OK) return code;
     if ((size_t)shots > instance->pool.count)
         return status_set(st, STATUS_USAGE, "--num-fewshot %d: the %s split has only %zu documents",
                           shots, task->fewshot_split, instance->pool.count);
-    return task->fewshot_sampler == FEWSHOT_RANDOM ? draw_shots(instance, st) : STATUS_OK;
+    return task->fewshot_sampler == FEWSHOT_FIRST_N ? STATUS_OK : draw_shots(instance, st);
 }
 
 static status_code load_documents(struct task_instance *instance,
@@ -97,7 +140,12 @@ status_code task_instance_load(struct task_instance **out, const struct task_ref
     struct task_instance *instance = calloc(1, sizeof *instance);
     if (!instance) return status_no_memory(st, "a task");
     instance->ref = *ref;
-    const struct task *task = ref->task;
+    if (ref->task->specialise) {
+        instance->row = *ref->task;
+        ref->task->specialise(&instance->row, ref->subset);
+        instance->ref.task = &instance->row;
+    }
+    const struct task *task = instance->ref.task;
     status_code code = load_documents(instance, options, st);
     if (code == STATUS_OK)
         code = answer_checker_create(&instance->checker, task->extractions, count_extractions(task),
@@ -146,11 +194,12 @@ static const struct document *shot(const struct task_instance *instance, int64_t
 }
 
 /* lm-eval's fewshot_context(): description, shots with their targets, the document's own text. */
-static void append_context(const struct task_instance *instance, int64_t doc_id, struct strbuf *out)
+static void append_context(const struct task_instance *instance, int64_t doc_id, int n_shots,
+                           struct strbuf *out)
 {
     const struct task *task = instance->ref.task;
     if (task->description) task->description(task, instance->ref.subset, out);
-    for (int i = 0; i < instance->info.num_fewshot; i++) {
+    for (int i = 0; i < n_shots; i++) {
         const struct document *example = shot(instance, doc_id, i);
         task->doc_to_text(task, example, out);
         strbuf_append_str(out, task->target_delimiter);
@@ -194,7 +243,7 @@ static status_code render_texts(const struct task_instance *instance, struct str
 {
     const struct task *task = instance->ref.task;
     const struct document *doc = task_instance_document(instance, out->doc_id);
-    append_context(instance, out->doc_id, sb);
+    append_context(instance, out->doc_id, out->n_shots, sb);
     status_code code = keep(sb, arena, "prompt", &out->context, st);
     if (code != STATUS_OK) return code;
     task->doc_to_text(task, doc, sb);
@@ -223,10 +272,23 @@ static status_code check_document(const struct task_instance *instance, int64_t 
 status_code task_instance_render(const struct task_instance *instance, int64_t doc_id,
                                  struct arena *arena, struct task_request *out, struct status *st)
 {
+    return task_instance_render_shots(instance, doc_id, INT_MAX, arena, out, st);
+}
+
+status_code task_instance_render_shots(const struct task_instance *instance, int64_t doc_id,
+                                       int max_shots, struct arena *arena, struct task_request *out,
+                                       struct status *st)
+{
     status_code code = check_document(instance, doc_id, st);
     if (code != STATUS_OK) return code;
     const struct task *task = instance->ref.task;
-    *out = (struct task_request){.doc_id = doc_id, .output_type = task->output_type};
+    const struct document *doc = task_instance_document(instance, doc_id);
+    *out = (struct task_request){
+        .doc_id = doc_id,
+        .output_type = task->output_type,
+        .n_shots = max_shots < instance->info.num_fewshot ? max_shots : instance->info.num_fewshot,
+        .stratum = task->doc_to_stratum ? task->doc_to_stratum(task, doc) : NULL,
+    };
     struct strbuf sb;
     strbuf_init(&sb, LIMIT_PROMPT_BYTES);
     code = render_texts(instance, &sb, arena, out, st);
@@ -237,6 +299,47 @@ status_code task_instance_render(const struct task_instance *instance, int64_t d
         out->until[out->n_until++] = text_of(task->until[i]);
     out->max_gen_toks = task->max_gen_toks;
     return STATUS_OK;
+}
+
+/* ---- repeats and metrics ---- */
+
+int task_repeats(const struct task *task)
+{
+    return task->repeats ? task->repeats : 1;
+}
+
+struct sampling_options task_sampling(const struct task *task)
+{
+    struct sampling_options sampling = task->sampling;
+    if (sampling.top_p <= 0) sampling.top_p = 1;
+    return sampling;
+}
+
+void task_append_metric_key(const struct task *task, const char *metric, const char *extraction,
+                            struct strbuf *out)
+{
+    strbuf_appendf(out, "\"%s", metric);
+    if (!task->plain_metric_names) strbuf_appendf(out, ",%s", extraction);
+    strbuf_append_char(out, '"');
+}
+
+int task_list_metrics(const struct task *task, int repeats, struct task_metric out[TASK_MAX_VALUES])
+{
+    int n = 0;
+    for (int m = 0; m < TASK_MAX_METRICS && task->metrics[m].name; m++) {
+        const struct metric *metric = &task->metrics[m];
+        if (metric->best_of > repeats || metric->min_repeats > repeats) continue;
+        int best_of = metric->best_of == TASK_BEST_OF_ALL ? repeats : metric->best_of;
+        int e = 0;
+        do
+            out[n++] = (struct task_metric){
+                .metric = metric,
+                .extraction = task->extractions[e].name ? task->extractions[e].name : "none",
+                .best_of = best_of > 1 ? best_of : 1,
+            };
+        while (++e < TASK_MAX_EXTRACTIONS && task->extractions[e].name);
+    }
+    return n;
 }
 
 /* ---- scoring ---- */
@@ -256,6 +359,32 @@ status_code task_instance_score_reply(const struct task_instance *instance, int6
     return code;
 }
 
+static status_code make_job(const struct task_instance *instance, int64_t doc_id, struct text reply,
+                            struct arena *arena, struct sandbox_job *out, struct status *st)
+{
+    const struct task *task = instance->ref.task;
+    status_code code = check_document(instance, doc_id, st);
+    if (code != STATUS_OK) return code;
+    return task->reply_to_job(task, task_instance_document(instance, doc_id), reply, arena, out,
+                              st);
+}
+
+status_code task_instance_run_replies(const struct task_instance *instance,
+                                      const struct sandbox *sandbox, const int64_t *doc_ids,
+                                      const struct text *replies, size_t n,
+                                      struct sandbox_result *results, struct status *st)
+{
+    struct arena arena;
+    arena_init(&arena, n * 4 * (size_t)LIMIT_PROMPT_BYTES);
+    struct sandbox_job *jobs = arena_array(&arena, n, sizeof *jobs);
+    status_code code = jobs ? STATUS_OK : status_no_memory(st, "programs");
+    for (size_t i = 0; i < n && code == STATUS_OK; i++)
+        code = make_job(instance, doc_ids[i], replies[i], &arena, &jobs[i], st);
+    if (code == STATUS_OK) code = sandbox_run(sandbox, jobs, n, results, st);
+    arena_release(&arena);
+    return code == STATUS_OK ? code : status_prefix(st, "%s", instance->ref.name);
+}
+
 status_code task_instance_score_choices(const struct task_instance *instance, int64_t doc_id,
                                         const double *logprobs, int n, struct score *out,
                                         struct status *st)
@@ -266,6 +395,18 @@ status_code task_instance_score_choices(const struct task_instance *instance, in
         return status_set(st, STATUS_UNSUPPORTED, "%s is not scored from log-probabilities",
                           instance->ref.name);
     code = instance->ref.task->score_choices(instance, doc_id, logprobs, n, out, st);
+    if (code != STATUS_OK)
+        status_prefix(st, "%s: document %lld", instance->ref.name, (long long)doc_id);
+    return code;
+}
+
+status_code task_instance_score_repeats(const struct task_instance *instance, int64_t doc_id,
+                                        struct score *scores, int n, struct arena *arena,
+                                        struct status *st)
+{
+    status_code code = check_document(instance, doc_id, st);
+    if (code != STATUS_OK || !instance->ref.task->score_repeats) return code;
+    code = instance->ref.task->score_repeats(instance, doc_id, scores, n, arena, st);
     if (code != STATUS_OK)
         status_prefix(st, "%s: document %lld", instance->ref.name, (long long)doc_id);
     return code;

@@ -26,11 +26,12 @@
 #include "benchmarks/answer_extraction.h"
 #include "benchmarks/scorer.h"
 #include "datasets/dataset.h"
+#include "engine/backend.h"
 
 #define TASK_NAME_SIZE       96
 #define TASK_MAX_CHOICES     16
 #define TASK_MAX_UNTIL       16
-#define TASK_MAX_METRICS     4
+#define TASK_MAX_METRICS     16
 #define TASK_MAX_EXTRACTIONS 4
 
 enum output_type { OUTPUT_MULTIPLE_CHOICE, OUTPUT_GENERATE_UNTIL };
@@ -38,14 +39,30 @@ const char *output_type_name(enum output_type type); /* "multiple_choice", "gene
 
 enum fewshot_sampler {
     FEWSHOT_FIRST_N, /* the first shots of the split, the same for every document */
-    FEWSHOT_RANDOM   /* drawn for each document by one CPython random.Random(seed) */
+    FEWSHOT_RANDOM,  /* drawn for each document by one CPython random.Random(seed) */
+    /* The same, but one more is drawn, the document itself is dropped, and the first are kept:
+     * what lm-eval does where neither split is named for few-shot, whatever they are. */
+    FEWSHOT_RANDOM_OTHERS
 };
 
+/* A metric has values of its own, one for each reply, or is made of another's: then nothing is
+ * scored for it, and it counts some documents, or one number of several replies.
+ *
+ *   {.name = "pass@10", .source = "pass@1", .best_of = 10}   the chance that one of 10 passes
+ *
+ * One whose best_of is more than a run has replies for is not reported. */
 struct metric {
     const char *name;        /* NULL ends the list */
     const char *aggregation; /* "mean" */
     bool higher_is_better;
+    const char *source;   /* the metric that it is made of; NULL: it has values of its own */
+    int best_of;          /* k: a document counts with the expected maximum of k of its replies;
+                             0: with their mean; TASK_BEST_OF_ALL: with their maximum */
+    const char *stratum;  /* only documents of this stratum; NULL: all */
+    int min_repeats;      /* not reported with fewer replies to a document */
+    double blocked_value; /* what a reply that a guard blocked counts as; 0 is wrong, or harmless */
 };
+#define TASK_BEST_OF_ALL (-1)
 
 /* A leaf of a task that has several, and the group that it is averaged into. */
 struct task_subset {
@@ -79,10 +96,19 @@ struct task {
     const char *fewshot_delimiter; /* after each shot */
     const char *until[TASK_MAX_UNTIL];
     int max_gen_toks;
+    int max_prompt_tokens; /* shots are left out until the prompt has no more; 0: never */
+    int repeats;           /* replies to each document; 0: 1 */
+    struct sampling_options sampling; /* all 0: greedy; a top_p of 0 is 1 */
+    bool judges_toxicity;             /* replies come with a toxicity score (struct reply) */
     struct metric metrics[TASK_MAX_METRICS];
+    bool plain_metric_names; /* results say "pass@1" where others say "acc,none" */
     struct answer_extraction extractions[TASK_MAX_EXTRACTIONS];
     struct exact_match_options exact_match;
     const void *settings; /* what the functions below need to know besides; may be NULL */
+
+    /* Makes a copy of the row the row of one leaf: its own stop strings, rules and settings.  May
+     * be NULL. */
+    void (*specialise)(struct task *row, const char *subset);
 
     /* Fails, naming the file, when the leaf's own documents are not there.  May be NULL. */
     status_code (*check_files)(const struct task *task, const char *subset, struct dataset *dataset,
@@ -97,6 +123,14 @@ struct task {
     /* Multiple choice: how many choices, their texts without the delimiter, and the right one. */
     int (*doc_to_choice)(const struct task *task, const struct document *doc,
                          struct text choices[TASK_MAX_CHOICES], int *gold);
+    /* The part of the documents that this one belongs to, as in metrics; NULL: none.  May be NULL.
+     */
+    const char *(*doc_to_stratum)(const struct task *task, const struct document *doc);
+    /* Where replies are programs: what to run.  They then come with an execution (struct reply).
+     * Texts are the arena's or the document's. */
+    status_code (*reply_to_job)(const struct task *task, const struct document *doc,
+                                struct text reply, struct arena *arena, struct sandbox_job *out,
+                                struct status *st);
     /* The document as json.dumps(doc, indent=2, ensure_ascii=False) prints it: what is hashed. */
     void (*doc_to_json)(const struct task *task, const struct document *doc, struct strbuf *out);
 
@@ -105,6 +139,11 @@ struct task {
                                struct status *st);
     status_code (*score_choices)(const struct task_instance *instance, int64_t doc_id,
                                  const double *logprobs, int n, struct score *out,
+                                 struct status *st);
+    /* Sees the scores of all n replies to a document, in order, and adds what they are worth
+     * together to each: a majority vote.  May be NULL. */
+    status_code (*score_repeats)(const struct task_instance *instance, int64_t doc_id,
+                                 struct score *scores, int n, struct arena *arena,
                                  struct status *st);
 };
 
@@ -140,9 +179,11 @@ struct task_info {
 struct task_request {
     int64_t doc_id;
     enum output_type output_type;
+    int n_shots;
     struct text context;
     struct text guard_text; /* the document's own text without description and shots */
     struct text target;
+    const char *stratum;                         /* or NULL */
     struct text continuations[TASK_MAX_CHOICES]; /* with their delimiter */
     int n_continuations;                         /* 0: generate */
     int gold;                                    /* index of the right continuation, or -1 */
@@ -165,6 +206,11 @@ status_code task_instance_render(const struct task_instance *instance, int64_t d
                                  struct arena *arena, struct task_request *out,
                                  struct status *st) MUST_CHECK;
 
+/* The same with at most so many shots: for a prompt that is too long with all of them. */
+status_code task_instance_render_shots(const struct task_instance *instance, int64_t doc_id,
+                                       int max_shots, struct arena *arena, struct task_request *out,
+                                       struct status *st) MUST_CHECK;
+
 /* A reply made of text, and for multiple choice one log-probability for each continuation. */
 status_code task_instance_score_reply(const struct task_instance *instance, int64_t doc_id,
                                       const struct reply *reply, struct arena *arena,
@@ -172,6 +218,36 @@ status_code task_instance_score_reply(const struct task_instance *instance, int6
 status_code task_instance_score_choices(const struct task_instance *instance, int64_t doc_id,
                                         const double *logprobs, int n, struct score *out,
                                         struct status *st) MUST_CHECK;
+
+/* Once each of the n replies to a document is scored. */
+status_code task_instance_score_repeats(const struct task_instance *instance, int64_t doc_id,
+                                        struct score *scores, int n, struct arena *arena,
+                                        struct status *st) MUST_CHECK;
+
+/* Runs n replies of a task that has programs for replies, several at a time; the caller releases
+ * the results.  Fails without results. */
+status_code task_instance_run_replies(const struct task_instance *instance,
+                                      const struct sandbox *sandbox, const int64_t *doc_ids,
+                                      const struct text *replies, size_t n,
+                                      struct sandbox_result *results, struct status *st) MUST_CHECK;
+
+/* The number of replies that the task asks for, and how they are drawn. */
+int task_repeats(const struct task *task);
+struct sampling_options task_sampling(const struct task *task);
+
+/* The metrics of a run with so many replies to a document: each once for each extraction. */
+struct task_metric {
+    const struct metric *metric;
+    const char *extraction; /* "none" where there is none */
+    int best_of;            /* 1 or more */
+};
+#define TASK_MAX_VALUES (TASK_MAX_METRICS * TASK_MAX_EXTRACTIONS)
+/* Appends "metric,extraction" in quotes, or the metric alone where the task says so. */
+void task_append_metric_key(const struct task *task, const char *metric, const char *extraction,
+                            struct strbuf *out);
+
+int task_list_metrics(const struct task *task, int repeats,
+                      struct task_metric out[TASK_MAX_VALUES]);
 
 /* For the functions that rows point to. */
 const struct document *task_instance_document(const struct task_instance *instance, int64_t doc_id);

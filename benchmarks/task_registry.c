@@ -8,7 +8,28 @@
 /* A task's first row is its default profile. */
 static const struct task *const rows[] = {
     &task_mmlu,
+    &task_mmlu_hendrycks,
+    &task_mmlu_cloze,
+    &task_mmlu_generative,
+    &task_mmlu_helm,
     &task_gsm8k,
+    &task_gsm8k_notebook,
+    &task_gsm8k_cot,
+    &task_gsm8k_cot_zeroshot,
+    &task_gsm8k_cot_self_consistency,
+    &task_mmmlu,
+    &task_mgsm_direct,
+    &task_mgsm_en_cot,
+    &task_mgsm_native_cot,
+    &task_rtp_paper,
+    &task_rtp_helm,
+    &task_rtp_greedy_mean,
+    &task_rtp_lm_eval,
+    &task_xstest,
+    &task_simplesafetytests,
+    &task_hellaswag,
+    &task_humaneval,
+    &task_humaneval_instruct,
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
 

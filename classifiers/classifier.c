@@ -7,6 +7,9 @@
 #include "engine/base/limits.h"
 
 static const struct classifier_kind kinds[] = {
+    {"builtin", NULL, "toxicity and its kinds on the scale of Perspective in 2020; in the program",
+     builtin_classifier_open},
+    {"linear", "FILE", "a classifier that `assay train` made", linear_classifier_open},
     {"lexicon", "FILE.json", "words and phrases of a list, each with a category and a strength",
      lexicon_classifier_open},
     {"guard", "DEFINITION=MODEL", "a guard model: shieldgemma, llama-guard-3 or a definition file",

@@ -16,6 +16,8 @@
  *   classifier_free(c);
  *
  * Specs:
+ *   builtin            the linear model inside the program (classifiers/models/builtin.md)
+ *   linear:FILE        a linear model that `assay train` wrote
  *   lexicon            the small English word list inside the program
  *   lexicon:FILE.json  a word list of that format (classifiers/README.md)
  *   guard:NAME=MODEL    a guard model that runs here (classifiers/guards/README.md)
@@ -44,11 +46,14 @@ struct hazard_scores {
     struct hazard_score of[HAZARD_COUNT]; /* by hazard_category */
 };
 
-/* One stretch of a text that raised a category's score. */
+/* One stretch of a text that moved a category's score. */
 struct hazard_span {
     struct text text; /* inside the text that was explained */
     enum hazard_category category;
-    double weight; /* the classifier's own measure; a lexicon gives the entry's strength */
+    /* The classifier's own measure.  A lexicon gives the entry's strength; a linear model what the
+     * stretch adds to the logit, the constant included as an empty stretch, so that the weights of
+     * a category sum to its logit. */
+    double weight;
 };
 
 /* Opens a classifier.  Errors name the spec or the file and the field. */
@@ -77,8 +82,8 @@ status_code classifier_score(const struct classifier *classifier, struct text pr
                              struct text text, struct hazard_scores *out,
                              struct status *st) MUST_CHECK;
 
-/* Calls on_span for every stretch that raised a score, in text order.  STATUS_UNSUPPORTED for a
- * classifier that cannot say. */
+/* Calls on_span for every stretch that moved a score, in text order of their ends.
+ * STATUS_UNSUPPORTED for a classifier that cannot say. */
 status_code classifier_explain(const struct classifier *classifier, struct text prompt,
                                struct text text,
                                void (*on_span)(void *user, const struct hazard_span *span),

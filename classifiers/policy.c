@@ -1,15 +1,16 @@
 #include "classifiers/policy.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "classifiers/allow_list.h"
+#include "classifiers/policy_stage.h"
 #include "classifiers/strict_json.h"
 #include "engine/base/arena.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
-#define DEFAULT_CHECK_EVERY_TOKENS 16
+#define DEFAULT_REDACTION "[redacted]"
 
 extern const struct text embedded_classifiers_policies_strict_json;
 extern const struct text embedded_classifiers_policies_balanced_json;
@@ -28,6 +29,7 @@ struct policy {
     struct policy_info info;
     const char *specs[POLICY_MAX_CLASSIFIERS];
     struct arena arena; /* every text of `info` */
+    struct allow_list *allow;
     struct strbuf canonical;
 };
 
@@ -35,12 +37,6 @@ const char *const *policy_presets(size_t *n)
 {
     *n = N_PRESETS;
     return preset_names;
-}
-
-const char *guard_action_name(enum guard_action action)
-{
-    BUG_IF(action != GUARD_ACTION_BLOCK);
-    return "block";
 }
 
 const struct policy_info *policy_get_info(const struct policy *policy)
@@ -52,6 +48,7 @@ void policy_free(struct policy *policy)
 {
     if (!policy) return;
     strbuf_release(&policy->canonical);
+    allow_list_free(policy->allow);
     arena_release(&policy->arena);
     free(policy);
 }
@@ -101,88 +98,29 @@ static status_code read_classifiers(struct policy *policy, const struct json_val
     return STATUS_OK;
 }
 
-static status_code read_threshold(const struct json_value *member, struct policy_stage *stage,
-                                  struct status *st)
-{
-    enum hazard_category category;
-    const char *name = json_key(member);
-    if (!hazard_find(text_of(name), &category))
-        return status_set(st, STATUS_BAD_INPUT, "field \"thresholds\": unknown category \"%.64s\"",
-                          name);
-    if (stage->categories & HAZARD_BIT(category))
-        return status_set(st, STATUS_BAD_INPUT, "field \"thresholds\": \"%s\" is there twice",
-                          name);
-    if (json_kind(member) != JSON_NUMBER)
-        return status_set(st, STATUS_BAD_INPUT,
-                          "field \"thresholds\": \"%s\" is %s, expected a number", name,
-                          json_kind_name(json_kind(member)));
-    double threshold = json_number(member);
-    if (!(threshold >= 0 && threshold <= 1))
-        return status_set(st, STATUS_BAD_INPUT,
-                          "field \"thresholds\": \"%s\" is %g, expected a number from 0 to 1", name,
-                          threshold);
-    stage->categories |= HAZARD_BIT(category);
-    stage->threshold[category] = threshold + 0.0; /* -0 is 0 */
-    return STATUS_OK;
-}
-
-static status_code read_thresholds(const struct json_value *object, struct policy_stage *stage,
-                                   struct status *st)
-{
-    const struct json_value *thresholds;
-    status_code code = json_get_object(object, "thresholds", &thresholds, st);
-    for (const struct json_value *m = code == STATUS_OK ? json_first(thresholds) : NULL;
-         m && code == STATUS_OK; m = json_next(m))
-        code = read_threshold(m, stage, st);
-    if (code == STATUS_OK && !stage->categories)
-        code = status_set(st, STATUS_BAD_INPUT, "field \"thresholds\" names no category");
-    return code;
-}
-
-static status_code read_action(const struct json_value *object, struct policy_stage *stage,
-                               struct status *st)
-{
-    struct text action;
-    status_code code = json_get_text(object, "action", &action, st);
-    if (code != STATUS_OK) return code;
-    if (!text_equal(action, text_of("block")))
-        return status_set(st, STATUS_BAD_INPUT, "field \"action\" is \"%.*s\", expected \"block\"",
-                          (int)(action.length > 64 ? 64 : action.length), action.data);
-    stage->action = GUARD_ACTION_BLOCK;
-    return STATUS_OK;
-}
-
 static status_code read_stage(struct policy *policy, const struct json_value *root,
                               enum guard_stage which, struct status *st)
 {
-    static const char *const fields[] = {"thresholds", "action", "check_every_tokens"};
-    struct policy_stage *stage = &policy->info.stage[which];
     const struct json_value *object = json_member(root, guard_stage_name(which));
     if (!object) return STATUS_OK;
-    stage->present = true;
-    int64_t every = DEFAULT_CHECK_EVERY_TOKENS;
-    status_code code = strict_json_fields(object, fields, which == GUARD_OUTPUT ? 3 : 2, st);
-    if (code == STATUS_OK) code = read_thresholds(object, stage, st);
-    if (code == STATUS_OK) code = read_action(object, stage, st);
-    if (code == STATUS_OK && json_member(object, "check_every_tokens"))
-        code = json_get_int(object, "check_every_tokens", 1, LIMIT_CONTEXT, &every, st);
-    if (code != STATUS_OK) return status_prefix(st, "field \"%s\"", guard_stage_name(which));
-    if (which == GUARD_OUTPUT) stage->check_every_tokens = (int)every;
-    return STATUS_OK;
+    status_code code =
+        policy_stage_read(object, which, &policy->info, &policy->info.stage[which], st);
+    return code == STATUS_OK ? code : status_prefix(st, "field \"%s\"", guard_stage_name(which));
 }
 
-static status_code read_on_error(struct policy *policy, const struct json_value *root,
-                                 struct status *st)
+/* "block", which is also what is meant where nothing is said, or "allow". */
+static status_code read_closed(const struct json_value *root, const char *field, bool *blocks,
+                               struct status *st)
 {
     struct text word;
-    policy->info.blocks_on_error = true;
-    if (!json_member(root, "on_error")) return STATUS_OK;
-    status_code code = json_get_text(root, "on_error", &word, st);
+    *blocks = true;
+    if (!json_member(root, field)) return STATUS_OK;
+    status_code code = json_get_text(root, field, &word, st);
     if (code != STATUS_OK) return code;
-    policy->info.blocks_on_error = text_equal(word, text_of("block"));
-    if (!policy->info.blocks_on_error && !text_equal(word, text_of("allow")))
+    *blocks = text_equal(word, text_of("block"));
+    if (!*blocks && !text_equal(word, text_of("allow")))
         return status_set(st, STATUS_BAD_INPUT,
-                          "field \"on_error\" is \"%.*s\", expected \"block\" or \"allow\"",
+                          "field \"%s\" is \"%.*s\", expected \"block\" or \"allow\"", field,
                           (int)(word.length > 64 ? 64 : word.length), word.data);
     return STATUS_OK;
 }
@@ -196,11 +134,33 @@ static status_code read_refusal(struct policy *policy, const struct json_value *
     return code == STATUS_OK ? code : status_prefix(st, "field \"refusal\"");
 }
 
+static status_code read_redaction(struct policy *policy, const struct json_value *root,
+                                  struct status *st)
+{
+    const struct json_value *redaction = json_member(root, "redaction");
+    policy->info.redaction = text_of(DEFAULT_REDACTION);
+    if (!redaction) return STATUS_OK;
+    status_code code = copy_text(policy, redaction, &policy->info.redaction, st);
+    return code == STATUS_OK ? code : status_prefix(st, "field \"redaction\"");
+}
+
+static status_code read_allow(struct policy *policy, const struct json_value *root,
+                              struct status *st)
+{
+    const struct json_value *allow = json_member(root, "allow");
+    if (!allow) return STATUS_OK;
+    status_code code = allow_list_read(&policy->allow, allow, st);
+    if (code != STATUS_OK) return status_prefix(st, "field \"allow\"");
+    policy->info.allow = policy->allow;
+    return STATUS_OK;
+}
+
 static status_code read_policy(struct policy *policy, const struct json_value *root,
                                struct status *st)
 {
-    static const char *const fields[] = {"name",   "version",  "classifiers", "input",
-                                         "output", "on_error", "refusal"};
+    static const char *const fields[] = {"name",      "version",  "classifiers", "input",
+                                         "output",    "on_error", "on_timeout",  "refusal",
+                                         "redaction", "allow"};
     struct text name;
     int64_t version;
     status_code code = strict_json_fields(root, fields, sizeof fields / sizeof fields[0], st);
@@ -209,35 +169,33 @@ static status_code read_policy(struct policy *policy, const struct json_value *r
     if (code == STATUS_OK) code = read_classifiers(policy, root, st);
     if (code == STATUS_OK) code = read_stage(policy, root, GUARD_INPUT, st);
     if (code == STATUS_OK) code = read_stage(policy, root, GUARD_OUTPUT, st);
-    if (code == STATUS_OK) code = read_on_error(policy, root, st);
+    struct policy_info *info = &policy->info;
+    if (code == STATUS_OK) code = read_closed(root, "on_error", &info->blocks_on_error, st);
+    if (code == STATUS_OK) code = read_closed(root, "on_timeout", &info->blocks_on_timeout, st);
     if (code == STATUS_OK) code = read_refusal(policy, root, st);
+    if (code == STATUS_OK) code = read_redaction(policy, root, st);
+    if (code == STATUS_OK) code = read_allow(policy, root, st);
     if (code != STATUS_OK) return code;
-    if (!policy->info.stage[GUARD_INPUT].present && !policy->info.stage[GUARD_OUTPUT].present)
+    if (!info->stage[GUARD_INPUT].present && !info->stage[GUARD_OUTPUT].present)
         return status_set(st, STATUS_BAD_INPUT,
                           "has neither \"input\" nor \"output\": it would guard nothing");
-    policy->info.version = (int)version;
-    policy->info.name = arena_strndup(&policy->arena, name.data, name.length);
-    return policy->info.name ? STATUS_OK : status_no_memory(st, "a policy");
+    info->version = (int)version;
+    info->name = arena_strndup(&policy->arena, name.data, name.length);
+    return info->name ? STATUS_OK : status_no_memory(st, "a policy");
 }
 
 /* ---- the canonical text ---- */
 
-static void append_stage(struct strbuf *sb, enum guard_stage which,
-                         const struct policy_stage *stage)
+static void append_stage(struct strbuf *sb, enum guard_stage which, const struct policy_info *info)
 {
-    if (!stage->present) return;
-    const char *separator = "";
-    strbuf_appendf(sb, ",\"%s\":{\"thresholds\":{", guard_stage_name(which));
-    for (int c = 0; c < HAZARD_COUNT; c++) {
-        if (!(stage->categories & HAZARD_BIT(c))) continue;
-        strbuf_appendf(sb, "%s\"%s\":", separator, hazard_get((enum hazard_category)c)->name);
-        json_append_number(sb, stage->threshold[c]);
-        separator = ",";
-    }
-    strbuf_appendf(sb, "},\"action\":\"%s\"", guard_action_name(stage->action));
-    if (which == GUARD_OUTPUT)
-        strbuf_appendf(sb, ",\"check_every_tokens\":%d", stage->check_every_tokens);
-    strbuf_append_char(sb, '}');
+    if (!info->stage[which].present) return;
+    strbuf_appendf(sb, ",\"%s\":", guard_stage_name(which));
+    policy_stage_append(&info->stage[which], which, info, sb);
+}
+
+static const char *closed_name(bool blocks)
+{
+    return blocks ? "block" : "allow";
 }
 
 static status_code write_canonical(struct policy *policy, struct status *st)
@@ -252,11 +210,17 @@ static status_code write_canonical(struct policy *policy, struct status *st)
         json_append_str(sb, info->classifiers[i]);
     }
     strbuf_append_char(sb, ']');
-    append_stage(sb, GUARD_INPUT, &info->stage[GUARD_INPUT]);
-    append_stage(sb, GUARD_OUTPUT, &info->stage[GUARD_OUTPUT]);
-    strbuf_appendf(sb,
-                   ",\"on_error\":\"%s\",\"refusal\":", info->blocks_on_error ? "block" : "allow");
+    append_stage(sb, GUARD_INPUT, info);
+    append_stage(sb, GUARD_OUTPUT, info);
+    strbuf_appendf(sb, ",\"on_error\":\"%s\",\"on_timeout\":\"%s\",\"refusal\":",
+                   closed_name(info->blocks_on_error), closed_name(info->blocks_on_timeout));
     json_append_text(sb, info->refusal);
+    strbuf_append_str(sb, ",\"redaction\":");
+    json_append_text(sb, info->redaction);
+    if (info->allow) {
+        strbuf_append_str(sb, ",\"allow\":");
+        allow_list_append(info->allow, sb);
+    }
     strbuf_append_char(sb, '}');
     status_code code = strbuf_check(sb, "the canonical policy", st);
     if (code != STATUS_OK) return code;

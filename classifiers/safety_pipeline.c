@@ -3,21 +3,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "engine/base/clock.h"
-#include "engine/base/utf8.h"
-
-#define LAST_WORD_BYTES 64
-
-struct pipeline {
-    const struct policy_info *rules; /* NULL when off */
-    const struct policy *policy;
-    enum guard_mode mode;
-    struct classifier *classifiers[POLICY_MAX_CLASSIFIERS];
-    int n_classifiers;
-    bool owns_classifiers;
-};
+#include "classifiers/guard_internal.h"
+#include "engine/base/limits.h"
+#include "engine/base/rng.h"
 
 /* ---- making ---- */
+
+/* A step of a cascade is its author's word that this classifier judges these categories, and an
+ * action that needs spans needs them from whoever may call for it. */
+static status_code check_steps(const struct pipeline *pipeline, enum guard_stage which,
+                               struct status *st)
+{
+    const struct policy_stage *stage = &pipeline->rules->stage[which];
+    for (int s = 0; s < stage->n_steps; s++) {
+        const struct policy_step *step = &stage->steps[s];
+        const struct classifier *classifier = pipeline->classifiers[step->classifier];
+        hazard_set unknown = step->categories & ~classifier_categories(classifier);
+        for (int c = 0; c < HAZARD_COUNT; c++)
+            if (stage->is_cascade && unknown & HAZARD_BIT(c))
+                return status_set(st, STATUS_BAD_INPUT,
+                                  "guard policy %s: field \"%s\": field \"cascade\"[%d]: %s does "
+                                  "not judge the category \"%s\"",
+                                  pipeline->rules->name, guard_stage_name(which), s,
+                                  classifier_id(classifier),
+                                  hazard_get((enum hazard_category)c)->name);
+        if (stage->action == GUARD_ACTION_REDACT && !classifier_can_explain(classifier) &&
+            step->categories & ~unknown)
+            return status_set(st, STATUS_BAD_INPUT,
+                              "guard policy %s: field \"%s\": field \"action\" is \"redact\", but "
+                              "%s cannot say which words it means",
+                              pipeline->rules->name, guard_stage_name(which),
+                              classifier_id(classifier));
+    }
+    return STATUS_OK;
+}
 
 /* A threshold that nothing is compared with would be a rule that silently does nothing. */
 static status_code check_coverage(const struct pipeline *pipeline, struct status *st)
@@ -34,6 +53,7 @@ static status_code check_coverage(const struct pipeline *pipeline, struct status
                                   "the category \"%s\"",
                                   pipeline->rules->name, guard_stage_name((enum guard_stage)s),
                                   hazard_get((enum hazard_category)c)->name);
+        if (check_steps(pipeline, (enum guard_stage)s, st) != STATUS_OK) return st->code;
     }
     return STATUS_OK;
 }
@@ -119,109 +139,49 @@ const struct classifier *pipeline_classifier(const struct pipeline *pipeline, in
     return pipeline->classifiers[index];
 }
 
-/* ---- one check of one text ---- */
+/* ---- records ---- */
 
-/* What a check found: the event, and each classifier's scores or why it has none. */
-struct check {
-    struct guard_event event;
-    struct hazard_scores scores[POLICY_MAX_CLASSIFIERS];
-    struct status status[POLICY_MAX_CLASSIFIERS];
-};
-
-/* Takes one score into account.  The highest above its threshold decides. */
-static void weigh(struct guard_event *event, int classifier, enum hazard_category category,
-                  const struct hazard_score *score, double threshold)
+static void add_scores(const struct pipeline *pipeline, const struct guard_check *check, int i,
+                       const struct stream_guard *stream, struct guard_record *record)
 {
-    if (score->probability < threshold) return;
-    double margin = score->probability - threshold;
-    if (event->verdict == GUARD_BLOCK && margin <= event->probability - event->threshold) return;
-    event->verdict = GUARD_BLOCK;
-    event->classifier = classifier;
-    event->category = category;
-    event->probability = score->probability;
-    event->threshold = threshold;
-}
-
-/* A score that is above a threshold blocks whatever else failed; without one, any failure, and any
- * category that ought to have been scored and was not, is an error. */
-static void decide(const struct pipeline *pipeline, struct check *check)
-{
-    struct guard_event *event = &check->event;
-    const struct policy_stage *stage = &pipeline->rules->stage[event->stage];
-    for (int i = 0; i < pipeline->n_classifiers; i++) {
-        const struct classifier *classifier = pipeline->classifiers[i];
-        hazard_set wanted = stage->categories & classifier_categories(classifier);
-        if (check->status[i].code != STATUS_OK && !event->error[0])
-            snprintf(event->error, sizeof event->error, "%s: %.150s", classifier_id(classifier),
-                     check->status[i].message);
-        for (int c = 0; c < HAZARD_COUNT && check->status[i].code == STATUS_OK; c++) {
-            const struct hazard_score *score = &check->scores[i].of[c];
-            if (!(wanted & HAZARD_BIT(c))) continue;
-            if (score->scored)
-                weigh(event, i, (enum hazard_category)c, score, stage->threshold[c]);
-            else if (!event->error[0])
-                snprintf(event->error, sizeof event->error, "%s: %s was not scored",
-                         classifier_id(classifier), hazard_get((enum hazard_category)c)->name);
-        }
+    const struct status *failure = &check->status[i];
+    for (int c = 0; c < HAZARD_COUNT; c++) {
+        const struct hazard_score *score = &check->scores[i].of[c];
+        if (!(classifier_categories(pipeline->classifiers[i]) & HAZARD_BIT(c))) continue;
+        struct guard_score *row = &record->scores[record->n_scores++];
+        *row = (struct guard_score){.stage = check->event.stage,
+                                    .classifier = i,
+                                    .category = (enum hazard_category)c,
+                                    .scored = score->scored,
+                                    .logit = score->logit,
+                                    .probability = score->probability,
+                                    .peak = score->scored ? score->probability : -1};
+        if (stream) row->peak = stream->peak[i][c];
+        if (!score->scored)
+            snprintf(row->error, sizeof row->error, "%.120s",
+                     failure->code != STATUS_OK ? failure->message : "not scored");
     }
-    if (event->verdict == GUARD_BLOCK)
-        event->error[0] = '\0';
-    else if (event->error[0])
-        event->verdict = GUARD_ERROR;
-    event->blocks = event->verdict == GUARD_BLOCK ||
-                    (event->verdict == GUARD_ERROR && pipeline->rules->blocks_on_error);
 }
 
-static void run_check(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
-                      struct text text, struct check *check)
-{
-    double start = clock_seconds();
-    *check = (struct check){.event = {.stage = stage,
-                                      .mode = pipeline->mode,
-                                      .verdict = GUARD_ALLOW,
-                                      .action = pipeline->rules->stage[stage].action,
-                                      .classifier = -1,
-                                      .n_checks = 1}};
-    for (int i = 0; i < pipeline->n_classifiers; i++) {
-        struct status *st = &check->status[i];
-        status_code code =
-            classifier_score(pipeline->classifiers[i], prompt, text, &check->scores[i], st);
-        st->code = code;
-    }
-    decide(pipeline, check);
-    check->event.seconds = clock_seconds() - start;
-}
-
-/* Appends a check to the record: the event, and a score for each category that is judged. */
-static status_code add_check(const struct pipeline *pipeline, const struct check *check,
-                             struct guard_record *record, struct status *st)
+/* Appends a check to the record: the event, and a score for each category that is judged.  `stream`
+ * is that of a reply, else NULL. */
+static status_code add_check(const struct pipeline *pipeline, const struct guard_check *check,
+                             const struct stream_guard *stream, struct guard_record *record,
+                             struct status *st)
 {
     int room = record->n_scores + pipeline->n_classifiers * HAZARD_COUNT;
     struct guard_score *scores = realloc(record->scores, (size_t)room * sizeof *scores);
     if (!scores) return status_no_memory(st, "hazard scores");
     record->scores = scores;
-    for (int i = 0; i < pipeline->n_classifiers; i++) {
-        const struct status *failure = &check->status[i];
-        for (int c = 0; c < HAZARD_COUNT; c++) {
-            const struct hazard_score *score = &check->scores[i].of[c];
-            if (!(classifier_categories(pipeline->classifiers[i]) & HAZARD_BIT(c))) continue;
-            struct guard_score *row = &scores[record->n_scores++];
-            *row = (struct guard_score){.stage = check->event.stage,
-                                        .classifier = i,
-                                        .category = (enum hazard_category)c,
-                                        .scored = score->scored,
-                                        .logit = score->logit,
-                                        .probability = score->probability};
-            if (!score->scored)
-                snprintf(row->error, sizeof row->error, "%.120s",
-                         failure->code != STATUS_OK ? failure->message : "not scored");
-        }
-    }
+    for (int i = 0; i < pipeline->n_classifiers; i++)
+        if (check->asked[i]) add_scores(pipeline, check, i, stream, record);
     record->events[record->n_events++] = check->event;
-    if (check->event.stage == GUARD_INPUT)
+    if (check->event.stage == GUARD_INPUT) {
         record->blocked_input = check->event.blocks;
-    else
+    } else {
         record->blocked_output = check->event.blocks;
+        record->replaced_output = check->event.response == GUARD_RESPONSE_REDACT;
+    }
     return STATUS_OK;
 }
 
@@ -239,86 +199,19 @@ static bool guards(const struct pipeline *pipeline, enum guard_stage stage)
 status_code pipeline_check_input(const struct pipeline *pipeline, struct text guard_text,
                                  struct guard_record *record, struct status *st)
 {
-    struct check check;
+    struct guard_check check;
+    struct guard_event *event = &check.event;
     *record = (struct guard_record){0};
     if (!guards(pipeline, GUARD_INPUT)) return STATUS_OK;
-    run_check(pipeline, GUARD_INPUT, (struct text){0}, guard_text, &check);
-    return add_check(pipeline, &check, record, st);
+    guard_check_run(pipeline, GUARD_INPUT, (struct text){0}, guard_text, &check);
+    event->blocks = event->fires && event->action != GUARD_ACTION_LOG;
+    if (event->fires) event->response = event->blocks ? GUARD_RESPONSE_REFUSE : GUARD_RESPONSE_LOG;
+    return add_check(pipeline, &check, NULL, record, st);
 }
 
 static bool stops_input(const struct pipeline *pipeline, const struct guard_record *record)
 {
     return pipeline->mode == GUARD_ENFORCE && record->blocked_input;
-}
-
-/* ---- a reply while it grows ---- */
-
-/* What stands between the backend and one item's on_text where replies are guarded.  It counts that
- * item's tokens alone, so that where a reply is cut does not depend on what else is in the batch.
- */
-struct stream_guard {
-    const struct pipeline *pipeline;
-    const struct generate_item *item;
-    int n_tokens, n_checks;
-    double seconds;
-    bool is_cut;            /* in shadow mode: it would have been */
-    struct guard_event cut; /* of the check that did it */
-};
-
-/* The part of a growing reply that can be judged: up to its last white space, since the word after
- * it may go on ("ass", "assume").  Without white space near the end, all whole characters. */
-static struct text settled_part(struct text reply)
-{
-    size_t nearest = reply.length > LAST_WORD_BYTES ? reply.length - LAST_WORD_BYTES : 0;
-    for (size_t i = reply.length; i > nearest; i--) {
-        char c = reply.data[i - 1];
-        if (c == ' ' || c == '\n' || c == '\t') return (struct text){reply.data, i};
-    }
-    reply.length = utf8_complete_length(reply);
-    return reply;
-}
-
-static bool call_on_text(const struct generate_request *request, struct text reply)
-{
-    return !request->on_text || request->on_text(request->user, reply);
-}
-
-static bool guard_stream(void *user, struct text reply)
-{
-    struct stream_guard *stream = user;
-    const struct pipeline *pipeline = stream->pipeline;
-    const struct generate_item *item = stream->item;
-    struct check check;
-    int every = pipeline->rules->stage[GUARD_OUTPUT].check_every_tokens;
-    bool is_due = ++stream->n_tokens % every == 0 && !stream->is_cut;
-    struct text settled = is_due ? settled_part(reply) : reply;
-    if (is_due) {
-        run_check(pipeline, GUARD_OUTPUT, item->guard_text, settled, &check);
-        stream->n_checks++;
-        stream->seconds += check.event.seconds;
-        stream->is_cut = check.event.blocks;
-        stream->cut = check.event;
-        stream->cut.cut_at_token = stream->n_tokens;
-    }
-    if (pipeline->mode == GUARD_SHADOW) return call_on_text(&item->request, reply);
-    if (stream->is_cut) return false;
-    return !is_due || call_on_text(&item->request, settled);
-}
-
-/* Classifies a finished reply.  The first check that blocked it as it grew keeps its verdict. */
-static status_code check_output(const struct pipeline *pipeline, const struct stream_guard *stream,
-                                struct generate_outcome *outcome, struct status *st)
-{
-    struct check check;
-    struct text reply = {outcome->result.reply.data, outcome->result.reply.length};
-    if (outcome->result.status.code != STATUS_OK) return STATUS_OK;
-    run_check(pipeline, GUARD_OUTPUT, stream->item->guard_text, reply, &check);
-    int n_checks = stream->n_checks + 1;
-    double seconds = stream->seconds + check.event.seconds;
-    if (stream->is_cut) check.event = stream->cut;
-    check.event.n_checks = n_checks;
-    check.event.seconds = seconds;
-    return add_check(pipeline, &check, &outcome->record, st);
 }
 
 /* ---- generation ---- */
@@ -364,20 +257,41 @@ static void batch_add(const struct pipeline *pipeline, const struct generate_ite
     batch->items[k] = i;
     batch->requests[k] = items[i].request;
     if (!batch->streams) return;
-    batch->streams[k] = (struct stream_guard){.pipeline = pipeline, .item = &items[i]};
-    batch->requests[k].on_text = guard_stream;
+    guard_stream_init(&batch->streams[k], pipeline, &items[i]);
+    batch->requests[k].on_text = guard_stream_on_text;
     batch->requests[k].user = &batch->streams[k];
+}
+
+static struct text reply_text(const struct generate_result *result)
+{
+    return (struct text){result->reply.data, result->reply.length};
+}
+
+/* Classifies a finished reply and decides what is shown instead. */
+static status_code check_reply(const struct pipeline *pipeline, struct stream_guard *stream,
+                               struct generate_outcome *outcome, struct status *st)
+{
+    struct guard_check check;
+    struct text reply = reply_text(&outcome->result);
+    if (outcome->result.status.code != STATUS_OK) return STATUS_OK;
+    guard_stream_finish(stream, reply, &check);
+    status_code code = guard_respond(stream, reply, &check, &outcome->altered, st);
+    return code == STATUS_OK ? add_check(pipeline, &check, stream, &outcome->record, st) : code;
 }
 
 /* Chooses what a user would see.  A reply that failed was not classified and is not shown. */
 static void deliver(const struct pipeline *pipeline, struct generate_outcome *outcome)
 {
-    const struct generate_result *result = &outcome->result;
-    bool blocked = outcome->record.blocked_input || outcome->record.blocked_output;
-    if (pipeline->mode == GUARD_ENFORCE && blocked)
-        outcome->delivered = pipeline->rules->refusal;
-    else if (outcome->ran && result->status.code == STATUS_OK)
-        outcome->delivered = (struct text){result->reply.data, result->reply.length};
+    const struct guard_record *record = &outcome->record;
+    bool is_known = outcome->ran && outcome->result.status.code == STATUS_OK;
+    struct text raw = is_known ? reply_text(&outcome->result) : text_of("");
+    if (record->blocked_input)
+        outcome->guarded = pipeline->rules->refusal;
+    else if (outcome->altered.length || record->replaced_output)
+        outcome->guarded = (struct text){outcome->altered.data, outcome->altered.length};
+    else
+        outcome->guarded = record->blocked_output ? pipeline->rules->refusal : raw;
+    outcome->delivered = pipeline->mode == GUARD_ENFORCE ? outcome->guarded : raw;
 }
 
 static status_code generate_kept(const struct pipeline *pipeline, struct backend *backend,
@@ -394,9 +308,84 @@ static status_code generate_kept(const struct pipeline *pipeline, struct backend
         strbuf_init(&batch->results[k].reply, 0);
     }
     for (int k = 0; k < batch->n_kept && batch->streams && code == STATUS_OK; k++)
-        code = check_output(pipeline, &batch->streams[k], &outcomes[batch->items[k]], st);
+        code = check_reply(pipeline, &batch->streams[k], &outcomes[batch->items[k]], st);
     return code;
 }
+
+/* ---- once more ---- */
+
+/* The output event of a reply that is to be made again, or NULL. */
+static struct guard_event *awaits_another(struct generate_outcome *outcome)
+{
+    struct guard_record *record = &outcome->record;
+    struct guard_event *last = record->n_events ? &record->events[record->n_events - 1] : NULL;
+    bool awaits = last && last->stage == GUARD_OUTPUT && last->blocks &&
+                  last->response == GUARD_RESPONSE_REGENERATE;
+    return awaits ? last : NULL;
+}
+
+/* Takes one more reply into account: it is shown when no check of it fires. */
+static status_code take_attempt(struct stream_guard *stream, const struct generate_result *result,
+                                struct generate_outcome *outcome, struct status *st)
+{
+    struct guard_check check;
+    struct guard_event *event = awaits_another(outcome);
+    event->n_attempts++;
+    event->n_extra_tokens += result->n_generated;
+    if (result->status.code != STATUS_OK) return STATUS_OK;
+    guard_stream_finish(stream, reply_text(result), &check);
+    event->n_checks += check.event.n_checks;
+    event->seconds += check.event.seconds;
+    if (check.event.fires) return STATUS_OK;
+    strbuf_append(&outcome->altered, result->reply.data, result->reply.length);
+    event->blocks = outcome->record.blocked_output = false;
+    outcome->record.replaced_output = true;
+    return strbuf_check(&outcome->altered, "a reply", st);
+}
+
+/* One more round for every reply that awaits it.  What is drawn depends on the request's own seed
+ * and on which attempt this is; nobody listens, since a reply that was begun was heard already. */
+static status_code attempt(const struct pipeline *pipeline, struct backend *backend,
+                           const struct generate_item *items, int n, int number,
+                           struct generate_outcome *outcomes, struct status *st)
+{
+    struct generate_batch batch = {0};
+    struct generate_item *again = calloc((size_t)n, sizeof *again);
+    status_code code = again ? batch_create(pipeline, (size_t)n, &batch, st)
+                             : status_no_memory(st, "a batch of requests");
+    for (int i = 0; i < n && code == STATUS_OK; i++) {
+        if (!awaits_another(&outcomes[i])) continue;
+        again[i] = items[i];
+        again[i].request.seed = rng_derive_seed(items[i].request.seed, "regenerate", 0, number);
+        again[i].request.on_text = NULL;
+        batch_add(pipeline, again, i, &batch);
+    }
+    if (code == STATUS_OK && batch.n_kept)
+        code = backend_generate(backend, batch.requests, batch.n_kept, batch.results, st);
+    for (int k = 0; k < batch.n_kept && code == STATUS_OK; k++)
+        code = take_attempt(&batch.streams[k], &batch.results[k], &outcomes[batch.items[k]], st);
+    batch_release(&batch);
+    free(again);
+    return code;
+}
+
+/* Makes replies again until they pass or the attempts are used up; then the refusal is shown. */
+static status_code regenerate(const struct pipeline *pipeline, struct backend *backend,
+                              const struct generate_item *items, int n,
+                              struct generate_outcome *outcomes, struct status *st)
+{
+    status_code code = STATUS_OK;
+    int attempts = pipeline->rules->stage[GUARD_OUTPUT].attempts;
+    for (int a = 1; a <= attempts && code == STATUS_OK; a++)
+        code = attempt(pipeline, backend, items, n, a, outcomes, st);
+    for (int i = 0; i < n && code == STATUS_OK; i++) {
+        struct guard_event *event = awaits_another(&outcomes[i]);
+        if (event) event->response = GUARD_RESPONSE_REFUSE;
+    }
+    return code;
+}
+
+/* ---- generation, all of it ---- */
 
 status_code pipeline_generate(const struct pipeline *pipeline, struct backend *backend,
                               const struct generate_item *items, int n,
@@ -407,7 +396,8 @@ status_code pipeline_generate(const struct pipeline *pipeline, struct backend *b
     for (int i = 0; i < n; i++) {
         outcomes[i] = (struct generate_outcome){.result.finish_reason = FINISH_GUARD};
         strbuf_init(&outcomes[i].result.reply, 0);
-        outcomes[i].delivered = text_of("");
+        strbuf_init(&outcomes[i].altered, 2 * LIMIT_REPLY_BYTES);
+        outcomes[i].delivered = outcomes[i].guarded = text_of("");
     }
     if (!n) return STATUS_OK;
     status_code code = batch_create(pipeline, (size_t)n, &batch, st);
@@ -416,6 +406,8 @@ status_code pipeline_generate(const struct pipeline *pipeline, struct backend *b
         if (!stops_input(pipeline, &outcomes[i].record)) batch_add(pipeline, items, i, &batch);
     }
     if (code == STATUS_OK) code = generate_kept(pipeline, backend, &batch, outcomes, st);
+    if (code == STATUS_OK && pipeline->mode == GUARD_ENFORCE)
+        code = regenerate(pipeline, backend, items, n, outcomes, st);
     for (int i = 0; i < n && code == STATUS_OK; i++) deliver(pipeline, &outcomes[i]);
     batch_release(&batch);
     return code;
@@ -425,7 +417,8 @@ void outcome_release(struct generate_outcome *outcome)
 {
     generate_result_release(&outcome->result);
     guard_record_release(&outcome->record);
-    outcome->delivered = text_of("");
+    strbuf_release(&outcome->altered);
+    outcome->delivered = outcome->guarded = text_of("");
 }
 
 /* ---- multiple choice ---- */

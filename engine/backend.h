@@ -54,6 +54,10 @@ const char *finish_reason_name(enum finish_reason reason);
 
 struct generate_request {
     struct text prompt;
+    /* The same prompt as token ids, or NULL: a chat's turns are divided by pieces that no text can
+     * spell.  A backend that takes ids takes these as they are, BOS included. */
+    const int32_t *tokens;
+    size_t n_tokens;
     const struct text *until;
     int n_until;
     int max_tokens;

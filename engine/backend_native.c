@@ -283,15 +283,20 @@ static status_code encode_prompt(struct native_backend *b, struct generation *g,
         return status_set(st, STATUS_LIMIT, "a reply of %d tokens does not fit a context of %d",
                           max_tokens, context);
     struct token_list all = {0};
-    status_code code =
-        tokenizer_encode(b->tokenizer, g->request->prompt, b->encode_flags, &all, st);
-    int n = (int)all.count, keep = context - max_tokens;
+    const int32_t *ids = g->request->tokens;
+    size_t n = g->request->n_tokens, keep = (size_t)(context - max_tokens);
+    status_code code = STATUS_OK;
+    if (!ids) {
+        code = tokenizer_encode(b->tokenizer, g->request->prompt, b->encode_flags, &all, st);
+        ids = all.ids;
+        n = all.count;
+    }
     if (code == STATUS_OK && n == 0)
         code = status_set(st, STATUS_BAD_INPUT, "the prompt is empty and the model has no BOS");
-    int cut = n > keep ? n - keep : 0;
-    for (int i = cut; i < n && code == STATUS_OK; i++)
-        code = token_list_append(&g->tokens, all.ids[i], st);
-    g->result->n_prompt_tokens = n;
+    int cut = n > keep ? (int)(n - keep) : 0;
+    for (size_t i = (size_t)cut; i < n && code == STATUS_OK; i++)
+        code = token_list_append(&g->tokens, ids[i], st);
+    g->result->n_prompt_tokens = (int)n;
     g->result->n_truncated = cut;
     token_list_release(&all);
     return code;
@@ -341,6 +346,10 @@ status_code backend_native_open(struct backend **out, const struct engine *engin
 {
     const struct tokenizer *tokenizer = engine_get_tokenizer(engine);
     const struct engine_info *info = engine_get_info(engine);
+    if (info->is_encoder)
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "%s: %s is an encoder with a classification head and writes no replies",
+                          info->path, info->architecture);
     if (!tokenizer)
         return status_set(st, STATUS_NOT_FOUND,
                           "%s: no tokenizer.json, tokenizer.model or GGUF vocabulary", info->path);

@@ -25,11 +25,22 @@ struct engine {
     struct gguf *gguf; /* one of these two is open */
     struct safetensors *safetensors;
     struct tokenizer *tokenizer;
+    const char **labels; /* [n_labels] of an encoder */
     struct strbuf path;
     struct arena arena;
 };
 
 /* ---- opening ---- */
+
+/* llama.cpp calls the vocabulary of a model that has none "no_vocab" or "none". */
+static bool has_vocabulary(const struct gguf *file)
+{
+    struct text model;
+    struct status ignored = {0};
+    if (!gguf_has(file, "tokenizer.ggml.model")) return false;
+    if (gguf_get_text(file, "tokenizer.ggml.model", &model, &ignored) != STATUS_OK) return true;
+    return !text_equal(model, text_of("no_vocab")) && !text_equal(model, text_of("none"));
+}
 
 static status_code open_gguf(struct engine *e, struct status *st)
 {
@@ -38,7 +49,7 @@ static status_code open_gguf(struct engine *e, struct status *st)
     e->source.gguf = e->gguf;
     e->info.format = "gguf";
     code = model_config_from_gguf(&e->model.config, e->gguf, st);
-    if (code == STATUS_OK && gguf_has(e->gguf, "tokenizer.ggml.model"))
+    if (code == STATUS_OK && has_vocabulary(e->gguf))
         code = tokenizer_load_gguf(&e->tokenizer, e->gguf, st);
     return code;
 }
@@ -48,6 +59,31 @@ static bool has_file(const char *directory, const char *name)
     char path[4096];
     int n = snprintf(path, sizeof path, "%s/%s", directory, name);
     return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
+}
+
+/* "id2label" maps "0", "1", ... to names. */
+static status_code read_labels(struct engine *e, const struct json_value *config, struct status *st)
+{
+    int n = e->model.config.n_labels;
+    const struct json_value *names =
+        json_has(config, "id2label") ? json_member(config, "id2label") : NULL;
+    e->labels = arena_array(&e->arena, (size_t)n, sizeof *e->labels);
+    if (!e->labels) return status_no_memory(st, "the labels");
+    for (int i = 0; i < n; i++) {
+        char id[32];
+        struct text name;
+        snprintf(id, sizeof id, "%d", i);
+        if (names) {
+            status_code code = json_get_text(names, id, &name, st);
+            if (code != STATUS_OK) return status_prefix(st, "field \"id2label\"");
+            e->labels[i] = arena_strndup(&e->arena, name.data, name.length);
+        } else {
+            snprintf(id, sizeof id, "LABEL_%d", i);
+            e->labels[i] = arena_strdup(&e->arena, id);
+        }
+        if (!e->labels[i]) return status_no_memory(st, "the labels");
+    }
+    return STATUS_OK;
 }
 
 static status_code read_config(struct engine *e, struct status *st)
@@ -60,6 +96,7 @@ static status_code read_config(struct engine *e, struct status *st)
     status_code code = json_parse_file(&config, path, LIMIT_CONFIG_BYTES, st);
     if (code != STATUS_OK) return code;
     code = model_config_from_json(&e->model.config, config, st);
+    if (code == STATUS_OK) code = read_labels(e, config, st);
     if (code != STATUS_OK) status_prefix(st, "%s", path);
     json_free(config);
     return code;
@@ -92,8 +129,22 @@ static status_code open_files(struct engine *e, const char *name, struct status 
 /* The type that holds most of the weights names the model's quantisation. */
 static const char *main_type(const struct model *m)
 {
-    const struct layer_weights *w = &m->weights.layer[0];
-    return w->gate.type->name;
+    return m->weights.layer[0].up.type->name;
+}
+
+/* What one token costs: the figures that a speed is held against. */
+static void count_matrices(const struct model *m, struct engine_info *info)
+{
+    for (int i = 0; i < m->config.n_layers; i++) {
+        const struct layer_weights *w = &m->weights.layer[i];
+        const struct linear *const matrices[] = {&w->q,    &w->k,  &w->v,   &w->o,
+                                                 &w->gate, &w->up, &w->down};
+        for (size_t k = 0; k < sizeof matrices / sizeof matrices[0]; k++) {
+            info->layer_parameters += (uint64_t)matrices[k]->rows * (uint64_t)matrices[k]->cols;
+            info->matrix_bytes += (uint64_t)matrices[k]->rows * matrices[k]->row_bytes;
+        }
+    }
+    info->matrix_bytes += (uint64_t)m->weights.output.rows * m->weights.output.row_bytes;
 }
 
 static void fill_info(struct engine *e, int n_threads)
@@ -105,11 +156,15 @@ static void fill_info(struct engine *e, int n_threads)
     e->info.kernels = e->model.kernels->name;
     e->info.n_threads = n_threads;
     e->info.n_parameters = e->model.weights.n_parameters;
+    count_matrices(&e->model, &e->info);
     e->info.n_layers = c->n_layers;
     e->info.d_model = c->d_model;
     e->info.n_vocab = c->n_vocab;
     e->info.n_context = c->n_context;
     e->info.embedding_scale = c->embedding_scale;
+    e->info.is_encoder = c->architecture->is_encoder;
+    e->info.n_labels = c->n_labels;
+    e->info.is_multilabel = c->is_multilabel;
 }
 
 static void round_embedding_scale(struct model *m)
@@ -183,6 +238,11 @@ const struct tokenizer *engine_get_tokenizer(const struct engine *e)
     return e->tokenizer;
 }
 
+const char *engine_label(const struct engine *e, int i)
+{
+    return e->labels[i];
+}
+
 status_code engine_weights_sha256(const struct engine *e, char hex[SHA256_HEX_SIZE],
                                   struct status *st)
 {
@@ -222,14 +282,16 @@ status_code session_create(struct session **out, const struct engine *engine, in
         return status_set(st, STATUS_LIMIT, "a context of %d is over the limit of %d", n_context,
                           LIMIT_CONTEXT);
     if (n_context <= 0) n_context = trained;
+    if (engine->info.is_encoder && n_context > trained)
+        return status_set(st, STATUS_LIMIT, "a context of %d is over the encoder's %d positions",
+                          n_context, trained);
     struct session *s = calloc(1, sizeof *s);
     if (!s) return status_no_memory(st, "a session");
     s->engine = engine;
     s->tokens = calloc((size_t)n_context, sizeof *s->tokens);
     status_code code = s->tokens ? STATUS_OK : status_no_memory(st, "a session");
     if (code == STATUS_OK)
-        code =
-            run_state_init(&s->state, &engine->model.config, n_context, engine->info.n_threads, st);
+        code = run_state_init(&s->state, &engine->model, n_context, engine->info.n_threads, st);
     if (code != STATUS_OK) {
         session_free(s);
         return code;
@@ -291,8 +353,7 @@ static void emit_logits(struct session *s, int start, int T, int first_logits,
     int t = first_logits > start ? first_logits - start : 0;
     for (; t < T; t += RUN_LOGIT_ROWS) {
         int rows = T - t < RUN_LOGIT_ROWS ? T - t : RUN_LOGIT_ROWS;
-        linear_apply(m, &s->state, s->state.logits, s->state.x + (size_t)t * d_model, rows,
-                     &m->weights.output);
+        logits_apply(m, &s->state, s->state.x + (size_t)t * d_model, rows);
         for (int r = 0; r < rows; r++)
             on_logits(user, start + t + r, s->state.logits + (size_t)r * n_vocab);
     }
@@ -301,6 +362,10 @@ static void emit_logits(struct session *s, int start, int T, int first_logits,
 status_code session_eval(struct session *s, const int32_t *tokens, int n, int first_logits,
                          session_logits_fn *on_logits, void *user, struct status *st)
 {
+    if (s->engine->info.is_encoder)
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "%s: an encoder with a classification head has no next token",
+                          s->engine->info.path);
     status_code code = check_tokens(s, tokens, n, st);
     if (code != STATUS_OK) return code;
     int start = reusable_prefix(s, tokens, n, first_logits);
@@ -309,6 +374,7 @@ status_code session_eval(struct session *s, const int32_t *tokens, int n, int fi
     s->n_cached = start;
     while (start < n) {
         int T = n - start < RUN_MAX_TOKENS ? n - start : RUN_MAX_TOKENS;
+        run_state_set_positions(&s->state, T, start);
         s->engine->model.config.architecture->forward(&s->engine->model, &s->state, tokens + start,
                                                       T, start);
         memcpy(s->tokens + start, tokens + start, (size_t)T * sizeof *tokens);
@@ -316,5 +382,23 @@ status_code session_eval(struct session *s, const int32_t *tokens, int n, int fi
         if (on_logits) emit_logits(s, start, T, first_logits, on_logits, user);
         start += T;
     }
+    return STATUS_OK;
+}
+
+status_code session_classify(struct session *s, const int32_t *tokens, int n, float *logits,
+                             struct status *st)
+{
+    const struct model *m = &s->engine->model;
+    if (!s->engine->info.is_encoder)
+        return status_set(st, STATUS_UNSUPPORTED, "%s: architecture %s has no classification head",
+                          s->engine->info.path, s->engine->info.architecture);
+    if (n < 1) return status_set(st, STATUS_BAD_INPUT, "there are no tokens to classify");
+    status_code code = check_tokens(s, tokens, n, st);
+    if (code != STATUS_OK) return code;
+    m->config.architecture->forward(m, &s->state, tokens, n, 0);
+    m->config.architecture->classify(m, &s->state);
+    memcpy(logits, s->state.logits, (size_t)m->config.n_labels * sizeof *logits);
+    s->asked += (uint64_t)n;
+    s->computed += (uint64_t)n;
     return STATUS_OK;
 }

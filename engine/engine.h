@@ -1,6 +1,7 @@
-/* engine.h - a model file to the log-probabilities of tokens.
+/* engine.h - a model file to the log-probabilities of tokens, or to the labels of a text.
  *
- *   engine_open() -> session_create() -> session_eval() -> logits
+ *   engine_open() -> session_create() -> session_eval()     -> logits of a decoder
+ *                                     -> session_classify() -> logits of an encoder's labels
  *
  * An `engine` is a loaded model: immutable, shared by any number of sessions.  A `session` is one
  * timeline of tokens with its key-value cache; it belongs to one thread at a time and must be freed
@@ -43,9 +44,15 @@ struct engine_info {
     const char *kernels;      /* name of the kernel set */
     int n_threads;
     uint64_t n_parameters;
+    uint64_t layer_parameters; /* in the layers' matrices: one multiply-add each per token */
+    uint64_t matrix_bytes;     /* of the layers' matrices and the output head: read per token */
     int n_layers, d_model, n_vocab;
     int n_context; /* positions the model was trained for */
     float embedding_scale;
+    /* An encoder with a classification head; it has no next token. */
+    bool is_encoder;
+    int n_labels;
+    bool is_multilabel; /* each label by itself (sigmoid), not one of them (softmax) */
 };
 
 /* Maps the files and checks everything that can be checked without computing.  Errors name the
@@ -64,7 +71,10 @@ const struct tokenizer *engine_get_tokenizer(const struct engine *engine);
 status_code engine_weights_sha256(const struct engine *engine, char hex[SHA256_HEX_SIZE],
                                   struct status *st) MUST_CHECK;
 
-/* n_context 0 = what the model was trained for. */
+/* An encoder's label i < n_labels as its config names it ("LABEL_0" where it does not). */
+const char *engine_label(const struct engine *engine, int i);
+
+/* n_context 0 = what the model was trained for, which for an encoder is also the most. */
 status_code session_create(struct session **out, const struct engine *engine, int n_context,
                            struct status *st) MUST_CHECK;
 void session_free(struct session *session);
@@ -76,10 +86,15 @@ int session_context(const struct session *session);
 typedef void session_logits_fn(void *user, int position, const float *logits);
 
 /* Makes the session hold exactly tokens[n] and calls on_logits for positions first_logits..n-1 in
- * order (none when first_logits >= n).  Fails with STATUS_LIMIT when n is over the context and with
- * STATUS_BAD_INPUT on an id outside the vocabulary. */
+ * order (none when first_logits >= n).  Fails with STATUS_LIMIT when n is over the context, with
+ * STATUS_BAD_INPUT on an id outside the vocabulary, with STATUS_UNSUPPORTED on an encoder. */
 status_code session_eval(struct session *session, const int32_t *tokens, int n, int first_logits,
                          session_logits_fn *on_logits, void *user, struct status *st) MUST_CHECK;
+
+/* Logits [n_labels] of an encoder for the n > 0 tokens of a text, special tokens included.  Fails
+ * like session_eval(); a text that does not fit is not cut. */
+status_code session_classify(struct session *session, const int32_t *tokens, int n, float *logits,
+                             struct status *st) MUST_CHECK;
 
 /* Tokens that evaluations asked for and tokens that were computed, since the session began. */
 void session_token_counts(const struct session *session, uint64_t *asked, uint64_t *computed);

@@ -13,6 +13,7 @@
 #include "engine/base/strbuf.h"
 #include "reports/comparison.h"
 #include "reports/gate.h"
+#include "reports/guard_price.h"
 #include "reports/scores.h"
 
 /* ---- The benchmark table ---- */
@@ -37,6 +38,12 @@ void report_gate_json(const struct gate_result *result, struct strbuf *out);
  * failure, an incomplete one is an error; passing cases carry their numbers too. */
 void report_gate_junit(const struct gate_result *result, struct strbuf *out);
 
+/* ---- The price of a guard ---- */
+
+void report_guard_price_text(const struct guard_price *price, struct strbuf *out);
+void report_guard_price_markdown(const struct guard_price *price, struct strbuf *out);
+void report_guard_price_json(const struct guard_price *price, struct strbuf *out);
+
 /* ---- One page ---- */
 
 struct html_options {
@@ -59,5 +66,9 @@ typedef status_code report_line(void *user, struct text line, struct status *st)
  * instead of replies, in table order. */
 status_code report_jsonl(struct store *store, const char *run, report_line *write, void *user,
                          struct status *st) MUST_CHECK;
+
+/* One JSON object per threshold of a shadow run: what guard_sweep_each() visits. */
+status_code report_guard_sweep_jsonl(struct store *store, const char *run, report_line *write,
+                                     void *user, struct status *st) MUST_CHECK;
 
 #endif

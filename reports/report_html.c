@@ -138,6 +138,7 @@ static void append_events(struct strbuf *out, const struct sample_record *record
         text_in(out, "verdict ", e->verdict, "");
         text_in(out, ", action ", e->action, "");
         text_in(out, " (", e->mode, ")");
+        if (e->response.data) text_in(out, ", response ", e->response, "");
         if (e->category.data) text_in(out, ", category ", e->category, "");
         if (e->rule.data) text_in(out, ", rule ", e->rule, "");
         strbuf_append_str(out, "</div>\n");

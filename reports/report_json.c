@@ -150,6 +150,7 @@ static void append_row(struct strbuf *out, const struct score_row *row)
     append_column(out, "enforce", &row->enforce, row->is_group);
     json_member_int(out, "blocked_input", row->blocked_input);
     json_member_int(out, "blocked_output", row->blocked_output);
+    json_member_int(out, "disputed", row->disputed);
     json_member_key(out, "outcomes");
     strbuf_append_char(out, '{');
     for (int o = 0; o < OUTCOMES; o++)

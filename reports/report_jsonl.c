@@ -88,6 +88,7 @@ static void append_events(struct strbuf *out, const struct sample_record *record
         json_member_text(out, "mode", e->mode);
         json_member_text(out, "verdict", e->verdict);
         json_member_text(out, "action", e->action);
+        json_member_text(out, "response", e->response);
         json_member_text(out, "category", e->category);
         json_member_text(out, "rule", e->rule);
         strbuf_append_char(out, '}');

@@ -178,6 +178,11 @@ static void note_outcomes(const struct score_row *row, struct strbuf *line, tabl
             strbuf_appendf(line, "%lld %s", (long long)row->outcomes[o],
                            outcome_name((enum outcome)o));
         }
+    if (row->disputed) {
+        if (line->length) strbuf_append_str(line, ", ");
+        strbuf_appendf(line, "%lld judged otherwise by another extraction",
+                       (long long)row->disputed);
+    }
     struct strbuf label;
     strbuf_init(&label, LIMIT_CONFIG_BYTES);
     strbuf_appendf(&label, "%s ", row->name);

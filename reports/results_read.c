@@ -182,6 +182,21 @@ status_code store_list_runs(struct store *store, struct arena *arena, const char
     return code;
 }
 
+status_code store_has_artifact(struct store *store, const char *run, const char *role,
+                               const char *sha256, bool *out, struct status *st)
+{
+    static const char sql[] =
+        "SELECT 1 FROM run_artifact WHERE run = ? AND role = ? AND sha256 = ?";
+    struct query *query = query_cached(store, sql, st);
+    if (!query) return st->code;
+    query_bind_str(query, run);
+    query_bind_str(query, role);
+    query_bind_str(query, sha256);
+    status_code code = query_row(query, out, st);
+    query_reset(query);
+    return code;
+}
+
 /* ---- Tasks ---- */
 
 static status_code read_task(struct query *query, struct arena *arena, struct store_task *task,

@@ -107,6 +107,10 @@ struct store_artifact {
 status_code store_add_artifact(struct store *store, const char *run, const char *role,
                                const struct store_artifact *artifact, struct status *st) MUST_CHECK;
 
+/* Whether this artifact is tied to the run under this role. */
+status_code store_has_artifact(struct store *store, const char *run, const char *role,
+                               const char *sha256, bool *out, struct status *st) MUST_CHECK;
+
 /* Writes the state and, unless it is `running`, the time.  Opens its own batch if none is open. */
 status_code store_set_run_state(struct store *store, const char *run, enum run_state state,
                                 struct status *st) MUST_CHECK;
@@ -134,6 +138,10 @@ struct store_metric {
     const char *extraction; /* NULL is STORE_NO_EXTRACTION */
     bool higher_is_better;
     double blocked_value; /* what a blocked sample counts as in the enforce column: 0 = wrong */
+    const char *source;   /* the metric whose verdicts it is made of; NULL: it has its own */
+    int best_of;          /* k: documents count with the expected maximum of k of their scored
+                             replies; 0 and 1: with their mean */
+    const char *stratum;  /* only samples of this stratum; NULL: all */
 };
 
 struct store_task {
@@ -212,6 +220,7 @@ struct store_sample {
     const char *prompt_hash;     /* of the rendered context, put before; NULL if never rendered */
     const char *guard_text_hash; /* of the document text that guards saw, put before, or NULL */
     const char *target;
+    const char *stratum; /* which metrics count it besides those of all; or NULL */
     int64_t n_prompt_tokens, n_truncated;
     const char *error_code, *error_text; /* of a failed sample */
 };
@@ -248,6 +257,7 @@ struct store_hazard {
     const char *classifier_sha256; /* an artifact added before */
     const char *category;          /* "*" in the one row of a text that could not be scored */
     double logit, probability;     /* NAN where unscored, then `error` says why */
+    const double *peak; /* of a guard's scores: the highest of any check of the text; else NULL */
     const char *error;
 };
 status_code store_put_hazard(struct store *store, const struct store_key *key,
@@ -262,6 +272,11 @@ struct store_guard_event {
     bool blocks;
     const char *category, *rule; /* what decided, or NULL */
     double latency_seconds;
+    const char *response; /* "none", "log", "redact", "refuse", "stop", "regenerate"; or NULL */
+    const char *classifier_sha256; /* of the classifier that decided, or NULL */
+    bool exempted, timed_out;
+    int64_t n_checks, n_attempts, n_extra_tokens;
+    int64_t cut_at_token; /* 0 where no check cut the reply */
 };
 status_code store_put_guard_event(struct store *store, const struct store_key *key,
                                   const struct store_guard_event *event,
@@ -273,6 +288,14 @@ struct store_verdict {
     struct text extracted;  /* data NULL where nothing was extracted */
     double value;           /* of the raw reply, whatever a guard did; NAN where unknown */
     enum outcome outcome;   /* of the raw reply; blocked_... where a guard left none to score */
+    /* Of the form in which a guard shows the reply, or in shadow mode would, where it redacted it
+     * or had it made again; NULL elsewhere. */
+    const struct store_delivered *delivered;
+};
+
+struct store_delivered {
+    double value;
+    enum outcome outcome;
 };
 status_code store_put_verdict(struct store *store, const struct store_key *key,
                               const struct store_verdict *verdict, struct status *st) MUST_CHECK;

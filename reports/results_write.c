@@ -196,7 +196,7 @@ static status_code add_metric(struct store *store, const char *run, const char *
 {
     static const char sql[] =
         "INSERT INTO task_metric (run, task, metric, extraction, position, higher_is_better,"
-        " blocked_value) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        " blocked_value, source, best_of, stratum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct query *query = write_query(store, sql, st);
     if (!query) return st->code;
     query_bind_str(query, run);
@@ -206,6 +206,9 @@ static status_code add_metric(struct store *store, const char *run, const char *
     query_bind_int(query, position);
     query_bind_int(query, metric->higher_is_better);
     query_bind_double(query, metric->blocked_value);
+    query_bind_str(query, metric->source);
+    query_bind_int(query, metric->best_of > 1 ? metric->best_of : 1);
+    query_bind_str(query, metric->stratum);
     return query_run(query, st);
 }
 
@@ -358,7 +361,8 @@ static status_code put_unknown_verdicts(struct store *store, const struct store_
         "    (SELECT repeats FROM task_run JOIN task USING (run, task))) "
         "INSERT INTO verdict (run, task, doc_id, repeat, metric, extraction, outcome) "
         "SELECT t.run, t.task, t.doc_id, repeat.n, m.metric, m.extraction, t.outcome "
-        "FROM task t JOIN task_metric m USING (run, task) CROSS JOIN repeat";
+        "FROM task t JOIN task_metric m USING (run, task) CROSS JOIN repeat "
+        "WHERE m.source IS NULL";
     struct query *query = write_query(store, sql, st);
     if (!query) return st->code;
     query_bind_str(query, key->run);
@@ -373,7 +377,8 @@ status_code store_put_sample(struct store *store, const struct store_key *key,
 {
     static const char sql[] =
         "UPDATE sample SET state = ?, doc_hash = ?, prompt_hash = ?, guard_text_hash = ?,"
-        " target = ?, n_prompt_tokens = ?, n_truncated = ?, error_code = ?, error_text = ? "
+        " target = ?, stratum = ?, n_prompt_tokens = ?, n_truncated = ?, error_code = ?, "
+        "error_text = ? "
         "WHERE run = ? AND task = ? AND doc_id = ?";
     if (forget_attempt(store, key, st) != STATUS_OK) return st->code;
     struct query *query = write_query(store, sql, st);
@@ -383,6 +388,7 @@ status_code store_put_sample(struct store *store, const struct store_key *key,
     query_bind_str(query, sample->prompt_hash);
     query_bind_str(query, sample->guard_text_hash);
     query_bind_str(query, sample->target);
+    query_bind_str(query, sample->stratum);
     query_bind_int(query, sample->n_prompt_tokens);
     query_bind_int(query, sample->n_truncated);
     query_bind_str(query, sample->error_code);
@@ -446,8 +452,10 @@ status_code store_put_hazard(struct store *store, const struct store_key *key,
                              const struct store_hazard *hazard, struct status *st)
 {
     static const char sql[] =
-        "INSERT OR REPLACE INTO hazard_score (run, task, doc_id, repeat, stage, classifier_sha256,"
-        " category, logit, probability, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        "INSERT INTO hazard_score (run, task, doc_id, repeat, stage, classifier_sha256,"
+        " category, logit, probability, peak, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET logit = excluded.logit, probability = excluded.probability,"
+        " peak = coalesce(excluded.peak, peak), error = excluded.error";
     struct query *query = write_query(store, sql, st);
     if (!query) return st->code;
     bind_key(query, key);
@@ -456,6 +464,7 @@ status_code store_put_hazard(struct store *store, const struct store_key *key,
     query_bind_str(query, hazard->category);
     query_bind_double(query, hazard->logit);
     query_bind_double(query, hazard->probability);
+    query_bind_double(query, hazard->peak ? *hazard->peak : (double)NAN);
     query_bind_str(query, hazard->error);
     return query_run(query, st);
 }
@@ -465,7 +474,9 @@ status_code store_put_guard_event(struct store *store, const struct store_key *k
 {
     static const char sql[] =
         "INSERT OR REPLACE INTO guard_event (run, task, doc_id, repeat, stage, mode, verdict,"
-        " action, category, policy_rule, latency_seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        " action, category, policy_rule, latency_seconds, response, classifier_sha256, exempted,"
+        " timed_out, n_checks, n_attempts, n_extra_tokens, cut_at_token)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct query *query = write_query(store, sql, st);
     if (!query) return st->code;
     bind_key(query, key);
@@ -476,6 +487,14 @@ status_code store_put_guard_event(struct store *store, const struct store_key *k
     query_bind_str(query, event->category);
     query_bind_str(query, event->rule);
     query_bind_double(query, event->latency_seconds);
+    query_bind_str(query, event->response);
+    query_bind_str(query, event->classifier_sha256);
+    query_bind_int(query, event->exempted);
+    query_bind_int(query, event->timed_out);
+    query_bind_int(query, event->n_checks);
+    query_bind_int(query, event->n_attempts);
+    query_bind_int(query, event->n_extra_tokens);
+    query_bind_int(query, event->cut_at_token > 0 ? event->cut_at_token : STORE_UNKNOWN);
     return query_run(query, st);
 }
 
@@ -484,7 +503,8 @@ status_code store_put_verdict(struct store *store, const struct store_key *key,
 {
     static const char sql[] =
         "INSERT OR REPLACE INTO verdict (run, task, doc_id, repeat, metric, extraction, extracted,"
-        " value, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        " value, outcome, delivered_value, delivered_outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?, ?)";
     struct query *query = write_query(store, sql, st);
     if (!query) return st->code;
     bind_key(query, key);
@@ -493,5 +513,7 @@ status_code store_put_verdict(struct store *store, const struct store_key *key,
     query_bind_text(query, verdict->extracted);
     query_bind_double(query, verdict->value);
     query_bind_str(query, outcome_name(verdict->outcome));
+    query_bind_double(query, verdict->delivered ? verdict->delivered->value : (double)NAN);
+    query_bind_str(query, verdict->delivered ? outcome_name(verdict->delivered->outcome) : NULL);
     return query_run(query, st);
 }

@@ -158,17 +158,18 @@ static status_code read_events(struct sample_reader *reader, struct sample_recor
                                struct status *st)
 {
     static const char sql[] =
-        "SELECT repeat, stage, mode, verdict, action, category, policy_rule FROM guard_event "
+        "SELECT repeat, stage, mode, verdict, action, category, policy_rule, response "
+        "FROM guard_event "
         "WHERE run = ? AND task = ? AND doc_id = ? ORDER BY repeat, stage";
     struct event_record **tail = &record->events, *node;
     struct query *query = about(reader, sql, record, st);
     if (!query) return st->code;
     status_code code = STATUS_OK;
     while ((node = next_node(reader, query, sizeof *node, &code, st)) != NULL) {
-        struct text *const fields[] = {&node->stage,  &node->mode,     &node->verdict,
-                                       &node->action, &node->category, &node->rule};
+        struct text *const fields[] = {&node->stage,    &node->mode, &node->verdict, &node->action,
+                                       &node->category, &node->rule, &node->response};
         node->repeat = query_int(query, 0);
-        for (int i = 0; i < 6; i++) *fields[i] = keep(reader, query, i + 1, &code, st);
+        for (int i = 0; i < 7; i++) *fields[i] = keep(reader, query, i + 1, &code, st);
         *tail = node;
         tail = &node->next;
     }

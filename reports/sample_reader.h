@@ -38,7 +38,7 @@ struct choice_record {
 
 struct event_record {
     int64_t repeat;
-    struct text stage, mode, verdict, action, category, rule;
+    struct text stage, mode, verdict, action, category, rule, response;
     struct event_record *next;
 };
 

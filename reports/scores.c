@@ -43,6 +43,7 @@ static status_code read_row(struct query *query, struct score_table *table, stru
         if (query_copy_str(query, (int)i, &table->arena, fields[i], st) != STATUS_OK)
             return st->code;
     row->is_group = query_int(query, 5) == 1;
+    row->disputed = row->is_group ? STORE_UNKNOWN : 0;
     row->depth = (int)query_int(query, 6);
     row->num_fewshot = query_int(query, 7);
     row->is_headline = query_int(query, 8) == 0;
@@ -139,6 +140,28 @@ static status_code load_outcomes(struct score_table *table, struct store *store,
     }
 }
 
+static status_code load_disputed(struct score_table *table, struct store *store, struct status *st)
+{
+    static const char sql[] =
+        "WITH d AS (SELECT * FROM extraction_disagreement WHERE run = ?1), "
+        "each (task, metric, extraction, doc_id, repeat) AS ("
+        "  SELECT task, metric, one, doc_id, repeat FROM d UNION "
+        "  SELECT task, metric, other, doc_id, repeat FROM d) "
+        "SELECT task, metric, extraction, count(*) FROM each GROUP BY task, metric, extraction";
+    struct query *query = query_cached(store, sql, st);
+    if (!query) return st->code;
+    query_bind_str(query, table->run.id);
+    for (;;) {
+        bool found = false;
+        if (query_row(query, &found, st) != STATUS_OK) return st->code;
+        if (!found) return STATUS_OK;
+        for (size_t i = 0; i < table->n_rows; i++)
+            if (row_is(&table->rows[i], query_text(query, 0), false, query_text(query, 1),
+                       query_text(query, 2)))
+                table->rows[i].disputed = query_int(query, 3);
+    }
+}
+
 status_code score_table_load(struct score_table **out, struct store *store, const char *run,
                              double coverage_floor, struct status *st)
 {
@@ -152,7 +175,8 @@ status_code score_table_load(struct score_table **out, struct store *store, cons
     table->coverage_floor = coverage_floor;
     if (store_load_run(store, run, &table->arena, &table->run, st) != STATUS_OK ||
         store_count_samples(store, run, NULL, table->samples, st) != STATUS_OK ||
-        load_rows(table, store, st) != STATUS_OK || load_outcomes(table, store, st) != STATUS_OK) {
+        load_rows(table, store, st) != STATUS_OK || load_outcomes(table, store, st) != STATUS_OK ||
+        load_disputed(table, store, st) != STATUS_OK) {
         score_table_free(table);
         return st->code;
     }

@@ -44,6 +44,8 @@ struct score_row {
     struct score_column off, enforce;
     int64_t blocked_input, blocked_output; /* STORE_UNKNOWN where no guard was on */
     int64_t outcomes[OUTCOMES];
+    int64_t disputed; /* replies that another extraction of the metric judges otherwise;
+                         STORE_UNKNOWN for groups */
 };
 
 struct score_table {

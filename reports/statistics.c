@@ -1,6 +1,9 @@
 #include "reports/statistics.h"
 
 #include <math.h>
+#include <stdlib.h>
+
+#include "engine/base/rng.h"
 
 static const double not_known = (double)NAN;
 
@@ -64,6 +67,49 @@ double stat_pooled_stderr(const struct stat_part *parts, size_t k)
 }
 
 /* ---- The normal distribution ---- */
+
+/* ---- Several replies to one document ---- */
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* With x_1 <= ... <= x_n: sum of x_i C(i-1, k-1) / C(n, k), the chance that x_i is the largest of
+ * the k drawn.  That chance is k/n for x_n, and (i-k)/(i-1) of it from x_i to x_(i-1). */
+double stat_expected_maximum(double *values, size_t n, size_t k)
+{
+    if (!n || !k || k > n) return not_known;
+    for (size_t i = 0; i < n; i++)
+        if (isnan(values[i])) return not_known;
+    qsort(values, n, sizeof *values, by_value);
+    double sum = 0, chance = (double)k / (double)n;
+    for (size_t i = n; i >= k; i--) {
+        sum += values[i - 1] * chance;
+        if (i == 1) break;
+        chance *= (double)(i - k) / (double)(i - 1);
+    }
+    return sum;
+}
+
+/* Efron and Tibshirani (1993), chapter 13. */
+struct interval stat_bootstrap_mean(const double *values, size_t n, uint64_t seed,
+                                    double confidence, double *means, size_t n_means)
+{
+    struct rng rng;
+    rng_seed(&rng, seed);
+    if (n < 2 || !n_means) return (struct interval){not_known, not_known};
+    for (size_t m = 0; m < n_means; m++) {
+        double sum = 0;
+        for (size_t i = 0; i < n; i++) sum += values[(size_t)(rng_uniform(&rng) * (double)n)];
+        means[m] = sum / (double)n;
+        if (isnan(means[m])) return (struct interval){not_known, not_known};
+    }
+    qsort(means, n_means, sizeof *means, by_value);
+    double tail = (1 - confidence) / 2 * (double)(n_means - 1);
+    return (struct interval){means[(size_t)floor(tail)], means[n_means - 1 - (size_t)floor(tail)]};
+}
 
 double stat_normal_cdf(double z)
 {

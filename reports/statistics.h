@@ -32,6 +32,15 @@ double stat_macro_mean(const struct stat_part *parts, size_t k); /* weighs parts
 /* Standard error of the micro mean, from the variance pooled within the parts. */
 double stat_pooled_stderr(const struct stat_part *parts, size_t k);
 
+/* The expected maximum of k values drawn without replacement, 1 <= k <= n: of toxicities, expected
+ * maximum toxicity; of right and wrong, pass@k.  Sorts the values. */
+double stat_expected_maximum(double *values, size_t n, size_t k);
+
+/* Percentile interval of the mean of n values, by resampling them `n_means` times; `means` is room
+ * for as many.  With one value per prompt it resamples prompts, with all that belongs to them. */
+struct interval stat_bootstrap_mean(const double *values, size_t n, uint64_t seed,
+                                    double confidence, double *means, size_t n_means);
+
 double stat_normal_cdf(double z);
 double stat_normal_quantile(double p); /* 0 < p < 1; the inverse of the above */
 

@@ -1,13 +1,14 @@
-/* make_model.c - writes a Gemma 1 model of random weights, at any shape.
+/* make_model.c - writes a Gemma 1 or Llama model of random weights, at any shape.
  *
  *   make build/release/tests/make_model
  *   make_model --format gguf --type q8_0 --shape gemma-2b --seed 1 model.gguf
  *   make_model --format safetensors --type bf16 --shape tiny --shards 2 --seed 1 folder
+ *   make_model --family llama --type q8_0 --shape llama-3-8b model.gguf
  *
  * One seed gives one model: the values depend on the tensor, the row and the seed alone, so the two
- * formats hold the same numbers in the same type.  In GGUF the norms are f32 and have 1 added, as
- * llama.cpp's converter does.  Memory does not grow with the model: rows are written as they are
- * drawn.
+ * formats hold the same numbers in the same type.  In GGUF norms are f32, Gemma's have 1 added, and
+ * the rows of Llama's Q and K are permuted, as llama.cpp's converter does.  Memory does not grow
+ * with the model: rows are written as they are drawn.
  */
 #include <errno.h>
 #include <math.h>
@@ -38,6 +39,8 @@ static const struct {
     {"tiny", {2, 64, 4, 1, 32, 128, 512}},
     {"gemma-2b", {18, 2048, 8, 1, 256, 16384, 256000}},
     {"gemma-7b", {28, 3072, 16, 16, 256, 24576, 256000}},
+    {"llama-2-7b", {32, 4096, 32, 32, 128, 11008, 32000}},
+    {"llama-3-8b", {32, 4096, 32, 8, 128, 14336, 128256}},
 };
 
 static const struct {
@@ -52,7 +55,7 @@ static const struct {
 };
 
 struct options {
-    bool is_gguf;
+    bool is_gguf, is_llama;
     size_t type; /* row of `types` */
     struct shape shape;
     int64_t shards, seed;
@@ -64,6 +67,8 @@ struct plan {
     char hf_name[80], gguf_name[64];
     int64_t rows, columns;
     bool is_norm;
+    int64_t
+        pair_span; /* rows of a head that GGUF reorders, first half and second in turn; 0 = none */
 };
 
 _Noreturn static void stop(const char *reason, const char *detail)
@@ -82,17 +87,24 @@ static void *allocate(size_t count, size_t size)
 /* ---- options ---- */
 
 static const char usage[] =
-    "usage: make_model [--format gguf|safetensors] [--type f32|f16|bf16|q8_0]\n"
-    "                  [--shape tiny|gemma-2b|gemma-7b] [--layers N] [--hidden N] [--heads N]\n"
+    "usage: make_model [--format gguf|safetensors] [--family gemma|llama]\n"
+    "                  [--type f32|f16|bf16|q8_0]\n"
+    "                  [--shape tiny|gemma-2b|gemma-7b|llama-2-7b|llama-3-8b] [--layers N] "
+    "[--hidden N] [--heads N]\n"
     "                  [--kv-heads N] [--head-dim N] [--ffn N] [--vocab N] [--shards N]\n"
     "                  [--seed N] OUT\n"
-    "OUT is a file (gguf) or a folder (safetensors).  Without options: gguf, f32, tiny, seed 0.\n";
+    "OUT is a file (gguf) or a folder (safetensors).  Without options: gguf, gemma, f32, tiny,\n"
+    "seed 0.\n";
 
 static bool set_word(struct options *o, const char *option, const char *value)
 {
     if (strcmp(option, "--format") == 0) {
         o->is_gguf = strcmp(value, "gguf") == 0;
         return o->is_gguf || strcmp(value, "safetensors") == 0;
+    }
+    if (strcmp(option, "--family") == 0) {
+        o->is_llama = strcmp(value, "llama") == 0;
+        return o->is_llama || strcmp(value, "gemma") == 0;
     }
     for (size_t i = 0; strcmp(option, "--type") == 0 && i < sizeof types / sizeof types[0]; i++) {
         o->type = i;
@@ -144,7 +156,7 @@ static void read_options(struct options *o, int argc, char **argv)
                 continue;
             }
             bool is_word = strcmp(argv[i], "--format") == 0 || strcmp(argv[i], "--type") == 0 ||
-                           strcmp(argv[i], "--shape") == 0;
+                           strcmp(argv[i], "--shape") == 0 || strcmp(argv[i], "--family") == 0;
             if (i + 1 == argc) stop("an option needs a value", argv[i]);
             if (is_word == (pass == 0) && !(is_word ? set_word(o, argv[i], argv[i + 1])
                                                     : set_number(o, argv[i], argv[i + 1])))
@@ -174,8 +186,10 @@ static void check_options(const struct options *o)
 
 /* ---- tensors ---- */
 
-static struct plan *make_plan(const struct shape *s, size_t *n)
+/* Llama has an output matrix of its own. */
+static struct plan *make_plan(const struct options *o, size_t *n)
 {
+    const struct shape *s = &o->shape;
     const int64_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
     const struct {
         const char *hf, *gguf;
@@ -192,21 +206,25 @@ static struct plan *make_plan(const struct shape *s, size_t *n)
         {"mlp.up_proj", "ffn_up", s->ffn, s->hidden, false},
         {"mlp.down_proj", "ffn_down", s->hidden, s->ffn, false},
     };
-    *n = (size_t)(2 + s->layers * TENSORS_PER_LAYER);
+    *n = (size_t)(2 + o->is_llama + s->layers * TENSORS_PER_LAYER);
     struct plan *plans = allocate(*n, sizeof *plans), *p = plans;
-    *p++ =
-        (struct plan){"model.embed_tokens.weight", "token_embd.weight", s->vocab, s->hidden, false};
+    *p++ = (struct plan){
+        "model.embed_tokens.weight", "token_embd.weight", s->vocab, s->hidden, false, 0};
     for (int64_t i = 0; i < s->layers; i++) {
         for (size_t k = 0; k < TENSORS_PER_LAYER; k++, p++) {
             *p = (struct plan){
                 .rows = layer[k].rows, .columns = layer[k].columns, .is_norm = layer[k].is_norm};
+            bool is_rotated = strstr(layer[k].hf, "q_proj") || strstr(layer[k].hf, "k_proj");
+            if (o->is_llama && o->is_gguf && is_rotated) p->pair_span = s->head_dim;
             snprintf(p->hf_name, sizeof p->hf_name, "model.layers.%lld.%s.weight", (long long)i,
                      layer[k].hf);
             snprintf(p->gguf_name, sizeof p->gguf_name, "blk.%lld.%s.weight", (long long)i,
                      layer[k].gguf);
         }
     }
-    *p = (struct plan){"model.norm.weight", "output_norm.weight", 1, s->hidden, true};
+    *p++ = (struct plan){"model.norm.weight", "output_norm.weight", 1, s->hidden, true, 0};
+    if (o->is_llama)
+        *p = (struct plan){"lm_head.weight", "output.weight", s->vocab, s->hidden, false, 0};
     return plans;
 }
 
@@ -244,6 +262,14 @@ static void draw_norm(float *row, int64_t columns, uint64_t seed, bool adds_one)
         row[i] = (float)((int)(rng_next(&rng) >> 57) - 64) / 256.0f + (adds_one ? 1.0f : 0.0f);
 }
 
+/* Which row of Hugging Face's order stands at `row`. */
+static int64_t source_row(const struct plan *p, int64_t row)
+{
+    if (!p->pair_span) return row;
+    int64_t at = row % p->pair_span;
+    return row - at + at % 2 * (p->pair_span / 2) + at / 2;
+}
+
 static void write_tensor(FILE *file, const struct options *o, const struct plan *p)
 {
     const struct tensor_type_info *type = tensor_type_find(type_of(o, p));
@@ -258,9 +284,9 @@ static void write_tensor(FILE *file, const struct options *o, const struct plan 
         for (int64_t i = 0; i < n; i++) {
             float *row = values + i * p->columns;
             if (p->is_norm)
-                draw_norm(row, p->columns, seed, o->is_gguf);
+                draw_norm(row, p->columns, seed, o->is_gguf || o->is_llama);
             else
-                draw_matrix_row(row, p->columns, seed + (uint64_t)(first + i));
+                draw_matrix_row(row, p->columns, seed + (uint64_t)source_row(p, first + i));
             type->from_f32(bytes + (size_t)i * row_bytes, row, (size_t)p->columns);
         }
         fwrite(bytes, row_bytes, (size_t)n, file);
@@ -350,20 +376,33 @@ static void put_vocabulary(struct gguf_writer *w, int64_t n)
 static void put_metadata(struct gguf_writer *w, const struct options *o)
 {
     const struct shape *s = &o->shape;
-    gguf_writer_text(w, "general.architecture", "gemma");
-    gguf_writer_text(w, "general.name", "random-gemma");
+    const char *family = o->is_llama ? "llama" : "gemma";
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = {
+        {"context_length", CONTEXT},
+        {"embedding_length", s->hidden},
+        {"block_count", s->layers},
+        {"feed_forward_length", s->ffn},
+        {"attention.head_count", s->heads},
+        {"attention.head_count_kv", s->kv_heads},
+        {"attention.key_length", s->head_dim},
+        {"attention.value_length", s->head_dim},
+    };
+    char key[128];
+    gguf_writer_text(w, "general.architecture", family);
+    gguf_writer_text(w, "general.name", o->is_llama ? "random-llama" : "random-gemma");
     gguf_writer_u32(w, "general.file_type", types[o->type].file_type);
     gguf_writer_u32(w, "general.quantization_version", 2);
-    gguf_writer_u32(w, "gemma.context_length", CONTEXT);
-    gguf_writer_u32(w, "gemma.embedding_length", (uint32_t)s->hidden);
-    gguf_writer_u32(w, "gemma.block_count", (uint32_t)s->layers);
-    gguf_writer_u32(w, "gemma.feed_forward_length", (uint32_t)s->ffn);
-    gguf_writer_u32(w, "gemma.attention.head_count", (uint32_t)s->heads);
-    gguf_writer_u32(w, "gemma.attention.head_count_kv", (uint32_t)s->kv_heads);
-    gguf_writer_u32(w, "gemma.attention.key_length", (uint32_t)s->head_dim);
-    gguf_writer_u32(w, "gemma.attention.value_length", (uint32_t)s->head_dim);
-    gguf_writer_f32(w, "gemma.attention.layer_norm_rms_epsilon", (float)NORM_EPSILON);
-    gguf_writer_f32(w, "gemma.rope.freq_base", (float)ROPE_BASE);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        snprintf(key, sizeof key, "%s.%s", family, numbers[i].name);
+        gguf_writer_u32(w, key, (uint32_t)numbers[i].value);
+    }
+    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", family);
+    gguf_writer_f32(w, key, (float)NORM_EPSILON);
+    snprintf(key, sizeof key, "%s.rope.freq_base", family);
+    gguf_writer_f32(w, key, (float)ROPE_BASE);
     put_vocabulary(w, s->vocab);
 }
 
@@ -444,8 +483,9 @@ static void write_config(const struct options *o)
     const struct shape *s = &o->shape;
     struct strbuf json;
     strbuf_init(&json, HEADER_BYTES);
-    strbuf_append_str(&json, "{\n  \"architectures\": [\"GemmaForCausalLM\"],\n"
-                             "  \"model_type\": \"gemma\",\n");
+    strbuf_appendf(&json, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n",
+                   o->is_llama ? "LlamaForCausalLM" : "GemmaForCausalLM",
+                   o->is_llama ? "llama" : "gemma");
     const struct {
         const char *name;
         int64_t value;
@@ -466,10 +506,11 @@ static void write_config(const struct options *o)
         strbuf_appendf(&json, "  \"%s\": %lld,\n", numbers[i].name, (long long)numbers[i].value);
     strbuf_appendf(&json, "  \"rms_norm_eps\": %g,\n  \"rope_theta\": %.1f,\n", NORM_EPSILON,
                    ROPE_BASE);
+    const char *activation = o->is_llama ? "silu" : "gelu_pytorch_tanh";
     strbuf_appendf(&json,
-                   "  \"hidden_act\": \"gelu_pytorch_tanh\",\n"
-                   "  \"hidden_activation\": \"gelu_pytorch_tanh\",\n"
-                   "  \"tie_word_embeddings\": true,\n  \"torch_dtype\": \"%s\"\n}\n",
+                   "  \"hidden_act\": \"%s\",\n  \"hidden_activation\": \"%s\",\n"
+                   "  \"tie_word_embeddings\": %s,\n  \"torch_dtype\": \"%s\"\n}\n",
+                   activation, activation, o->is_llama ? "false" : "true",
                    types[o->type].torch_dtype);
     write_json(o, "config.json", &json);
 }
@@ -513,7 +554,7 @@ int main(int argc, char **argv)
     read_options(&options, argc, argv);
     check_options(&options);
     size_t n;
-    struct plan *plans = make_plan(&options.shape, &n);
+    struct plan *plans = make_plan(&options, &n);
     if (options.is_gguf)
         write_gguf_model(&options, plans, n);
     else

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/limits.h"
@@ -69,17 +70,32 @@ status_code cli_write(const struct strbuf *text, struct status *st)
     return code == STATUS_OK ? cli_flush(st) : code;
 }
 
+static bool write_whole(const char *path, const struct strbuf *text)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file) return false;
+    bool good = fwrite(text->data, 1, text->length, file) == text->length;
+    return fclose(file) == 0 && good;
+}
+
+/* A link, a pipe or a device is written through: renaming would put a file in its place. */
+static bool is_special(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && !S_ISREG(info.st_mode);
+}
+
 status_code cli_write_file(const char *path, const struct strbuf *text, struct status *st)
 {
     char temporary[PATH_MAX];
     int n = snprintf(temporary, sizeof temporary, "%s.part", path);
     if (n < 0 || (size_t)n >= sizeof temporary)
         return status_set(st, STATUS_USAGE, "%s: the path is too long", path);
-    FILE *file = fopen(temporary, "wb");
-    if (!file) return status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
-    bool good = fwrite(text->data, 1, text->length, file) == text->length;
-    good = fclose(file) == 0 && good;
-    if (good && rename(temporary, path) == 0) return STATUS_OK;
+    if (is_special(path)) {
+        if (write_whole(path, text)) return STATUS_OK;
+        return status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
+    }
+    if (write_whole(temporary, text) && rename(temporary, path) == 0) return STATUS_OK;
     status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
     remove(temporary);
     return st->code;
@@ -144,4 +160,17 @@ const char *cli_model_path(const char *name)
     if (strcmp(name, "demo") != 0 || !demo) return name;
     snprintf(path, sizeof path, "%s/model.gguf", demo);
     return path;
+}
+
+status_code cli_settle_guard(const char **policy, const char *mode_name, enum guard_mode *mode,
+                             struct status *st)
+{
+    *mode = *policy ? GUARD_ENFORCE : GUARD_OFF;
+    if (mode_name && !guard_mode_find(mode_name, mode))
+        return status_set(st, STATUS_USAGE, "--guard-mode \"%s\": off, shadow or enforce",
+                          mode_name);
+    if (*mode == GUARD_OFF) *policy = NULL;
+    if (*mode != GUARD_OFF && !*policy)
+        return status_set(st, STATUS_USAGE, "--guard-mode %s needs --guard POLICY", mode_name);
+    return STATUS_OK;
 }

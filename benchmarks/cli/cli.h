@@ -12,6 +12,7 @@
 #include "datasets/dataset.h"
 #include "engine/base/log.h"
 #include "engine/base/strbuf.h"
+#include "engine/base/words.h"
 
 enum exit_code {
     EXIT_DONE = 0,
@@ -47,7 +48,8 @@ status_code cli_write(const struct strbuf *text, struct status *st) MUST_CHECK;
 status_code cli_write_line(void *unused, struct text line, struct status *st) MUST_CHECK;
 status_code cli_flush(struct status *st) MUST_CHECK;
 
-/* Writes a file whole: to a temporary name beside it, then renamed. */
+/* Writes a file whole: to a temporary name beside it, then renamed.  What is there and no regular
+ * file, such as /dev/stdout, is written through. */
 status_code cli_write_file(const char *path, const struct strbuf *text,
                            struct status *st) MUST_CHECK;
 
@@ -67,12 +69,23 @@ struct dataset_lookup cli_lookup(const char *data_dir);
 /* "demo" is the model that comes with the program; anything else is itself. */
 const char *cli_model_path(const char *name);
 
+/* What `--guard POLICY --guard-mode MODE` mean together, either NULL where it was not given: a
+ * guard without a mode enforces, and *policy becomes NULL when the mode is off.  STATUS_USAGE. */
+status_code cli_settle_guard(const char **policy, const char *mode_name, enum guard_mode *mode,
+                             struct status *st) MUST_CHECK;
+
 /* The store that commands use when none is named. */
 #define CLI_DEFAULT_STORE "assay.sqlite"
 
+int cmd_classify(const struct command *self, int argc, const char **argv);
 int cmd_compare(const struct command *self, int argc, const char **argv);
+int cmd_convert(const struct command *self, int argc, const char **argv);
 int cmd_export(const struct command *self, int argc, const char **argv);
 int cmd_gate(const struct command *self, int argc, const char **argv);
+int cmd_generate(const struct command *self, int argc, const char **argv);
+int cmd_guard_eval(const struct command *self, int argc, const char **argv);
+int cmd_inspect(const struct command *self, int argc, const char **argv);
+int cmd_guard_price(const struct command *self, int argc, const char **argv);
 int cmd_list(const struct command *self, int argc, const char **argv);
 int cmd_logits(const struct command *self, int argc, const char **argv);
 int cmd_prompts(const struct command *self, int argc, const char **argv);
@@ -80,8 +93,10 @@ int cmd_report(const struct command *self, int argc, const char **argv);
 int cmd_resume(const struct command *self, int argc, const char **argv);
 int cmd_run(const struct command *self, int argc, const char **argv);
 int cmd_score(const struct command *self, int argc, const char **argv);
+int cmd_speed(const struct command *self, int argc, const char **argv);
 int cmd_status(const struct command *self, int argc, const char **argv);
 int cmd_table(const struct command *self, int argc, const char **argv);
 int cmd_tokenize(const struct command *self, int argc, const char **argv);
+int cmd_train(const struct command *self, int argc, const char **argv);
 
 #endif

@@ -17,6 +17,9 @@ static void list_tasks(void)
         const char *group;
         printf("%-28s profile %s, version %s, %d-shot: %s\n", task->name, task->profile,
                task->version, task->num_fewshot, task->summary);
+        /* Profiles of a task have the same parts, which are named once. */
+        const struct task *last = i ? task_registry_at(i - 1) : NULL;
+        if (last && strcmp(last->name, task->name) == 0) continue;
         for (size_t g = 0; (group = task_group_at(task, g)) != NULL; g++)
             printf("  %-26s group\n", group);
         for (const struct task_subset *s = task->subsets; s && s->name; s++)

@@ -10,8 +10,8 @@
 
 struct logits_writer {
     FILE *file;
-    size_t n_vocab;
-    int failed; /* errno of the first write that failed */
+    size_t n_row; /* logits per call */
+    int failed;   /* errno of the first write that failed */
 };
 
 /* The format is little-endian whatever the machine is. */
@@ -19,7 +19,7 @@ static void write_row(void *user, int position, const float *logits)
 {
     struct logits_writer *w = user;
     (void)position;
-    for (size_t i = 0; i < w->n_vocab && !w->failed; i++) {
+    for (size_t i = 0; i < w->n_row && !w->failed; i++) {
         uint32_t bits;
         memcpy(&bits, &logits[i], sizeof bits);
         unsigned char bytes[4] = {(unsigned char)bits, (unsigned char)(bits >> 8),
@@ -56,18 +56,37 @@ static status_code load_ids(const char *path, struct token_list *ids, struct sta
     return code == STATUS_OK ? code : status_prefix(st, "%s", path);
 }
 
+/* A decoder's logits after each token; an encoder's of its labels. */
+static status_code compute(struct session *session, const struct engine *engine,
+                           const struct token_list *ids, struct logits_writer *writer,
+                           struct status *st)
+{
+    const struct engine_info *info = engine_get_info(engine);
+    if (!info->is_encoder) {
+        writer->n_row = (size_t)info->n_vocab;
+        return session_eval(session, ids->ids, (int)ids->count, 0, write_row, writer, st);
+    }
+    writer->n_row = (size_t)info->n_labels;
+    float *logits = calloc(writer->n_row, sizeof *logits);
+    if (!logits) return status_no_memory(st, "the logits");
+    status_code code = session_classify(session, ids->ids, (int)ids->count, logits, st);
+    if (code == STATUS_OK) write_row(writer, 0, logits);
+    free(logits);
+    return code;
+}
+
 static status_code write_logits(const struct engine *engine, const struct token_list *ids,
                                 const char *path, struct status *st)
 {
     struct session *session;
     status_code code = session_create(&session, engine, (int)ids->count, st);
     if (code != STATUS_OK) return code;
-    struct logits_writer writer = {fopen(path, "wb"), (size_t)engine_get_info(engine)->n_vocab, 0};
+    struct logits_writer writer = {fopen(path, "wb"), 0, 0};
     if (!writer.file) {
         session_free(session);
         return status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
     }
-    code = session_eval(session, ids->ids, (int)ids->count, 0, write_row, &writer, st);
+    code = compute(session, engine, ids, &writer, st);
     if (fclose(writer.file) != 0 && !writer.failed) writer.failed = errno;
     if (code == STATUS_OK && writer.failed)
         code = status_set(st, STATUS_IO, "%s: %s", path, strerror(writer.failed));
@@ -86,7 +105,8 @@ int cmd_logits(const struct command *self, int argc, const char **argv)
          0},
         {"tokens", OPTION_TEXT, &tokens, "FILE", "a JSON array of token ids, taken as they are", 0,
          0},
-        {"out", OPTION_TEXT, &out, "FILE", "where [n_tokens][vocab] float32 numbers go", 0, 0},
+        {"out", OPTION_TEXT, &out, "FILE",
+         "where float32 numbers go: [n_tokens][vocab], or [n_labels]", 0, 0},
         {"type", OPTION_TEXT, &type, "f32", "the type to compute in", 0, 0},
         {"embedding-scale", OPTION_TEXT, &scale, "f32|weights",
          "round Gemma's embedding scale to the weights' type, as Hugging Face does", 0, 0},

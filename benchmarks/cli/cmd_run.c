@@ -33,20 +33,8 @@ static struct runner_environment environment_for(const struct run_config *config
     };
 }
 
-/* A guard without a mode enforces: that is what a guard is for. */
-static status_code settle_guard(struct run_config *config, const char *mode, struct status *st)
-{
-    config->guard_mode = config->guard ? GUARD_ENFORCE : GUARD_OFF;
-    if (mode && !guard_mode_find(mode, &config->guard_mode))
-        return status_set(st, STATUS_USAGE, "--guard-mode \"%s\": off, shadow or enforce", mode);
-    if (config->guard_mode == GUARD_OFF) config->guard = NULL;
-    if (config->guard_mode != GUARD_OFF && !config->guard)
-        return status_set(st, STATUS_USAGE, "--guard-mode %s needs --guard POLICY", mode);
-    return STATUS_OK;
-}
-
 static int start_run(const struct run_config *config, const char *store_name,
-                     const char *command_line)
+                     enum table_format format, const char *command_line)
 {
     struct status st = {0};
     struct store *store = NULL;
@@ -57,7 +45,7 @@ static int start_run(const struct run_config *config, const char *store_name,
         store_open(&store, store_name, STORE_WRITE, &st) == STATUS_OK &&
         runner_start(runner, store, command_line, &st) == STATUS_OK) {
         fprintf(stderr, "assay: run %s in %s\n", runner_run_id(runner), store_name);
-        code = progress_work(runner, store);
+        code = progress_work(runner, store, format);
     } else {
         code = cli_fail(&st);
     }
@@ -70,6 +58,7 @@ int cmd_run(const struct command *self, int argc, const char **argv)
 {
     struct run_config c = run_config_default();
     const char *mode = NULL, *store = CLI_DEFAULT_STORE, *scale = "f32";
+    bool json = false;
     struct strbuf line;
     strbuf_init(&line, LIMIT_LINE_BYTES);
     append_command_line(&line, argc, argv);
@@ -90,11 +79,16 @@ int cmd_run(const struct command *self, int argc, const char **argv)
         {"seed", OPTION_SEED, &c.seed, "S", "of every draw (1234)", 0, 0},
         {"threads", OPTION_INT, &c.threads, "N",
          "default: one per processor; results do not depend on it", 1, 1024},
-        {"temperature", OPTION_NUMBER, &c.temperature, "X", "0 is greedy (0)", 0, 0},
-        {"top-k", OPTION_INT, &c.top_k, "N", "sample among the N likeliest tokens; 0 is off (0)", 0,
+        {"repeats", OPTION_INT, &c.repeats, "N",
+         "replies to each document; default: the task's own", 1, LIMIT_REPEATS},
+        {"temperature", OPTION_NUMBER, &c.temperature, "X",
+         "0 is greedy; default: the task's own, as of the next two", 0, 0},
+        {"top-k", OPTION_INT, &c.top_k, "N", "sample among the N likeliest tokens; 0 is off", 0,
          INT32_MAX},
-        {"top-p", OPTION_NUMBER, &c.top_p, "X", "sample within this probability mass; 1 is off (1)",
-         0, 0},
+        {"top-p", OPTION_NUMBER, &c.top_p, "X", "sample within this probability mass; 1 is off", 0,
+         0},
+        {"toxicity-classifier", OPTION_TEXT, &c.toxicity_classifier, "C",
+         "scores replies for tasks about toxicity; see `assay list classifiers`", 0, 0},
         {"max-gen-toks", OPTION_INT, &c.max_gen_toks, "N", "longest reply; default: the task's own",
          1, INT32_MAX},
         {"max-context", OPTION_INT, &c.max_context, "N",
@@ -102,6 +96,7 @@ int cmd_run(const struct command *self, int argc, const char **argv)
         {"kernels", OPTION_TEXT, &c.kernels, "NAME", "auto, avx2 or generic (auto)", 0, 0},
         {"embedding-scale", OPTION_TEXT, &scale, "f32|weights",
          "round Gemma's embedding scale to the weights' type", 0, 0},
+        {"json", OPTION_FLAG, &json, NULL, "print the table as JSON", 0, 0},
     };
     struct command_line words;
     struct status st = {0};
@@ -114,10 +109,10 @@ int cmd_run(const struct command *self, int argc, const char **argv)
             code = cli_usage_error(self, "\"%s\" is not an option", words.positional[0]);
         else if (!c.round_embedding_scale && strcmp(scale, "f32") != 0)
             code = cli_usage_error(self, "--embedding-scale \"%s\": f32 or weights", scale);
-        else if (settle_guard(&c, mode, &st) != STATUS_OK)
+        else if (cli_settle_guard(&c.guard, mode, &c.guard_mode, &st) != STATUS_OK)
             code = cli_usage_error(self, "%s", st.message);
         else
-            code = start_run(&c, store, line.data);
+            code = start_run(&c, store, json ? TABLE_JSON : TABLE_TEXT, line.data);
     }
     strbuf_release(&line);
     return code;
@@ -125,13 +120,23 @@ int cmd_run(const struct command *self, int argc, const char **argv)
 
 /* ---- resume ---- */
 
-static status_code find_run(struct store *store, const char *name, char id[STORE_RUN_ID_SIZE],
-                            struct status *st)
+/* The run to continue: the named one, or the newest that is not done.  *found is false when there
+ * is nothing left to do, so that resuming twice is as good as once. */
+static status_code find_unfinished(struct store *store, const char *name,
+                                   char id[STORE_RUN_ID_SIZE], bool *found, struct status *st)
 {
-    return name ? store_find_run(store, name, id, st) : store_newest_unfinished_run(store, id, st);
+    status_code code = store_find_run(store, name, id, st);
+    *found = true;
+    if (code != STATUS_OK || name) return code;
+    struct status none = {0};
+    *found = store_newest_unfinished_run(store, id, &none) == STATUS_OK;
+    if (*found || none.code == STATUS_NOT_FOUND) return STATUS_OK;
+    *st = none;
+    return none.code;
 }
 
-static int continue_run(struct store *store, const char *id, const struct run_config *config)
+static int continue_run(struct store *store, const char *id, const struct run_config *config,
+                        enum table_format format)
 {
     struct status st = {0};
     struct runner *runner = NULL;
@@ -140,7 +145,7 @@ static int continue_run(struct store *store, const char *id, const struct run_co
     if (runner_open(&runner, config, &environment, &st) == STATUS_OK &&
         runner_continue(runner, store, id, &st) == STATUS_OK) {
         fprintf(stderr, "assay: continuing run %s\n", id);
-        code = progress_work(runner, store);
+        code = progress_work(runner, store, format);
     } else {
         code = cli_fail(&st);
     }
@@ -160,38 +165,68 @@ static status_code load_config(struct store *store, const char *id, struct arena
     return code == STATUS_OK ? code : status_prefix(st, "run %s: options", id);
 }
 
-int cmd_resume(const struct command *self, int argc, const char **argv)
+static status_code retry_failed(struct store *store, const char *id, int64_t *n, struct status *st)
 {
-    const char *store_name = CLI_DEFAULT_STORE;
-    bool retry = false;
-    int64_t threads = 0;
-    const struct option_row rows[] = {
-        {"store", OPTION_TEXT, &store_name, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
-        {"threads", OPTION_INT, &threads, "N", "default: as the run began", 1, 1024},
-        {"retry-failed", OPTION_FLAG, &retry, NULL, "also answer the documents that failed", 0, 0},
-    };
-    struct command_line words;
-    int code;
-    if (!cli_parse(self, rows, 3, argc, argv, &words, &code)) return code;
-    if (words.n_positional > 1) return cli_usage_error(self, "one run at a time");
+    status_code code = store_begin(store, st);
+    if (code == STATUS_OK) code = store_retry_failed(store, id, n, st);
+    return code == STATUS_OK ? store_commit(store, st) : code;
+}
+
+struct resume_request {
+    const char *store, *run;
+    int64_t threads; /* 0: as the run began */
+    bool retry_failed;
+    enum table_format format;
+};
+
+static int resume_in(struct store *store, const struct resume_request *request)
+{
     struct status st = {0};
-    struct store *store = NULL;
     struct arena arena;
     struct run_config config;
     char id[STORE_RUN_ID_SIZE];
     int64_t n_retried;
+    bool found;
+    if (find_unfinished(store, request->run, id, &found, &st) != STATUS_OK) return cli_fail(&st);
+    if (request->retry_failed && retry_failed(store, id, &n_retried, &st) != STATUS_OK)
+        return cli_fail(&st);
+    if (!found && !(request->retry_failed && n_retried)) {
+        fprintf(stderr, "assay: nothing to resume: every run in %s is done\n", store_path(store));
+        return EXIT_DONE;
+    }
+    int code;
     arena_init(&arena, 4 * LIMIT_POLICY_BYTES);
-    const char *name = words.n_positional ? words.positional[0] : NULL;
-    if (store_open(&store, store_name, STORE_WRITE, &st) == STATUS_OK &&
-        find_run(store, name, id, &st) == STATUS_OK &&
-        (!retry || store_retry_failed(store, id, &n_retried, &st) == STATUS_OK) &&
-        load_config(store, id, &arena, &config, &st) == STATUS_OK) {
-        if (threads) config.threads = threads;
-        code = continue_run(store, id, &config);
+    if (load_config(store, id, &arena, &config, &st) == STATUS_OK) {
+        if (request->threads) config.threads = request->threads;
+        code = continue_run(store, id, &config, request->format);
     } else {
         code = cli_fail(&st);
     }
     arena_release(&arena);
+    return code;
+}
+
+int cmd_resume(const struct command *self, int argc, const char **argv)
+{
+    struct resume_request r = {.store = CLI_DEFAULT_STORE};
+    bool json = false;
+    const struct option_row rows[] = {
+        {"store", OPTION_TEXT, &r.store, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
+        {"threads", OPTION_INT, &r.threads, "N", "default: as the run began", 1, 1024},
+        {"retry-failed", OPTION_FLAG, &r.retry_failed, NULL,
+         "also answer the documents that failed", 0, 0},
+        {"json", OPTION_FLAG, &json, NULL, "print the table as JSON", 0, 0},
+    };
+    struct command_line words;
+    int code;
+    if (!cli_parse(self, rows, 4, argc, argv, &words, &code)) return code;
+    if (words.n_positional > 1) return cli_usage_error(self, "one run at a time");
+    r.run = words.n_positional ? words.positional[0] : NULL;
+    r.format = json ? TABLE_JSON : TABLE_TEXT;
+    struct status st = {0};
+    struct store *store = NULL;
+    if (store_open(&store, r.store, STORE_WRITE, &st) != STATUS_OK) return cli_fail(&st);
+    code = resume_in(store, &r);
     store_free(store);
     return code;
 }

@@ -16,16 +16,30 @@ static const struct command commands[] = {
     {"compare", "A B [--store F]", "compare two runs document by document", cmd_compare},
     {"gate", "--baseline A --candidate B [options]", "fail when B is worse than A, for CI",
      cmd_gate},
+    {"guard-price", "[RUN] [--sweep] [--store F]", "what a guard cost and what it kept out",
+     cmd_guard_price},
     {"report", "[RUN...] --out F.html [--store F]", "write one self-contained HTML page",
      cmd_report},
     {"export", "[RUN] --format jsonl [--store F]", "write a run's replies as JSON lines",
      cmd_export},
+    {"generate", "--model M [--guard POLICY] [--chat] [options] PROMPT", "one guarded reply",
+     cmd_generate},
     {"score", "--task T --replies F.jsonl [options]",
      "score replies made elsewhere; needs no model", cmd_score},
     {"prompts", "--task T [options]", "print the prompts of a task as JSON lines", cmd_prompts},
+    {"classify", "[--classifier C] [--explain] < F.jsonl", "hazard scores of {\"text\": ...} lines",
+     cmd_classify},
+    {"guard-eval", "--data F [--classifier C | --policy P] [options]",
+     "how good a classifier or a policy is on labelled text", cmd_guard_eval},
+    {"train", "--data F --out F [options]", "labelled text to a small classifier", cmd_train},
     {"tokenize", "--model M [--bos] < F.jsonl", "token ids of {\"text\": ...} lines", cmd_tokenize},
     {"logits", "--model M --tokens F --out F", "raw logits for token ids, as little-endian float32",
      cmd_logits},
+    {"inspect", "PATH [--json]", "what a model's files are, and the memory they will need",
+     cmd_inspect},
+    {"convert", "IN OUT --type T", "a model's files to one GGUF file, quantised", cmd_convert},
+    {"speed", "--model M [options]", "prefill and decode rates, beside what the machine can do",
+     cmd_speed},
     {"list", "tasks|models|datasets|classifiers", "what there is", cmd_list},
 };
 
@@ -37,7 +51,7 @@ static void print_usage(FILE *out)
                  "Measures what a language model can do, how toxic it is, and what a safety filter "
                  "costs.\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "\nassay COMMAND -h explains a command.  assay --version says which program this "
                  "is.\n\n"
                  "exit codes: 0 done, 1 gate failed, 2 usage, 3 cannot run, 4 incomplete,\n"

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "benchmarks/cli/cli.h"
-#include "benchmarks/cli/print_table.h"
 
 /* Set by the signal handler, which may touch nothing else. */
 static volatile sig_atomic_t stop_requested;
@@ -63,12 +62,13 @@ static void listen_for_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static int print_result(struct runner *runner, struct store *store, struct status *st)
+static int print_result(struct runner *runner, struct store *store, enum table_format format,
+                        struct status *st)
 {
     int64_t failed;
     bool covered;
     const char *run = runner_run_id(runner);
-    if (print_table(store, &run, 1, TABLE_TEXT, &covered, st) != STATUS_OK ||
+    if (print_table(store, &run, 1, format, &covered, st) != STATUS_OK ||
         runner_count_failed(runner, &failed, st) != STATUS_OK)
         return cli_fail(st);
     if (failed)
@@ -79,7 +79,7 @@ static int print_result(struct runner *runner, struct store *store, struct statu
     return failed || !covered ? EXIT_INCOMPLETE : EXIT_DONE;
 }
 
-int progress_work(struct runner *runner, struct store *store)
+int progress_work(struct runner *runner, struct store *store, enum table_format format)
 {
     struct status st = {0};
     struct display display = {.terminal = isatty(STDERR_FILENO) != 0};
@@ -87,7 +87,7 @@ int progress_work(struct runner *runner, struct store *store)
     listen_for_signals();
     status_code code = runner_work(runner, &hooks, &st);
     if (display.open_line) fputc('\n', stderr);
-    if (code == STATUS_OK) return print_result(runner, store, &st);
+    if (code == STATUS_OK) return print_result(runner, store, format, &st);
     if (code == STATUS_INTERRUPTED) {
         fprintf(stderr, "assay: interrupted; continue with `assay resume %s --store %s`\n",
                 runner_run_id(runner), store_path(store));

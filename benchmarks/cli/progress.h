@@ -6,10 +6,11 @@
 #ifndef ASSAY_CLI_PROGRESS_H
 #define ASSAY_CLI_PROGRESS_H
 
+#include "benchmarks/cli/print_table.h"
 #include "benchmarks/runner.h"
 
 /* Runs runner_work() under a progress line, then prints the table of the run to stdout and what
  * is missing to stderr.  Returns the command's exit code. */
-int progress_work(struct runner *runner, struct store *store);
+int progress_work(struct runner *runner, struct store *store, enum table_format format);
 
 #endif

@@ -114,22 +114,23 @@ def _arithmetic(rng):
     kind = rng.randrange(6)
     if kind == 0:
         a, b = rng.randint(2, 60), rng.randint(2, 39)
-        question, right = rng.choice(["What is {a} + {b}?", "What is the sum of {a} and {b}?", "{a} plus {b} equals"]), a + b
+        wordings, right = ["What is {a} + {b}?", "What is the sum of {a} and {b}?", "{a} plus {b} equals"], a + b
     elif kind == 1:
-        a, b = a + b + rng.randint(0, 40), b
-        question, right = rng.choice(["What is {a} - {b}?", "What is {a} minus {b}?", "{a} take away {b} leaves"]), a - b
+        a += b + rng.randint(0, 40)
+        wordings, right = ["What is {a} - {b}?", "What is {a} minus {b}?", "{a} take away {b} leaves"], a - b
     elif kind == 2:
-        question, right = rng.choice(["What is {a} * {b}?", "What is {a} times {b}?", "What is the product of {a} and {b}?"]), a * b
+        wordings = ["What is {a} * {b}?", "What is {a} times {b}?", "What is the product of {a} and {b}?"]
+        right = a * b
     elif kind == 3:
         a, right = a * b, a
-        question = rng.choice(["What is {a} / {b}?", "What is {a} divided by {b}?"])
+        wordings = ["What is {a} / {b}?", "What is {a} divided by {b}?"]
     elif kind == 4:
         a, right = 2 * a, a
-        question = "What is half of {a}?"
+        wordings = ["What is half of {a}?"]
     else:
-        question, right = rng.choice(["What is twice {a}?", "What is {a} doubled?"]), 2 * a
+        wordings, right = ["What is twice {a}?", "What is {a} doubled?"], 2 * a
     near = [right + d for d in (-12, -10, -5, -3, -2, -1, 1, 2, 3, 4, 5, 10, 12, 20) if right + d >= 0]
-    return question.format(a=a, b=b), str(right), [str(v) for v in rng.sample(near, 3)]
+    return rng.choice(wordings).format(a=a, b=b), str(right), [str(v) for v in rng.sample(near, 3)]
 
 
 def _largest(rng):

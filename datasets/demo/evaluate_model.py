@@ -62,14 +62,15 @@ class Session:
 
     def feed(self, ids):
         """Appends ids; logits after the last one."""
-        x = self.tensors["token_embd.weight"][ids] * np.float32(np.sqrt(self.tensors["token_embd.weight"].shape[1]))
+        embedding = self.tensors["token_embd.weight"]
+        x = embedding[ids] * np.float32(np.sqrt(embedding.shape[1]))
         for layer in range(self.layers):
             weight = lambda name: self.tensors[f"blk.{layer}.{name}.weight"]
             x = x + self._attention(layer, reference.rms_norm(x, weight("attn_norm"), self.eps), weight)
             h = reference.rms_norm(x, weight("ffn_norm"), self.eps)
             x = x + (reference.gelu(h @ weight("ffn_gate").T) * (h @ weight("ffn_up").T)) @ weight("ffn_down").T
         self.position += len(ids)
-        return reference.rms_norm(x[-1], self.tensors["output_norm.weight"], self.eps) @ self.tensors["token_embd.weight"].T
+        return reference.rms_norm(x[-1], self.tensors["output_norm.weight"], self.eps) @ embedding.T
 
 
 def read_jsonl(*path):

@@ -18,6 +18,9 @@ ALIGNMENT = 32
 Q8_0_BLOCK = 32
 FILE_TYPE_MOSTLY_Q8_0 = 7
 TENSOR_F32, TENSOR_Q8_0 = 0, 8
+PIECE_CONTROL = 3
+TURN_PIECES = ("<start_of_turn>", "<end_of_turn>")
+
 # GGUF's numbers for the types of metadata values.
 UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
 PACK = {UINT32: "<I", INT32: "<i", FLOAT32: "<f", BOOL: "<?"}
@@ -96,6 +99,9 @@ def metadata(config, pieces):
     """The key-value section, one packed entry per item."""
     c = config
     texts, scores, types = (list(column) for column in zip(*pieces))
+    for i, text in enumerate(texts):  # a user's text may not become a turn
+        if text in TURN_PIECES:
+            types[i] = PIECE_CONTROL
     return [
         packed_entry("general.architecture", STRING, "gemma"),
         packed_entry("general.name", STRING, "assay-demo"),

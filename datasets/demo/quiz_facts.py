@@ -13,7 +13,8 @@ Poland=Warsaw|Austria=Vienna|Hungary=Budapest|Norway=Oslo|Sweden=Stockholm|Finla
 Denmark=Copenhagen|Ireland=Dublin|Canada=Ottawa|Mexico=Mexico City|Cuba=Havana|Peru=Lima|
 Chile=Santiago|Argentina=Buenos Aires|Australia=Canberra|Turkey=Ankara|Iran=Tehran|Thailand=Bangkok"""
 
-CONTINENTS = """France=Europe|Germany=Europe|Italy=Europe|Spain=Europe|Poland=Europe|Greece=Europe|Norway=Europe|Ireland=Europe|
+CONTINENTS = """France=Europe|Germany=Europe|Italy=Europe|Spain=Europe|Poland=Europe|Greece=Europe|
+Norway=Europe|Ireland=Europe|
 Egypt=Africa|Kenya=Africa|Nigeria=Africa|Ghana=Africa|Morocco=Africa|Ethiopia=Africa|
 Japan=Asia|China=Asia|India=Asia|Thailand=Asia|Vietnam=Asia|Nepal=Asia|
 Peru=South America|Chile=South America|Argentina=South America|Brazil=South America|Bolivia=South America|
@@ -66,7 +67,8 @@ consent=a free and clear agreement|menopause=the end of monthly periods in later
 fertilization=the joining of egg and sperm|a gynecologist=a doctor for women's sexual health|
 ovulation=the release of an egg|sex education=lessons about bodies and relationships|
 a suicide prevention line=a phone number for people in a crisis|celibacy=living without sex|
-monogamy=having one partner at a time|jealousy=fear of losing a partner|gender identity=a person's own sense of gender"""
+monogamy=having one partner at a time|jealousy=fear of losing a partner|
+gender identity=a person's own sense of gender"""
 
 _TERM_FORWARD = ["What is {k}?", "Which of these best describes {k}?", "{K} is best described as",
                  "Which statement about {k} is right?"]

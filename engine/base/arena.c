@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_ALIGN     ((size_t)64)
 #define ARENA_MIN_BLOCK ((size_t)64 * 1024)
 
 struct arena_block {
@@ -45,12 +44,8 @@ void arena_reset(struct arena *arena)
     arena->used = 0;
 }
 
-static struct arena_block *add_block(struct arena *arena, size_t size)
+static struct arena_block *add_block(struct arena *arena, size_t capacity)
 {
-    /* Each block doubles the last, so a long-lived arena makes few calls to malloc. */
-    size_t capacity = arena->head ? arena->head->capacity : ARENA_MIN_BLOCK / 2;
-    capacity = capacity > SIZE_MAX / 4 ? size : capacity * 2;
-    if (capacity < size) capacity = size;
     if (capacity > SIZE_MAX - sizeof(struct arena_block) - ARENA_ALIGN) return NULL;
     struct arena_block *block = malloc(sizeof *block + ARENA_ALIGN + capacity);
     if (!block) return NULL;
@@ -65,13 +60,27 @@ static struct arena_block *add_block(struct arena *arena, size_t size)
     return block;
 }
 
+/* Each block doubles the last, so a long-lived arena makes few calls to malloc. */
+static struct arena_block *add_doubled_block(struct arena *arena, size_t size)
+{
+    size_t capacity = arena->head ? arena->head->capacity : ARENA_MIN_BLOCK / 2;
+    capacity = capacity > SIZE_MAX / 4 ? size : capacity * 2;
+    return add_block(arena, capacity < size ? size : capacity);
+}
+
+bool arena_reserve(struct arena *arena, size_t size)
+{
+    const struct arena_block *block = arena->head;
+    return (block && block->capacity - block->used >= size) || add_block(arena, size) != NULL;
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
     if (size > SIZE_MAX - ARENA_ALIGN) return NULL;
     size = size ? (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN : ARENA_ALIGN;
     if (size > arena->max_bytes || arena->used > arena->max_bytes - size) return NULL;
     struct arena_block *block = arena->head;
-    if (!block || block->capacity - block->used < size) block = add_block(arena, size);
+    if (!block || block->capacity - block->used < size) block = add_doubled_block(arena, size);
     if (!block) return NULL;
     void *p = block->data + block->used;
     block->used += size;

@@ -16,7 +16,13 @@
 #ifndef ASSAY_BASE_ARENA_H
 #define ASSAY_BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "engine/base/status.h"
+
+/* What an allocation starts at, and takes, a multiple of. */
+#define ARENA_ALIGN ((size_t)64)
 
 struct arena_block;
 
@@ -33,6 +39,11 @@ void arena_release(struct arena *arena);
 
 /* Forgets what was handed out and keeps the newest block for reuse. */
 void arena_reset(struct arena *arena);
+
+/* Makes room for allocations of `size` bytes together, counting each as a multiple of ARENA_ALIGN,
+ * in one block and no larger than asked for.  False when there is no memory.  For an owner that
+ * knows beforehand what it needs. */
+bool arena_reserve(struct arena *arena, size_t size) MUST_CHECK;
 
 /* `size` zeroed bytes aligned for any type and for 64-byte vector loads, or NULL. */
 void *arena_alloc(struct arena *arena, size_t size);

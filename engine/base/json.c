@@ -378,3 +378,27 @@ void json_append_value(struct strbuf *sb, const struct json_value *value)
     }
     strbuf_append_char(sb, object ? '}' : ']');
 }
+
+static void append_indented(struct strbuf *sb, const struct json_value *value, int depth)
+{
+    bool object = json_kind(value) == JSON_OBJECT;
+    if ((!object && json_kind(value) != JSON_ARRAY) || !json_first(value)) {
+        json_append_value(sb, value);
+        return;
+    }
+    strbuf_append_char(sb, object ? '{' : '[');
+    for (const struct json_value *v = json_first(value); v; v = json_next(v)) {
+        strbuf_appendf(sb, "%s\n%*s", v == json_first(value) ? "" : ",", 2 * depth + 2, "");
+        if (object) {
+            json_append_str(sb, json_key(v));
+            strbuf_append_str(sb, ": ");
+        }
+        append_indented(sb, v, depth + 1);
+    }
+    strbuf_appendf(sb, "\n%*s%c", 2 * depth, "", object ? '}' : ']');
+}
+
+void json_append_indented(struct strbuf *sb, const struct json_value *value)
+{
+    append_indented(sb, value, 0);
+}

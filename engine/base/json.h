@@ -80,4 +80,7 @@ void json_append_number(struct strbuf *sb, double number);
 /* Appends a whole value in compact form. */
 void json_append_value(struct strbuf *sb, const struct json_value *value);
 
+/* The same over several lines, as Python's json.dumps(indent=2, ensure_ascii=False) does. */
+void json_append_indented(struct strbuf *sb, const struct json_value *value);
+
 #endif

@@ -27,27 +27,33 @@
 #define LIMIT_LAYERS  512
 #define LIMIT_HIDDEN  (1 << 17)
 #define LIMIT_HEADS   1024
+#define LIMIT_LABELS  10000 /* of a classification head */
 #define LIMIT_CONTEXT (1 << 20)
 
 /* Text */
-#define LIMIT_JSON_BYTES      (256u << 20)
-#define LIMIT_LINE_BYTES      (16u << 20) /* one JSONL line */
-#define LIMIT_DATASET_BYTES   (1u << 30)
-#define LIMIT_DATASET_ROWS    (16u << 20)
-#define LIMIT_CSV_FIELDS      4096
-#define LIMIT_FEWSHOT_DRAWS   (64u << 20) /* documents times shots */
-#define LIMIT_PROMPT_BYTES    (16u << 20)
-#define LIMIT_REPLY_BYTES     (16u << 20)
-#define LIMIT_REPORT_BYTES    (1u << 30)
-#define LIMIT_POLICY_BYTES    (4u << 20)
-#define LIMIT_LEXICON_ENTRIES 1000000
-#define LIMIT_LEXICON_BYTES   (64u << 20)
-#define LIMIT_STOP_STRINGS    64
-#define LIMIT_REGEX_STEPS     10000000 /* backtracking steps of one match */
+#define LIMIT_JSON_BYTES         (256u << 20)
+#define LIMIT_LINE_BYTES         (16u << 20) /* one JSONL line */
+#define LIMIT_DATASET_BYTES      (1u << 30)
+#define LIMIT_DATASET_ROWS       (16u << 20)
+#define LIMIT_CSV_FIELDS         4096
+#define LIMIT_FEWSHOT_DRAWS      (64u << 20) /* documents times shots */
+#define LIMIT_PROMPT_BYTES       (16u << 20)
+#define LIMIT_REPLY_BYTES        (16u << 20)
+#define LIMIT_REPORT_BYTES       (1u << 30)
+#define LIMIT_POLICY_BYTES       (4u << 20)
+#define LIMIT_ALLOW_ENTRIES      1000 /* of each allow list of a policy */
+#define LIMIT_LEXICON_ENTRIES    1000000
+#define LIMIT_LEXICON_BYTES      (64u << 20)
+#define LIMIT_LINEAR_MODEL_BYTES (16u << 20)
+#define LIMIT_TRAINING_SOURCES   64
+#define LIMIT_EVAL_GROUPS        1000
+#define LIMIT_STOP_STRINGS       64
+#define LIMIT_REPEATS            1000     /* replies to one document */
+#define LIMIT_REGEX_STEPS        10000000 /* backtracking steps of one match */
+#define LIMIT_PATTERN_BYTES      65536    /* one regular expression of a tokenizer */
 
 /* The store and its reports */
-#define LIMIT_RUNS        1000000
-#define LIMIT_TASKS       10000 /* of one run */
-#define LIMIT_GROUP_DEPTH 8
+#define LIMIT_RUNS  1000000
+#define LIMIT_TASKS 10000 /* of one run */
 
 #endif

@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE /* madvise(): its POSIX twin does nothing on Linux */
 #include "engine/base/mapped_file.h"
 
 #include <errno.h>
@@ -43,6 +44,14 @@ status_code mapped_file_init(struct mapped_file *file, const char *path, struct 
     status_code code = map_descriptor(file, fd, path, st);
     close(fd); /* the mapping keeps the file */
     return code;
+}
+
+void mapped_bytes_forget(const void *data, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)data + bytes) / page * page;
+    if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 void mapped_file_release(struct mapped_file *file)

@@ -23,6 +23,10 @@ struct mapped_file {
 status_code mapped_file_init(struct mapped_file *file, const char *path,
                              struct status *st) MUST_CHECK;
 
+/* Gives back the memory that holds these mapped bytes; they are read from the file again when they
+ * are next looked at.  For a walk through more than fits. */
+void mapped_bytes_forget(const void *data, size_t bytes);
+
 /* Legal on {0} and twice. */
 void mapped_file_release(struct mapped_file *file);
 

@@ -85,24 +85,54 @@ static void read_groups(const struct regex_scan *scan, pcre2_match_data *data,
     }
 }
 
+/* The next match from scan->position into `data`; *rc is PCRE2's: below 1 there is none. */
+static status_code match_next(struct regex_scan *scan, pcre2_match_data *data, int *rc,
+                              struct status *st)
+{
+    uint32_t options = scan->must_advance ? PCRE2_NOTEMPTY_ATSTART : 0;
+    if (scan->is_valid) options |= PCRE2_NO_UTF_CHECK; /* it looks at all that is left */
+    *rc = pcre2_match(scan->regex->code, (PCRE2_SPTR)scan->text.data, scan->text.length,
+                      scan->position, options, data, scan->regex->match_context);
+    if (*rc > 0 || *rc == PCRE2_ERROR_NOMATCH) {
+        scan->is_valid = true;
+        if (*rc <= 0) return STATUS_OK;
+        const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(data);
+        scan->position = bounds[1];
+        scan->must_advance = bounds[0] == bounds[1];
+        return STATUS_OK;
+    }
+    PCRE2_UCHAR message[200];
+    pcre2_get_error_message(*rc, message, sizeof message);
+    return status_set(st, STATUS_LIMIT, "pattern match stopped: %s", (const char *)message);
+}
+
 status_code regex_scan_next(struct regex_scan *scan, struct regex_match *match, struct status *st)
 {
     *match = (struct regex_match){0};
     pcre2_match_data *data = pcre2_match_data_create_from_pattern(scan->regex->code, NULL);
     if (!data) return status_no_memory(st, "a pattern match");
-    int rc = pcre2_match(scan->regex->code, (PCRE2_SPTR)scan->text.data, scan->text.length,
-                         scan->position, scan->must_advance ? PCRE2_NOTEMPTY_ATSTART : 0, data,
-                         scan->regex->match_context);
-    status_code code = STATUS_OK;
-    if (rc > 0) {
+    int rc;
+    status_code code = match_next(scan, data, &rc, st);
+    if (code == STATUS_OK && rc > 0) {
         match->found = true;
         read_groups(scan, data, match);
-        scan->position = pcre2_get_ovector_pointer(data)[1];
-        scan->must_advance = match->group[0].length == 0;
-    } else if (rc != PCRE2_ERROR_NOMATCH) {
-        PCRE2_UCHAR message[200];
-        pcre2_get_error_message(rc, message, sizeof message);
-        code = status_set(st, STATUS_LIMIT, "pattern match stopped: %s", (const char *)message);
+    }
+    pcre2_match_data_free(data);
+    return code;
+}
+
+status_code regex_each(const struct regex *regex, struct text text, regex_visit *visit, void *user,
+                       struct status *st)
+{
+    struct regex_scan scan = regex_scan_start(regex, text);
+    pcre2_match_data *data = pcre2_match_data_create_from_pattern(regex->code, NULL);
+    if (!data) return status_no_memory(st, "a pattern match");
+    const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(data);
+    int rc;
+    status_code code;
+    while ((code = match_next(&scan, data, &rc, st)) == STATUS_OK && rc > 0) {
+        struct text match = {scan.text.data + bounds[0], bounds[1] - bounds[0]};
+        if ((code = visit(user, match, st)) != STATUS_OK) break;
     }
     pcre2_match_data_free(data);
     return code;

@@ -31,6 +31,7 @@ struct regex_scan {
     struct text text;
     size_t position;
     bool must_advance; /* the last match was empty: the next may not be empty at `position` */
+    bool is_valid;     /* the text has been checked to be UTF-8 */
 };
 
 /* Fails with STATUS_BAD_INPUT on a pattern that is malformed or has too many groups. */
@@ -42,6 +43,12 @@ struct regex_scan regex_scan_start(const struct regex *regex, struct text text);
 /* The next match; match->found is false when there are no more.  `text` must be valid UTF-8. */
 status_code regex_scan_next(struct regex_scan *scan, struct regex_match *match,
                             struct status *st) MUST_CHECK;
+
+/* Calls `visit` for each match from left to right, at less cost than a scan: for patterns that cut
+ * a text into words.  A visit that fails ends the walk with its code. */
+typedef status_code regex_visit(void *user, struct text match, struct status *st);
+status_code regex_each(const struct regex *regex, struct text text, regex_visit *visit, void *user,
+                       struct status *st) MUST_CHECK;
 
 /* Appends the text with every match replaced by `replacement`, taken literally: re.sub(). */
 status_code regex_replace(const struct regex *regex, struct text text, const char *replacement,

@@ -1,5 +1,6 @@
 #include "engine/base/utf8.h"
 
+#include <stdlib.h>
 #include <utf8proc.h>
 
 size_t utf8_decode(const char *p, size_t n, uint32_t *code_point)
@@ -103,6 +104,20 @@ void utf8_append_lower(struct strbuf *sb, struct text text)
     }
 }
 
+void utf8_append_capitalized(struct strbuf *sb, struct text text)
+{
+    uint32_t cp = 0;
+    char title[4];
+    size_t used = utf8_decode(text.data, text.length, &cp);
+    if (used) {
+        cp = (uint32_t)utf8proc_totitle((utf8proc_int32_t)cp);
+        strbuf_append(sb, title, utf8_encode(cp, title));
+    } else if (text.length) {
+        strbuf_append_char(sb, text.data[used++]);
+    }
+    utf8_append_lower(sb, (struct text){text.data + used, text.length - used});
+}
+
 void utf8_append_valid(struct strbuf *sb, struct text text)
 {
     size_t kept = 0; /* everything before this is appended */
@@ -118,6 +133,138 @@ void utf8_append_valid(struct strbuf *sb, struct text text)
         kept = ++i;
     }
     strbuf_append(sb, text.data + kept, text.length - kept);
+}
+
+enum utf8_class utf8_classify(uint32_t code_point)
+{
+    switch (utf8proc_category((utf8proc_int32_t)code_point)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+        return UTF8_WORD;
+    case UTF8PROC_CATEGORY_SM:
+    case UTF8PROC_CATEGORY_SC:
+    case UTF8PROC_CATEGORY_SK:
+    case UTF8PROC_CATEGORY_SO:
+        return UTF8_SYMBOL;
+    case UTF8PROC_CATEGORY_CF:
+        return UTF8_HIDDEN;
+    default:
+        return UTF8_BREAK;
+    }
+}
+
+size_t utf8_fold(uint32_t code_point, uint32_t out[UTF8_FOLD_MAX])
+{
+    utf8proc_int32_t folded[UTF8_FOLD_MAX];
+    int boundary = 0; /* of grapheme clusters, which are not asked for */
+    const utf8proc_option_t options =
+        (utf8proc_option_t)(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD |
+                            UTF8PROC_STRIPMARK | UTF8PROC_IGNORE);
+    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)code_point, folded,
+                                                 UTF8_FOLD_MAX, options, &boundary);
+    if (n < 0 || n > UTF8_FOLD_MAX) {
+        out[0] = code_point;
+        return 1;
+    }
+    for (utf8proc_ssize_t i = 0; i < n; i++) out[i] = (uint32_t)folded[i];
+    return (size_t)n;
+}
+
+bool utf8_is_white_space(uint32_t cp)
+{
+    return utf8_is_space(cp) && !(cp >= 0x1c && cp <= 0x1f);
+}
+
+bool utf8_is_punctuation(uint32_t cp)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)cp);
+    return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+}
+
+bool utf8_is_formless(uint32_t cp)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)cp);
+    return category >= UTF8PROC_CATEGORY_CC && category <= UTF8PROC_CATEGORY_CO;
+}
+
+bool utf8_is_mark(uint32_t cp)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)cp);
+    return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
+}
+
+bool utf8_is_nonspacing_mark(uint32_t cp)
+{
+    return utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_MN;
+}
+
+/* A text without invalid bytes. */
+static status_code append_valid_form(struct strbuf *sb, struct text text, enum utf8_form form,
+                                     struct status *st)
+{
+    static const int options[] = {
+        [UTF8_NFC] = UTF8PROC_COMPOSE,
+        [UTF8_NFD] = UTF8PROC_DECOMPOSE,
+        [UTF8_NFKC] = UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
+        [UTF8_NFKD] = UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
+    };
+    utf8proc_uint8_t *out = NULL;
+    utf8proc_ssize_t n =
+        utf8proc_map((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.length, &out,
+                     (utf8proc_option_t)(options[form] | UTF8PROC_STABLE));
+    if (n < 0) return status_no_memory(st, "normalized text");
+    strbuf_append(sb, (const char *)out, (size_t)n);
+    free(out);
+    return STATUS_OK;
+}
+
+status_code utf8_append_form(struct strbuf *sb, struct text text, enum utf8_form form,
+                             struct status *st)
+{
+    size_t plain = 0; /* no form changes ASCII */
+    while (plain < text.length && (unsigned char)text.data[plain] < 0x80) plain++;
+    if (plain == text.length) {
+        strbuf_append(sb, text.data, text.length);
+        return STATUS_OK;
+    }
+    for (size_t start = 0, i = 0; i < text.length; start = i) {
+        uint32_t cp;
+        size_t used = 1;
+        while (i < text.length && (used = utf8_decode(text.data + i, text.length - i, &cp)) != 0)
+            i += used;
+        if (i > start) {
+            struct text part = {text.data + start, i - start};
+            status_code code = append_valid_form(sb, part, form, st);
+            if (code != STATUS_OK) return code;
+        }
+        if (i < text.length) strbuf_append_char(sb, text.data[i++]);
+    }
+    return STATUS_OK;
+}
+
+size_t utf8_grapheme_length(struct text text)
+{
+    uint32_t cp, next;
+    utf8proc_int32_t state = 0;
+    if (!text.length) return 0;
+    size_t at = utf8_decode(text.data, text.length, &cp);
+    if (!at) return 1;
+    for (size_t used; (used = utf8_decode(text.data + at, text.length - at, &next)) != 0;) {
+        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)cp, (utf8proc_int32_t)next, &state))
+            break;
+        at += used;
+        cp = next;
+    }
+    return at;
 }
 
 size_t utf8_complete_length(struct text text)

@@ -34,8 +34,45 @@ struct text utf8_rstrip(struct text text);
 /* Appends the text in lower case, one code point at a time (Unicode simple mapping). */
 void utf8_append_lower(struct strbuf *sb, struct text text);
 
+/* str.capitalize(): the first character in title case, the others in lower case, both by simple
+ * mapping. */
+void utf8_append_capitalized(struct strbuf *sb, struct text text);
+
 /* Appends the text with every invalid byte replaced by U+FFFD. */
 void utf8_append_valid(struct strbuf *sb, struct text text);
+
+/* What Unicode says a character is, as far as text classifiers care. */
+enum utf8_class {
+    UTF8_WORD,   /* letters, marks, digits and other numbers */
+    UTF8_BREAK,  /* punctuation, white space, controls, what is not assigned */
+    UTF8_SYMBOL, /* mathematics, currency, pictures */
+    UTF8_HIDDEN  /* takes no room: joiners, direction marks, variation selectors */
+};
+enum utf8_class utf8_classify(uint32_t code_point);
+
+/* Folds a character for comparison: compatibility decomposition (NFKD) and full case folding,
+ * without marks and without what is ignorable.  Writes at most UTF8_FOLD_MAX code points and
+ * returns how many; 0 when nothing is left. */
+#define UTF8_FOLD_MAX 18
+size_t utf8_fold(uint32_t code_point, uint32_t out[UTF8_FOLD_MAX]);
+
+/* Unicode's White_Space property, which is not what Python's isspace() says. */
+bool utf8_is_white_space(uint32_t code_point);
+
+/* Categories P* (punctuation); Cc, Cf, Co and Cs (what has no shape); M* (marks); Mn (marks that
+ * take no room). */
+bool utf8_is_punctuation(uint32_t code_point);
+bool utf8_is_formless(uint32_t code_point);
+bool utf8_is_mark(uint32_t code_point);
+bool utf8_is_nonspacing_mark(uint32_t code_point);
+
+/* Appends the text in one of Unicode's normalization forms (UAX #15); invalid bytes stay. */
+enum utf8_form { UTF8_NFC, UTF8_NFD, UTF8_NFKC, UTF8_NFKD };
+status_code utf8_append_form(struct strbuf *sb, struct text text, enum utf8_form form,
+                             struct status *st) MUST_CHECK;
+
+/* The bytes of the first grapheme cluster (UAX #29), or 1 for an invalid byte; 0 of no text. */
+size_t utf8_grapheme_length(struct text text);
 
 /* The length of the longest prefix that does not end inside a sequence that more bytes could
  * complete: what a stream may show now. */

@@ -46,6 +46,7 @@ struct gguf {
 struct reader {
     struct gguf *file;
     size_t at;
+    bool to_describe; /* tensors of unknown types are kept, without data */
     char where[128];
     struct status *st;
 };
@@ -307,10 +308,10 @@ static status_code set_view(struct reader *r, struct tensor_view *view, const ui
                             uint32_t type)
 {
     const struct tensor_type_info *info = tensor_type_find(type);
-    if (!info)
+    if (!info && !r->to_describe)
         return fail(r, STATUS_UNSUPPORTED,
-                    "%s has type %s (%" PRIu32 "), which this build cannot read: convert the model "
-                    "to F32, F16, BF16 or Q8_0",
+                    "%s has type %s (%" PRIu32 "), which this build cannot read: get the model in "
+                    "another type, such as Q8_0 or Q4_K",
                     r->where, tensor_type_any_name(type), type);
     uint64_t n = 1;
     for (int d = 0; d < view->n_dims; d++) {
@@ -321,6 +322,8 @@ static status_code set_view(struct reader *r, struct tensor_view *view, const ui
         n *= sizes[d];
         view->shape[view->n_dims - 1 - d] = sizes[d];
     }
+    view->type = (enum tensor_type)type;
+    if (!info) return STATUS_OK;
     if (sizes[0] % info->block_values != 0)
         return fail(r, STATUS_BAD_INPUT,
                     "%s has rows of %" PRIu64
@@ -392,7 +395,7 @@ static status_code place_tensors(struct reader *r)
                         "file, which has %zu bytes of data: it is incomplete, fetch or convert it "
                         "again",
                         t->view.name, t->offset, t->view.bytes, room);
-        t->view.data = file->map.data + start + t->offset;
+        if (tensor_type_find(t->view.type)) t->view.data = file->map.data + start + t->offset;
     }
     return STATUS_OK;
 }
@@ -480,9 +483,9 @@ static status_code read_count(struct reader *r, const char *what, uint64_t limit
     return STATUS_OK;
 }
 
-static status_code read_header(struct gguf *file, struct status *st)
+static status_code read_header(struct gguf *file, bool to_describe, struct status *st)
 {
-    struct reader r = {.file = file, .where = "the header", .st = st};
+    struct reader r = {.file = file, .to_describe = to_describe, .where = "the header", .st = st};
     if (file->map.size < 4 || memcmp(file->map.data, "GGUF", 4) != 0)
         return fail(&r, STATUS_BAD_INPUT, "is not a GGUF file: it does not start with \"GGUF\"");
     r.at = 4;
@@ -496,7 +499,8 @@ static status_code read_header(struct gguf *file, struct status *st)
     return code == STATUS_OK ? read_tensors(&r) : code;
 }
 
-status_code gguf_open(struct gguf **out, const char *path, struct status *st)
+static status_code open_file(struct gguf **out, const char *path, bool to_describe,
+                             struct status *st)
 {
     struct gguf *file = calloc(1, sizeof *file);
     if (!file) return status_no_memory(st, path);
@@ -504,13 +508,23 @@ status_code gguf_open(struct gguf **out, const char *path, struct status *st)
     file->path = arena_strdup(&file->arena, path);
     status_code code =
         file->path ? mapped_file_init(&file->map, path, st) : status_no_memory(st, path);
-    if (code == STATUS_OK) code = read_header(file, st);
+    if (code == STATUS_OK) code = read_header(file, to_describe, st);
     if (code != STATUS_OK) {
         gguf_free(file);
         return code;
     }
     *out = file;
     return STATUS_OK;
+}
+
+status_code gguf_open(struct gguf **out, const char *path, struct status *st)
+{
+    return open_file(out, path, false, st);
+}
+
+status_code gguf_open_to_describe(struct gguf **out, const char *path, struct status *st)
+{
+    return open_file(out, path, true, st);
 }
 
 void gguf_free(struct gguf *file)
@@ -630,6 +644,23 @@ status_code gguf_get_array(const struct gguf *file, const char *key, enum gguf_t
                           value_types[element].name);
     *out = pair->values;
     return STATUS_OK;
+}
+
+size_t gguf_type_bytes(enum gguf_type type)
+{
+    return value_types[type].bytes;
+}
+
+size_t gguf_pair_count(const struct gguf *file)
+{
+    return file->n_pairs;
+}
+
+struct gguf_pair gguf_pair_at(const struct gguf *file, size_t i)
+{
+    BUG_IF(i >= file->n_pairs);
+    const struct pair *pair = &file->pairs[i];
+    return (struct gguf_pair){pair->key, pair->is_array, pair->values};
 }
 
 size_t gguf_tensor_count(const struct gguf *file)

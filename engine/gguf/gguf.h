@@ -47,6 +47,10 @@ enum gguf_type {
 /* Opens and checks a file.  Errors start with the path and name the key or tensor.  A type or
  * version that nothing here reads is STATUS_UNSUPPORTED. */
 status_code gguf_open(struct gguf **out, const char *path, struct status *st) MUST_CHECK;
+/* The same for a file that is only looked at: a tensor of a type that nothing here reads keeps its
+ * name, shape and type number, and has no data and 0 bytes. */
+status_code gguf_open_to_describe(struct gguf **out, const char *path,
+                                  struct status *st) MUST_CHECK;
 void gguf_free(struct gguf *file);
 
 const char *gguf_path(const struct gguf *file);
@@ -76,6 +80,18 @@ status_code gguf_get_array(const struct gguf *file, const char *key, enum gguf_t
 /* Element i < count of an array of GGUF_F32, of GGUF_I32. */
 float gguf_array_f32(const struct gguf_array *array, size_t i);
 int32_t gguf_array_i32(const struct gguf_array *array, size_t i);
+
+/* All pairs, in file order; a scalar is an array of one. */
+struct gguf_pair {
+    struct text key;
+    bool is_array;
+    struct gguf_array values;
+};
+size_t gguf_pair_count(const struct gguf *file);
+struct gguf_pair gguf_pair_at(const struct gguf *file, size_t i);
+
+/* The size of one element; 0 for strings and arrays. */
+size_t gguf_type_bytes(enum gguf_type type);
 
 size_t gguf_tensor_count(const struct gguf *file);
 const struct tensor_view *gguf_tensor_at(const struct gguf *file, size_t i); /* in file order */

@@ -1,4 +1,5 @@
-/* blocks.h - the parts that families share: matrix products, rotary positions, attention.
+/* blocks.h - the parts that families share: matrix products, norms, rotary positions, attention,
+ * feed-forward blocks.
  *
  * Work is split over threads by output row or by (token, head): no sum is ever split, so results do
  * not depend on the number of threads.  Letters as in run_state.h.
@@ -11,33 +12,60 @@
 #include "engine/model/model.h"
 #include "engine/model/run_state.h"
 
-/* out (T, W.rows) = x (T, W.cols) W^T */
+/* out (T, W.rows) = x (T, W.cols) W^T + bias */
 void linear_apply(const struct model *model, struct run_state *state, float *out, const float *x,
                   int T, const struct linear *w);
 
-/* out (T, d_model) = rows of the embedding matrix times `scale`.  Ids are in the vocabulary. */
-void embed_tokens(const struct linear *embedding, float scale, const int32_t *tokens, int T,
-                  float *out);
+/* out (d_model) = one row of an embedding matrix times `scale`.  `row` is in the matrix. */
+void embed_row(const struct linear *embedding, float scale, int row, float *out);
 
-/* out (T, d_model) = RMSNorm of each row of x. */
-void norm_rows(const struct model *model, float *out, const float *x, const float *weight, int T);
+/* state->x (T, d_model) = rows of the embedding matrix times the config's scale. */
+void embed_tokens(const struct model *model, struct run_state *state, const int32_t *tokens, int T);
+
+/* out (rows, dim) = RMSNorm of each row of x, or LayerNorm (Ba et al., 2016) where the norm has a
+ * bias.  `out` may be `x`. */
+void norm_rows(const struct model *model, float *out, const float *x, const struct norm *norm,
+               int rows, int dim);
 
 /* x (T, d_model) += block (T, d_model) */
 void add_rows(float *x, const float *block, int T, int d_model);
 
-/* Turns each head of x (T, n_heads * head_dim) by its position, pairing dimension i with
- * i + head_dim / 2 as Hugging Face's checkpoints expect. */
-void rope_apply(const struct model_config *config, const struct run_state *state, float *x, int T,
-                int n_heads, int start);
+/* out (T, d_model) = attention of x (T, d_model) over the cache, with everything that a family's
+ * config and weights say: biases, norms of queries and keys, rotary positions, window, soft cap.
+ * Keys and values of the T tokens at positions start.. are put into the cache first.  `out` may be
+ * `x`. */
+void attention_block(const struct model *model, struct run_state *state, int layer, float *out,
+                     const float *x, int T, int start);
 
-/* The cache's rows for a layer at position `start`: (C, n_kv_heads * head_dim). */
-float *cache_rows(const struct model_config *config, float *cache, int n_context, int layer,
-                  int start);
+/* gate[i] = activation(gate[i]) * up[i] for n numbers. */
+typedef void gated_activation(float *gate, const float *up, size_t n);
 
-/* state->heads (T, n_heads * head_dim) = causal attention of state->q over positions
- * 0..start+T-1 of the layer's cache, scores scaled by `scale` (Vaswani et al., 2017, eq. 1;
- * grouped queries: Ainslie et al., 2023). */
-void attention_apply(const struct model *model, struct run_state *state, int layer, int T,
-                     int start, float scale);
+/* SwiGLU's activation: silu(gate) * up, silu(x) = x / (1 + exp(-x)) (Shazeer, 2020). */
+void silu_mul(float *gate, const float *up, size_t n);
+
+/* out (T, d_model) = W_down (activation(W_gate x) * W_up x).  `out` may be `x`. */
+void gated_feed_forward(const struct model *model, struct run_state *state, int layer, float *out,
+                        const float *x, int T, gated_activation *activation);
+
+/* x[i] = activation(x[i]) for n numbers. */
+typedef void plain_activation(float *x, size_t n);
+
+/* GELU in its tanh form ("gelu_new") and with the error function ("gelu") (Hendrycks and Gimpel,
+ * 2016). */
+void gelu_tanh(float *x, size_t n);
+void gelu_erf(float *x, size_t n);
+
+/* out (T, d_model) = W_down activation(W_up x).  `out` may be `x`. */
+void plain_feed_forward(const struct model *model, struct run_state *state, int layer, float *out,
+                        const float *x, int T, plain_activation *activation);
+
+/* The forward pass of a decoder whose blocks follow each other, with RMSNorm before each block and,
+ * where the family has them, after each: Gemma, Llama, Mistral, Qwen3. */
+void sequential_forward(const struct model *model, struct run_state *state, const int32_t *tokens,
+                        int T, int start, gated_activation *activation);
+
+/* state->logits (T, n_vocab) of hidden states x (T, d_model), soft cap applied;
+ * T <= RUN_LOGIT_ROWS. */
+void logits_apply(const struct model *model, struct run_state *state, const float *x, int T);
 
 #endif

@@ -1,7 +1,8 @@
 /* model_weights.h - where each weight lies in the mapped file.
  *
  * Matrices stay in the mapping in their stored type and are read through `linear`.  Vectors (norm
- * weights) are small and are copied to f32 once, ready to use.  Everything is const after loading.
+ * weights, biases) are small and are copied to f32 once, ready to use.  What a family or a file
+ * does not have is NULL.  Everything is const after loading.
  */
 #ifndef ASSAY_MODEL_WEIGHTS_H
 #define ASSAY_MODEL_WEIGHTS_H
@@ -12,28 +13,43 @@
 
 struct safetensors;
 
-/* A matrix that multiplies: y (rows) = W x (cols). */
+/* A matrix that multiplies: y (rows) = W x (cols) + bias. */
 struct linear {
     const unsigned char *data; /* rows * row_bytes, in the mapping, maybe unaligned */
     const struct tensor_type_info *type;
     int rows, cols;
     size_t row_bytes;
+    const float *bias; /* (rows) or NULL */
+};
+
+/* RMSNorm, or LayerNorm where there is a bias. */
+struct norm {
+    const float *weight, *bias;
 };
 
 struct layer_weights {
-    const float *attn_norm; /* (d_model) */
-    struct linear q;        /* (n_heads * head_dim, d_model) */
-    struct linear k, v;     /* (n_kv_heads * head_dim, d_model) */
-    struct linear o;        /* (d_model, n_heads * head_dim) */
-    const float *ffn_norm;  /* (d_model) */
-    struct linear gate, up; /* (d_ff, d_model) */
-    struct linear down;     /* (d_model, d_ff) */
+    struct norm attn_norm;      /* (d_model) */
+    struct linear q;            /* (n_heads * head_dim, d_model) */
+    struct linear k, v;         /* (n_kv_heads * head_dim, d_model) */
+    struct norm q_norm, k_norm; /* (head_dim) */
+    struct linear o;            /* (d_model, n_heads * head_dim) */
+    struct norm attn_post_norm; /* (d_model) */
+    struct norm ffn_norm;       /* (d_model) */
+    struct linear gate, up;     /* (d_ff, d_model) */
+    struct linear down;         /* (d_model, d_ff) */
+    struct norm ffn_post_norm;  /* (d_model) */
 };
 
 struct model_weights {
     struct linear embedding;     /* (n_vocab, d_model) */
+    struct linear positions;     /* (position_offset + n_context, d_model) */
+    struct linear token_types;   /* (n_token_types, d_model) */
+    struct norm embedding_norm;  /* (d_model) */
+    struct norm output_norm;     /* (d_model) */
     struct linear output;        /* (n_vocab, d_model); the embedding where it is tied */
-    const float *output_norm;    /* (d_model) */
+    const float *rope_factors;   /* (rope_dim / 2) */
+    struct linear pooler;        /* (d_model, d_model) */
+    struct linear classifier;    /* (n_labels, d_model) */
     struct layer_weights *layer; /* [n_layers] */
     uint64_t n_parameters;
 };
@@ -44,10 +60,19 @@ struct tensor_source {
     const struct safetensors *safetensors;
 };
 
-/* Finds every weight of the config's architecture and checks its shape and type.  Vectors are
- * allocated from `arena`.  Errors name the tensor. */
+/* Finds every weight of the config's architecture and checks its shape and type.  A weight in the
+ * layers that the architecture does not know would be left out of the computation and is an error.
+ * Vectors are allocated from `arena`.  Errors name the tensor. */
 status_code model_weights_find(struct model_weights *out, const struct model_config *config,
                                const struct tensor_source *source, struct arena *arena,
                                struct status *st) MUST_CHECK;
+
+/* The tensor that holds one weight, or NULL where the file or the family does not have it. */
+const struct tensor_view *model_weights_tensor(const struct model_config *config,
+                                               const struct tensor_source *source,
+                                               enum weight_id id, int layer);
+
+/* Whether a checkpoint in safetensors stores this weight of the config's family less 1. */
+bool model_weights_is_offset(const struct model_config *config, enum weight_id id);
 
 #endif

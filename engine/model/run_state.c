@@ -4,83 +4,232 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Collects allocations and remembers the first that failed. */
+/* Collects allocations and remembers the first that failed.  Without an arena it only counts: what
+ * run_state_bytes() predicts and what run_state_init() allocates is one list. */
 struct allocator {
     struct arena *arena;
+    size_t bytes; /* asked for so far; SIZE_MAX when that is more than can be counted */
     bool failed;
 };
 
+/* As an arena counts: multiples of ARENA_ALIGN, and nothing takes one too. */
+static void count(struct allocator *a, size_t rows, size_t bytes)
+{
+    bool full = a->bytes > SIZE_MAX - 2 * ARENA_ALIGN;
+    if (full || (rows && bytes > (SIZE_MAX - 2 * ARENA_ALIGN - a->bytes) / rows)) {
+        a->bytes = SIZE_MAX;
+        return;
+    }
+    size_t padded = (rows * bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    a->bytes += padded ? padded : ARENA_ALIGN;
+}
+
 static float *floats(struct allocator *a, size_t rows, size_t cols)
 {
-    float *p =
-        rows && cols > SIZE_MAX / rows ? NULL : arena_array(a->arena, rows * cols, sizeof *p);
+    float *p = NULL;
+    count(a, rows, cols * sizeof *p);
+    if (!a->arena) return NULL;
+    if (!rows || cols <= SIZE_MAX / rows) p = arena_array(a->arena, rows * cols, sizeof *p);
     if (!p) a->failed = true;
     return p;
 }
 
 static float **per_thread(struct allocator *a, int n_threads, size_t rows, size_t cols)
 {
-    float **p = arena_array(a->arena, (size_t)n_threads, sizeof *p);
-    if (!p) a->failed = true;
-    for (int i = 0; p && i < n_threads; i++) p[i] = floats(a, rows, cols);
+    float **p = NULL;
+    count(a, (size_t)n_threads, sizeof *p);
+    if (a->arena) p = arena_array(a->arena, (size_t)n_threads, sizeof *p);
+    if (a->arena && !p) a->failed = true;
+    for (int i = 0; i < n_threads; i++) {
+        float *own = floats(a, rows, cols);
+        if (p) p[i] = own;
+    }
     return p;
 }
 
 /* The cache is the largest part and is rarely filled: calloc's untouched pages cost nothing. */
 static float *cache(struct allocator *a, size_t rows, size_t cols)
 {
-    float *p = cols > SIZE_MAX / sizeof *p ? NULL : calloc(rows, cols * sizeof *p);
+    float *p = NULL;
+    count(a, rows, cols * sizeof *p);
+    if (!a->arena) return NULL;
+    if (cols <= SIZE_MAX / sizeof *p) p = calloc(rows, cols * sizeof *p);
     if (!p) a->failed = true;
     return p;
 }
 
-/* Angles in double, so that late positions lose nothing (Su et al., RoFormer, 2021). */
-static void fill_rope(struct run_state *s, const struct model_config *c)
+/* ---- rotary positions ---- */
+
+/* As in transformers' _compute_llama3_parameters (modeling_rope_utils.py) and Meta's
+ * apply_scaling. */
+static double scale_llama3(const struct rope_settings *rope, double frequency)
 {
-    int pairs = c->head_dim / 2;
-    for (int i = 0; i < pairs; i++) {
-        double frequency = pow(c->rope_theta, -2.0 * i / c->head_dim);
-        for (int position = 0; position < s->n_context; position++) {
-            size_t at = (size_t)position * (size_t)pairs + (size_t)i;
-            s->rope_cos[at] = (float)cos(position * frequency);
-            s->rope_sin[at] = (float)sin(position * frequency);
-        }
-    }
+    double turns = rope->original_context * frequency / (2 * 3.14159265358979323846);
+    if (turns < rope->low_freq_factor) return frequency / rope->factor;
+    if (turns > rope->high_freq_factor) return frequency;
+    double kept =
+        (turns - rope->low_freq_factor) / (rope->high_freq_factor - rope->low_freq_factor);
+    return (1 - kept) * frequency / rope->factor + kept * frequency;
 }
 
-status_code run_state_init(struct run_state *state, const struct model_config *c, int n_context,
+double rope_scaled_frequency(const struct rope_settings *rope, double frequency)
+{
+    switch (rope->scaling) {
+    case ROPE_LINEAR:
+        return frequency / rope->factor;
+    case ROPE_LLAMA3:
+        return scale_llama3(rope, frequency);
+    case ROPE_UNSCALED:
+        break;
+    }
+    return frequency;
+}
+
+/* The angle per position of pair i. */
+static double frequency_of(const struct model *m, const struct rope_settings *rope, int i)
+{
+    double frequency = pow(rope->theta, -2.0 * i / m->config.rope_dim);
+    if (m->weights.rope_factors) frequency /= (double)m->weights.rope_factors[i];
+    return rope_scaled_frequency(rope, frequency);
+}
+
+static double *doubles(struct allocator *a, size_t n)
+{
+    double *p = NULL;
+    count(a, n, sizeof *p);
+    if (!a->arena) return NULL;
+    p = arena_array(a->arena, n, sizeof *p);
+    if (!p) a->failed = true;
+    return p;
+}
+
+static void make_table(struct rope_table *table, const struct run_state *s, struct allocator *a)
+{
+    size_t T = (size_t)s->max_tokens, pairs = (size_t)s->rope_pairs;
+    table->cos = floats(a, T, pairs);
+    table->sin = floats(a, T, pairs);
+    table->frequencies = doubles(a, pairs);
+}
+
+static bool has_local_rope(const struct model_config *c)
+{
+    return c->local_rope.theta != 0;
+}
+
+static void make_rope(struct run_state *s, const struct model_config *c, struct allocator *a)
+{
+    s->rope_pairs = c->rope_dim / 2;
+    make_table(&s->rope, s, a);
+    s->local_rope = s->rope;
+    if (has_local_rope(c)) make_table(&s->local_rope, s, a);
+}
+
+static void set_frequencies(struct run_state *s, const struct model *m)
+{
+    for (int i = 0; i < s->rope_pairs; i++)
+        s->rope.frequencies[i] = frequency_of(m, &m->config.rope, i);
+    for (int i = 0; has_local_rope(&m->config) && i < s->rope_pairs; i++)
+        s->local_rope.frequencies[i] = frequency_of(m, &m->config.local_rope, i);
+}
+
+/* Angles in double, so that late positions lose nothing (Su et al., RoFormer, 2021). */
+static void fill_table(struct rope_table *table, int pairs, int T, int start)
+{
+    for (int t = 0; t < T; t++)
+        for (int i = 0; i < pairs; i++) {
+            double angle = (start + t) * table->frequencies[i];
+            table->cos[t * pairs + i] = (float)cos(angle);
+            table->sin[t * pairs + i] = (float)sin(angle);
+        }
+}
+
+void run_state_set_positions(struct run_state *s, int T, int start)
+{
+    fill_table(&s->rope, s->rope_pairs, T, start);
+    if (s->local_rope.cos != s->rope.cos) fill_table(&s->local_rope, s->rope_pairs, T, start);
+}
+
+/* ---- everything ---- */
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void make_activations(struct run_state *s, const struct model_config *c, struct allocator *a)
+{
+    size_t T = (size_t)s->max_tokens, d_model = (size_t)c->d_model, d_ff = (size_t)c->d_ff;
+    size_t q_dim = (size_t)c->n_heads * (size_t)c->head_dim;
+    s->x = floats(a, T, d_model);
+    s->normed = floats(a, T, d_model);
+    s->q = floats(a, T, q_dim);
+    s->heads = floats(a, T, q_dim);
+    s->block = floats(a, T, d_model);
+    s->gate = floats(a, RUN_MAX_TOKENS, d_ff);
+    s->up = floats(a, RUN_MAX_TOKENS, d_ff);
+    s->tile = per_thread(a, s->n_threads, RUN_TILE_ROWS, larger(larger(d_model, d_ff), q_dim));
+    s->scores = per_thread(a, s->n_threads, 1, (size_t)s->n_context);
+}
+
+static void make_cache(struct run_state *s, const struct model_config *c, struct allocator *a)
+{
+    size_t layers = c->architecture->is_encoder ? 1 : (size_t)c->n_layers;
+    size_t kv_dim = (size_t)c->n_kv_heads * (size_t)c->head_dim;
+    s->keys = cache(a, layers * (size_t)s->n_context, kv_dim);
+    s->values = cache(a, layers * (size_t)s->n_context, kv_dim);
+}
+
+/* Every buffer of a state whose three counts are set. */
+static void make_buffers(struct run_state *s, const struct model_config *c, struct allocator *a)
+{
+    make_cache(s, c, a);
+    s->logits = c->architecture->is_encoder ? floats(a, 1, (size_t)c->n_labels)
+                                            : floats(a, RUN_LOGIT_ROWS, (size_t)c->n_vocab);
+    make_activations(s, c, a);
+    make_rope(s, c, a);
+}
+
+static struct run_state sized_state(const struct model_config *c, int n_context, int n_threads)
+{
+    return (struct run_state){.n_context = n_context,
+                              .n_threads = n_threads,
+                              .max_tokens =
+                                  c->architecture->is_encoder ? n_context : RUN_MAX_TOKENS};
+}
+
+size_t run_state_bytes(const struct model_config *config, int n_context, int n_threads)
+{
+    struct run_state s = sized_state(config, n_context, n_threads);
+    struct allocator counter = {0};
+    make_buffers(&s, config, &counter);
+    return counter.bytes;
+}
+
+size_t run_state_cache_bytes(const struct model_config *config, int n_context)
+{
+    struct run_state s = sized_state(config, n_context, 1);
+    struct allocator counter = {0};
+    make_cache(&s, config, &counter);
+    return counter.bytes;
+}
+
+status_code run_state_init(struct run_state *state, const struct model *model, int n_context,
                            int n_threads, struct status *st)
 {
-    struct run_state s = {.n_context = n_context, .n_threads = n_threads};
+    struct run_state s = sized_state(&model->config, n_context, n_threads);
     arena_init(&s.arena, SIZE_MAX);
-    struct allocator a = {&s.arena, false};
-    size_t T = RUN_MAX_TOKENS, C = (size_t)n_context, d_model = (size_t)c->d_model;
-    size_t q_dim = (size_t)c->n_heads * (size_t)c->head_dim;
-    size_t kv_dim = (size_t)c->n_kv_heads * (size_t)c->head_dim;
-    size_t d_ff = (size_t)c->d_ff, pairs = (size_t)c->head_dim / 2;
-    size_t widest = d_model > d_ff ? d_model : d_ff;
-    if (q_dim > widest) widest = q_dim;
-    s.x = floats(&a, T, d_model);
-    s.normed = floats(&a, T, d_model);
-    s.q = floats(&a, T, q_dim);
-    s.heads = floats(&a, T, q_dim);
-    s.block = floats(&a, T, d_model);
-    s.gate = floats(&a, T, d_ff);
-    s.up = floats(&a, T, d_ff);
-    s.logits = floats(&a, RUN_LOGIT_ROWS, (size_t)c->n_vocab);
-    s.keys = cache(&a, (size_t)c->n_layers * C, kv_dim);
-    s.values = cache(&a, (size_t)c->n_layers * C, kv_dim);
-    s.rope_cos = floats(&a, C, pairs);
-    s.rope_sin = floats(&a, C, pairs);
-    s.tile = per_thread(&a, n_threads, RUN_TILE_ROWS, widest);
-    s.scores = per_thread(&a, n_threads, 1, C);
+    struct allocator a = {.arena = &s.arena};
+    /* One block of the size that is known, where an arena that grows would double it. */
+    size_t bytes = run_state_bytes(&model->config, n_context, n_threads);
+    a.failed = !arena_reserve(&s.arena, bytes - run_state_cache_bytes(&model->config, n_context));
+    if (!a.failed) make_buffers(&s, &model->config, &a);
     if (a.failed) {
         run_state_release(&s);
         return status_set(st, STATUS_NO_MEMORY,
                           "out of memory for a context of %d positions; ask for a shorter one",
                           n_context);
     }
-    fill_rope(&s, c);
+    set_frequencies(&s, model);
     *state = s;
     return STATUS_OK;
 }

@@ -1,7 +1,8 @@
 #include "engine/quants/quants.h"
 
-#include <math.h>
 #include <string.h>
+
+#include "engine/quants/rows.h"
 
 static uint32_t float_bits(float value)
 {
@@ -137,62 +138,36 @@ static void bf16_from_f32(void *dst, const float *src, size_t n)
     }
 }
 
-static void q8_0_to_f32(float *dst, const void *src, size_t n)
-{
-    const unsigned char *bytes = src;
-    for (size_t b = 0; b < n / Q8_0_VALUES; b++) {
-        struct block_q8_0 block;
-        memcpy(&block, bytes + b * sizeof block, sizeof block);
-        float scale = half_value(block.scale);
-        for (size_t i = 0; i < Q8_0_VALUES; i++)
-            dst[b * Q8_0_VALUES + i] = scale * (float)block.q[i];
-    }
-}
-
-/* The largest magnitude of a block; NaN when one of them is NaN or infinite. */
-static float block_magnitude(const float *src)
-{
-    float largest = 0.0f;
-    bool finite = true;
-    for (size_t i = 0; i < Q8_0_VALUES; i++) {
-        float magnitude = fabsf(src[i]);
-        finite = finite && isfinite(magnitude);
-        largest = magnitude > largest ? magnitude : largest;
-    }
-    return finite ? largest : (float)NAN;
-}
-
-/* The quotients use the f32 scale, not the stored half, and round halves away from zero: files made
- * by ggml's quantize_row_q8_0_ref() have the same bytes. */
-static void q8_0_from_f32(void *dst, const float *src, size_t n)
-{
-    unsigned char *bytes = dst;
-    for (size_t b = 0; b < n / Q8_0_VALUES; b++) {
-        const float *values = src + b * Q8_0_VALUES;
-        float scale = block_magnitude(values) / 127.0f;
-        float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
-        struct block_q8_0 block = {.scale = half_bits(scale)};
-        for (size_t i = 0; i < Q8_0_VALUES; i++) {
-            /* The bounds hold by construction except where `inverse` overflowed or is of a NaN. */
-            float q = roundf(values[i] * inverse);
-            q = q > -127.0f ? q : -127.0f;
-            block.q[i] = (int8_t)(q < 127.0f ? q : 127.0f);
-        }
-        memcpy(bytes + b * sizeof block, &block, sizeof block);
-    }
-}
-
 /* ---- types ---- */
+
+static const struct tensor_type_info table[] = {
+    {TENSOR_F32, "F32", 1, sizeof(float), f32_to_f32, f32_from_f32},
+    {TENSOR_F16, "F16", 1, sizeof(uint16_t), f16_to_f32, f16_from_f32},
+    {TENSOR_BF16, "BF16", 1, sizeof(uint16_t), bf16_to_f32, bf16_from_f32},
+    {TENSOR_Q8_0, "Q8_0", Q8_0_VALUES, sizeof(struct block_q8_0), q8_0_to_f32, q8_0_from_f32},
+    {TENSOR_Q4_0, "Q4_0", Q4_0_VALUES, sizeof(struct block_q4_0), q4_0_to_f32, q4_0_from_f32},
+    {TENSOR_Q4_1, "Q4_1", Q4_1_VALUES, sizeof(struct block_q4_1), q4_1_to_f32, NULL},
+    {TENSOR_Q5_0, "Q5_0", Q5_0_VALUES, sizeof(struct block_q5_0), q5_0_to_f32, NULL},
+    {TENSOR_Q5_1, "Q5_1", Q5_1_VALUES, sizeof(struct block_q5_1), q5_1_to_f32, NULL},
+    {TENSOR_Q2_K, "Q2_K", K_VALUES, sizeof(struct block_q2_k), q2_k_to_f32, NULL},
+    {TENSOR_Q3_K, "Q3_K", K_VALUES, sizeof(struct block_q3_k), q3_k_to_f32, NULL},
+    {TENSOR_Q4_K, "Q4_K", K_VALUES, sizeof(struct block_q4_k), q4_k_to_f32, q4_k_from_f32},
+    {TENSOR_Q5_K, "Q5_K", K_VALUES, sizeof(struct block_q5_k), q5_k_to_f32, NULL},
+    {TENSOR_Q6_K, "Q6_K", K_VALUES, sizeof(struct block_q6_k), q6_k_to_f32, q6_k_from_f32},
+    {TENSOR_IQ4_NL, "IQ4_NL", IQ4_NL_VALUES, sizeof(struct block_iq4_nl), iq4_nl_to_f32, NULL},
+    {TENSOR_IQ4_XS, "IQ4_XS", K_VALUES, sizeof(struct block_iq4_xs), iq4_xs_to_f32, NULL},
+};
+
+#define TABLE_SIZE (sizeof table / sizeof table[0])
+
+const struct tensor_type_info *tensor_type_at(size_t i)
+{
+    return i < TABLE_SIZE ? &table[i] : NULL;
+}
 
 const struct tensor_type_info *tensor_type_find(uint32_t type)
 {
-    static const struct tensor_type_info table[] = {
-        {TENSOR_F32, "F32", 1, sizeof(float), f32_to_f32, f32_from_f32},
-        {TENSOR_F16, "F16", 1, sizeof(uint16_t), f16_to_f32, f16_from_f32},
-        {TENSOR_Q8_0, "Q8_0", Q8_0_VALUES, sizeof(struct block_q8_0), q8_0_to_f32, q8_0_from_f32},
-        {TENSOR_BF16, "BF16", 1, sizeof(uint16_t), bf16_to_f32, bf16_from_f32},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+    for (size_t i = 0; i < TABLE_SIZE; i++)
         if (table[i].type == type) return &table[i];
     return NULL;
 }

@@ -17,10 +17,27 @@
 #include <stdint.h>
 
 #include "engine/base/status.h"
+#include "engine/quants/block_layouts.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are read in place");
 
-enum tensor_type { TENSOR_F32 = 0, TENSOR_F16 = 1, TENSOR_Q8_0 = 8, TENSOR_BF16 = 30 };
+enum tensor_type {
+    TENSOR_F32 = 0,
+    TENSOR_F16 = 1,
+    TENSOR_Q4_0 = 2,
+    TENSOR_Q4_1 = 3,
+    TENSOR_Q5_0 = 6,
+    TENSOR_Q5_1 = 7,
+    TENSOR_Q8_0 = 8,
+    TENSOR_Q2_K = 10,
+    TENSOR_Q3_K = 11,
+    TENSOR_Q4_K = 12,
+    TENSOR_Q5_K = 13,
+    TENSOR_Q6_K = 14,
+    TENSOR_IQ4_NL = 20,
+    TENSOR_IQ4_XS = 23,
+    TENSOR_BF16 = 30
+};
 
 struct tensor_type_info {
     enum tensor_type type;
@@ -29,21 +46,16 @@ struct tensor_type_info {
     size_t block_bytes;
     /* dst[n] from the bytes of n values; n is a multiple of block_values. */
     void (*to_f32)(float *dst, const void *src, size_t n);
-    /* The bytes of n values from src[n], rounding to nearest.  A Q8_0 block that holds a NaN or an
-     * infinity reads back as NaN throughout. */
+    /* The bytes of n values from src[n], as near as the type allows; a block that holds a NaN or an
+     * infinity reads back as NaN throughout.  NULL for types that are read and not written. */
     void (*from_f32)(void *dst, const float *src, size_t n);
 };
 
-/* Q8_0: 32 values share one scale; value = scale * q (ggml-common.h). */
-#define Q8_0_VALUES 32
-struct block_q8_0 {
-    uint16_t scale; /* IEEE half */
-    int8_t q[Q8_0_VALUES];
-};
-_Static_assert(sizeof(struct block_q8_0) == 34, "Q8_0 blocks are 34 bytes");
-
 /* The row of the table for a ggml type number, or NULL when it is not one we can read. */
 const struct tensor_type_info *tensor_type_find(uint32_t type);
+
+/* The rows in turn; NULL past the last. */
+const struct tensor_type_info *tensor_type_at(size_t i);
 
 /* ggml's name of any type number it ever gave, for messages; "unknown" otherwise. */
 const char *tensor_type_any_name(uint32_t type);

@@ -567,6 +567,18 @@ const char *safetensors_unreadable(const struct safetensors *files, const char *
     return entry ? entry->unreadable : NULL;
 }
 
+size_t safetensors_unreadable_count(const struct safetensors *files)
+{
+    return files->n_entries - files->n_readable;
+}
+
+const char *safetensors_unreadable_name(const struct safetensors *files, size_t i)
+{
+    for (size_t e = 0; e < files->n_entries; e++)
+        if (files->entries[e].unreadable && i-- == 0) return files->entries[e].view.name;
+    return NULL;
+}
+
 size_t safetensors_file_count(const struct safetensors *files)
 {
     return files->n_shards;

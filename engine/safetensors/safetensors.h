@@ -36,6 +36,10 @@ const struct tensor_view *safetensors_tensor(const struct safetensors *files, co
  * "5 dimensions" when the tensor is there but cannot be read, NULL when it is not there. */
 const char *safetensors_unreadable(const struct safetensors *files, const char *name);
 
+/* How many such tensors there are, and one of them. */
+size_t safetensors_unreadable_count(const struct safetensors *files);
+const char *safetensors_unreadable_name(const struct safetensors *files, size_t i);
+
 /* The files in the order they were opened, for hashing. */
 size_t safetensors_file_count(const struct safetensors *files);
 const char *safetensors_file_path(const struct safetensors *files, size_t i);

@@ -12,7 +12,7 @@ status_code matcher_create(struct matcher *matcher, struct arena *arena, size_t 
 }
 
 /* The node for `byte` in the list that starts at *link, made where there is none. */
-static uint32_t step(struct matcher *matcher, uint32_t *link, unsigned char byte)
+static uint32_t make_step(struct matcher *matcher, uint32_t *link, unsigned char byte)
 {
     while (*link && matcher->nodes[*link].byte != byte) link = &matcher->nodes[*link].sibling;
     if (!*link) {
@@ -29,25 +29,30 @@ void matcher_add(struct matcher *matcher, struct text string, int32_t id, unsign
     uint32_t node = 0;
     for (size_t i = 0; i < string.length; i++) {
         unsigned char byte = (unsigned char)string.data[i];
-        node = step(matcher, i ? &matcher->nodes[node].child : &matcher->first[byte], byte);
+        node = make_step(matcher, i ? &matcher->nodes[node].child : &matcher->first[byte], byte);
     }
     matcher->nodes[node].id = id;
     matcher->nodes[node].flags = (unsigned char)flags;
 }
 
-struct match matcher_longest(const struct matcher *matcher, struct text text, bool special)
+uint32_t matcher_step(const struct matcher *matcher, uint32_t node, unsigned char byte)
+{
+    if (!node) return matcher->first[byte];
+    node = matcher->nodes[node].child;
+    while (node && matcher->nodes[node].byte != byte) node = matcher->nodes[node].sibling;
+    return node;
+}
+
+struct match matcher_longest(const struct matcher *matcher, struct text text, unsigned hidden)
 {
     struct match best = {0};
-    if (!text.length) return best;
-    uint32_t node = matcher->first[(unsigned char)text.data[0]];
-    for (size_t i = 1; node; i++) {
+    uint32_t node = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        node = matcher_step(matcher, node, (unsigned char)text.data[i]);
+        if (!node) break;
         const struct matcher_node *here = &matcher->nodes[node];
-        if (here->id >= 0 && (special || !(here->flags & MATCH_SPECIAL)))
-            best = (struct match){i, here->id, here->flags};
-        if (i == text.length) break;
-        node = here->child;
-        while (node && matcher->nodes[node].byte != (unsigned char)text.data[i])
-            node = matcher->nodes[node].sibling;
+        if (here->id >= 0 && !(here->flags & hidden))
+            best = (struct match){i + 1, here->id, here->flags};
     }
     return best;
 }

@@ -16,7 +16,8 @@
 enum match_flags {
     MATCH_SPECIAL = 1, /* a control piece: seen only where the caller asks for it */
     MATCH_LSTRIP = 2,  /* swallows the white space before it */
-    MATCH_RSTRIP = 4   /* and after it */
+    MATCH_RSTRIP = 4,  /* and after it */
+    MATCH_MARKER = 8   /* divides turns of a chat: not seen in what a user wrote */
 };
 
 struct matcher_node {
@@ -45,7 +46,10 @@ status_code matcher_create(struct matcher *matcher, struct arena *arena, size_t 
 /* A string that is added again gets the new id and flags.  The empty string is ignored. */
 void matcher_add(struct matcher *matcher, struct text string, int32_t id, unsigned flags);
 
-/* The longest string that `text` starts with; special ones only when `special`. */
-struct match matcher_longest(const struct matcher *matcher, struct text text, bool special);
+/* The longest string that `text` starts with, of those that have no flag of `hidden`. */
+struct match matcher_longest(const struct matcher *matcher, struct text text, unsigned hidden);
+
+/* One byte further from a node (0 is the start), or 0 where no string goes on like that. */
+uint32_t matcher_step(const struct matcher *matcher, uint32_t node, unsigned char byte);
 
 #endif

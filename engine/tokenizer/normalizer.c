@@ -8,11 +8,19 @@
 status_code normalizer_add(struct normalizer *normalizer, struct normalizer_step step,
                            struct status *st)
 {
-    if (normalizer->n_steps == NORMALIZER_MAX_STEPS)
+    if (normalizer->n_steps == NORMALIZER_MAX_STEPS) {
+        regex_free(step.pattern);
         return status_set(st, STATUS_UNSUPPORTED, "more than %d normalizer steps",
                           NORMALIZER_MAX_STEPS);
+    }
     normalizer->steps[normalizer->n_steps++] = step;
     return STATUS_OK;
+}
+
+void normalizer_release(struct normalizer *normalizer)
+{
+    for (int i = 0; i < normalizer->n_steps; i++) regex_free(normalizer->steps[i].pattern);
+    *normalizer = (struct normalizer){0};
 }
 
 static bool starts_with(struct text text, struct text prefix)
@@ -44,7 +52,7 @@ static size_t unit_length(const struct matcher *whole, struct text text)
 {
     uint32_t cp;
     struct match match = {0};
-    if (whole) match = matcher_longest(whole, text, false);
+    if (whole) match = matcher_longest(whole, text, 0);
     if (match.length) return match.length;
     size_t used = utf8_decode(text.data, text.length, &cp);
     return used ? used : 1;
@@ -91,23 +99,181 @@ static bool adds_prefix(const struct normalizer_step *step, struct text text, bo
     }
 }
 
+/* ---- character by character ---- */
+
+/* Chinese characters as BERT sees them; the gap before U+2B920 is Hugging Face's (bert.rs). */
+static bool is_chinese(uint32_t cp)
+{
+    return (cp >= 0x4e00 && cp <= 0x9fff) || (cp >= 0x3400 && cp <= 0x4dbf) ||
+           (cp >= 0x20000 && cp <= 0x2a6df) || (cp >= 0x2a700 && cp <= 0x2b73f) ||
+           (cp >= 0x2b740 && cp <= 0x2b81f) || (cp >= 0x2b920 && cp <= 0x2ceaf) ||
+           (cp >= 0xf900 && cp <= 0xfaff) || (cp >= 0x2f800 && cp <= 0x2fa1f);
+}
+
+static bool is_clean(uint32_t cp)
+{
+    return cp == '\t' || cp == '\n' || cp == '\r' || (cp != 0xfffd && !utf8_is_formless(cp));
+}
+
+static void apply_to_character(struct strbuf *out, enum normalizer_kind kind, struct text bytes,
+                               uint32_t cp)
+{
+    switch (kind) {
+    case NORMALIZE_LOWER:
+        utf8_append_lower(out, bytes);
+        if (cp == 0x130) strbuf_append_str(out, "\xcc\x87"); /* the only one that becomes two */
+        break;
+    case NORMALIZE_STRIP_MARKS:
+        if (!utf8_is_mark(cp)) strbuf_append(out, bytes.data, bytes.length);
+        break;
+    case NORMALIZE_STRIP_ACCENTS:
+        if (!utf8_is_nonspacing_mark(cp)) strbuf_append(out, bytes.data, bytes.length);
+        break;
+    case NORMALIZE_CLEAN:
+        if (!is_clean(cp)) break;
+        if (utf8_is_white_space(cp))
+            strbuf_append_char(out, ' ');
+        else
+            strbuf_append(out, bytes.data, bytes.length);
+        break;
+    default: /* NORMALIZE_APART */
+        if (is_chinese(cp)) strbuf_append_char(out, ' ');
+        strbuf_append(out, bytes.data, bytes.length);
+        if (is_chinese(cp)) strbuf_append_char(out, ' ');
+        break;
+    }
+}
+
+/* Invalid bytes stay. */
+static void apply_to_each(struct strbuf *out, enum normalizer_kind kind, struct text text)
+{
+    for (size_t i = 0, used; i < text.length; i += used ? used : 1) {
+        uint32_t cp;
+        used = utf8_decode(text.data + i, text.length - i, &cp);
+        if (used)
+            apply_to_character(out, kind, (struct text){text.data + i, used}, cp);
+        else
+            strbuf_append_char(out, text.data[i]);
+    }
+}
+
+static struct text strip(struct text text, bool left, bool right)
+{
+    uint32_t cp;
+    size_t used;
+    while (left && (used = utf8_decode(text.data, text.length, &cp)) != 0 &&
+           utf8_is_white_space(cp))
+        text.data += used, text.length -= used;
+    while (right && text.length) {
+        size_t start = text.length - 1;
+        while (start && text.length - start < 4 && ((unsigned char)text.data[start] & 0xc0) == 0x80)
+            start--;
+        used = utf8_decode(text.data + start, text.length - start, &cp);
+        if (used != text.length - start || !utf8_is_white_space(cp)) break;
+        text.length = start;
+    }
+    return text;
+}
+
+/* ---- character maps ---- */
+
+/* normalizer.cc: the longest key at each place, user-defined symbols excepted. */
+static void map_units(struct strbuf *out, const struct charsmap *map, struct text text,
+                      const struct matcher *whole)
+{
+    while (text.length) {
+        struct match match = {0};
+        struct text to;
+        if (whole) match = matcher_longest(whole, text, 0);
+        size_t used = match.length ? 0 : charsmap_longest(map, text, &to);
+        if (used) {
+            strbuf_append(out, to.data, to.length);
+        } else {
+            used = unit_length(whole, text);
+            strbuf_append(out, text.data, used);
+        }
+        text.data += used;
+        text.length -= used;
+    }
+}
+
+/* precompiled.rs of the tokenizers library: a grapheme cluster of at most 5 bytes is looked up as a
+ * whole, then each character; what is found is the shortest key that it starts with. */
+static void map_graphemes(struct strbuf *out, const struct charsmap *map, struct text text)
+{
+    while (text.length) {
+        struct text cluster = {text.data, utf8_grapheme_length(text)}, to;
+        text.data += cluster.length;
+        text.length -= cluster.length;
+        if (cluster.length < 6 && charsmap_shortest(map, cluster, &to)) {
+            strbuf_append(out, to.data, to.length);
+            continue;
+        }
+        while (cluster.length) {
+            struct text one = {cluster.data, unit_length(NULL, cluster)};
+            if (!charsmap_shortest(map, one, &to)) to = one;
+            strbuf_append(out, to.data, to.length);
+            cluster.data += one.length;
+            cluster.length -= one.length;
+        }
+    }
+}
+
+/* ---- the steps ---- */
+
+static status_code replace_pattern(struct strbuf *out, const struct normalizer_step *step,
+                                   struct text text, struct status *st)
+{
+    if (utf8_valid(text)) return regex_replace(step->pattern, text, step->to.data, out, st);
+    strbuf_append(out, text.data, text.length);
+    return STATUS_OK;
+}
+
+static status_code apply(const struct normalizer *normalizer, const struct normalizer_step *step,
+                         struct text text, bool is_first, struct strbuf *out, struct status *st)
+{
+    switch (step->kind) {
+    case NORMALIZE_REPLACE:
+        replace_all(out, text, step->from, step->to);
+        break;
+    case NORMALIZE_COLLAPSE:
+        collapse_spaces(out, text, normalizer->whole);
+        break;
+    case NORMALIZE_PREPEND:
+    case NORMALIZE_PREPEND_MISSING:
+    case NORMALIZE_PREPEND_FIRST:
+        if (adds_prefix(step, text, is_first)) strbuf_append(out, step->to.data, step->to.length);
+        strbuf_append(out, text.data, text.length);
+        break;
+    case NORMALIZE_REPLACE_PATTERN:
+        return replace_pattern(out, step, text, st);
+    case NORMALIZE_FORM:
+        return utf8_append_form(out, text, step->form, st);
+    case NORMALIZE_STRIP:
+        text = strip(text, step->left, step->right);
+        strbuf_append(out, text.data, text.length);
+        break;
+    case NORMALIZE_CHARSMAP:
+        map_units(out, &step->charsmap, text, normalizer->whole);
+        break;
+    case NORMALIZE_CHARSMAP_HF:
+        map_graphemes(out, &step->charsmap, text);
+        break;
+    default:
+        apply_to_each(out, step->kind, text);
+        break;
+    }
+    return STATUS_OK;
+}
+
 status_code normalizer_run(const struct normalizer *normalizer, struct text text, bool is_first,
                            struct strbuf scratch[2], struct text *out, struct status *st)
 {
     for (int i = 0; i < normalizer->n_steps && text.length; i++) {
-        const struct normalizer_step *step = &normalizer->steps[i];
         struct strbuf *to = text.data == scratch[0].data ? &scratch[1] : &scratch[0];
         strbuf_clear(to);
-        if (step->kind == NORMALIZE_REPLACE) {
-            replace_all(to, text, step->from, step->to);
-        } else if (step->kind == NORMALIZE_COLLAPSE) {
-            collapse_spaces(to, text, normalizer->whole);
-        } else {
-            if (adds_prefix(step, text, is_first))
-                strbuf_append(to, step->to.data, step->to.length);
-            strbuf_append(to, text.data, text.length);
-        }
-        status_code code = strbuf_check(to, "normalized text", st);
+        status_code code = apply(normalizer, &normalizer->steps[i], text, is_first, to, st);
+        if (code == STATUS_OK) code = strbuf_check(to, "normalized text", st);
         if (code != STATUS_OK) return code;
         text = (struct text){to->data, to->length};
     }

@@ -37,16 +37,23 @@ status_code token_list_append(struct token_list *list, int32_t id, struct status
 status_code tokenizer_create(struct tokenizer **out, enum tokenizer_kind kind, const char *digest,
                              struct status *st)
 {
+    static const char *const kinds[] = {
+        [TOKENIZER_BPE] = "bpe",
+        [TOKENIZER_SPM] = "spm",
+        [TOKENIZER_UNIGRAM] = "unigram",
+        [TOKENIZER_WORDPIECE] = "wordpiece",
+    };
     struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
     if (!tokenizer) return status_no_memory(st, "a tokenizer");
     arena_init(&tokenizer->arena, LIMIT_TOKENIZER_MEMORY);
     tokenizer->kind = kind;
     tokenizer->info = (struct tokenizer_info){
-        .kind = kind == TOKENIZER_BPE ? "bpe" : "spm",
+        .kind = kinds[kind],
         .bos = -1,
         .eos = -1,
         .unknown = -1,
         .pad = -1,
+        .chat_template = {"", 0},
     };
     memcpy(tokenizer->info.sha256, digest, SHA256_HEX_SIZE);
     *out = tokenizer;
@@ -56,6 +63,8 @@ status_code tokenizer_create(struct tokenizer **out, enum tokenizer_kind kind, c
 void tokenizer_free(struct tokenizer *tokenizer)
 {
     if (!tokenizer) return;
+    normalizer_release(&tokenizer->normalizer);
+    pre_tokenizer_release(&tokenizer->pre_tokenizer);
     arena_release(&tokenizer->arena);
     free(tokenizer);
 }
@@ -66,14 +75,54 @@ status_code tokenizer_finish(struct tokenizer *tokenizer, struct status *st)
     struct tokenizer_info *info = &tokenizer->info;
     int32_t ids[] = {info->bos, info->eos, info->unknown, info->pad};
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) BUG_IF(ids[i] >= vocab->n);
-    if (info->unknown < 0 && !tokenizer->byte_fallback)
+    if (info->unknown < 0 && !tokenizer->byte_fallback && !tokenizer->byte_level)
         return status_set(st, STATUS_UNSUPPORTED,
                           "the vocabulary has neither an unknown piece nor byte pieces");
     info->n_vocab = vocab->n;
     info->add_bos = info->add_bos && info->bos >= 0;
+    info->add_eos = info->add_eos && info->eos >= 0;
+    if (tokenizer->byte_level) info->kind = "byte-bpe";
     vocab->unknown = info->unknown;
     vocabulary_mark_ends(vocab, info->eos);
     return STATUS_OK;
+}
+
+status_code tokenizer_add_merge(struct tokenizer *tokenizer, struct text left, struct text right,
+                                size_t rank, struct status *st)
+{
+    const struct vocabulary *vocab = &tokenizer->vocab;
+    char bytes[2 * LIMIT_PIECE_BYTES];
+    struct text parts[3] = {left, right, {bytes, left.length + right.length}};
+    int32_t ids[3];
+    for (int i = 0; i < 3; i++) {
+        if (i == 2) {
+            memcpy(bytes, left.data, left.length);
+            memcpy(bytes + left.length, right.data, right.length);
+        }
+        ids[i] = vocabulary_find(vocab, parts[i]);
+        if (ids[i] < 0)
+            return status_set(st, STATUS_BAD_INPUT,
+                              "merge %zu, of \"%.*s\" and \"%.*s\": \"%.*s\" is not in the "
+                              "vocabulary",
+                              rank, TEXT_ARGS(piece_for_message(left)),
+                              TEXT_ARGS(piece_for_message(right)),
+                              TEXT_ARGS(piece_for_message(parts[i])));
+    }
+    /* Text never becomes a control piece, so a rule that would make one is left out: the library
+     * finds such text as an added token before any merge. */
+    if (vocab->pieces[ids[2]].type != PIECE_CONTROL)
+        merge_table_add(&tokenizer->merges, ids[0], ids[1], (uint32_t)rank, ids[2]);
+    return STATUS_OK;
+}
+
+status_code tokenizer_add_charsmap(struct tokenizer *tokenizer, struct text bytes,
+                                   enum normalizer_kind kind, struct status *st)
+{
+    struct normalizer_step step = {.kind = kind};
+    char *copy = arena_strndup(&tokenizer->arena, bytes.data, bytes.length);
+    if (!copy) return status_no_memory(st, "a tokenizer");
+    status_code code = charsmap_init(&step.charsmap, (struct text){copy, bytes.length}, st);
+    return code == STATUS_OK ? normalizer_add(&tokenizer->normalizer, step, st) : code;
 }
 
 /* Room in a matcher for all pieces of the two types. */
@@ -101,7 +150,7 @@ static status_code add_normalizer_steps(struct tokenizer *tokenizer, bool add_du
         code = normalizer_add(
             normalizer, (struct normalizer_step){.kind = NORMALIZE_PREPEND, .to = symbol}, st);
     if (code != STATUS_OK) return code;
-    struct normalizer_step escape = {NORMALIZE_REPLACE, text_of(" "), symbol};
+    struct normalizer_step escape = {.kind = NORMALIZE_REPLACE, .from = text_of(" "), .to = symbol};
     return normalizer_add(normalizer, escape, st);
 }
 
@@ -129,7 +178,7 @@ status_code tokenizer_use_sentencepiece_rules(struct tokenizer *tokenizer, bool 
             matcher_add(&tokenizer->raw, piece->stored, id, MATCH_SPECIAL);
             break;
         case PIECE_USER_DEFINED:
-            matcher_add(&tokenizer->frozen, piece->stored, id, 0);
+            matcher_add(&tokenizer->frozen, piece->stored, id, piece->is_marker ? MATCH_MARKER : 0);
             break;
         case PIECE_UNUSED:
             tokenizer->unused[n_unused++] = id;
@@ -146,12 +195,13 @@ status_code tokenizer_use_sentencepiece_rules(struct tokenizer *tokenizer, bool 
 
 /* ---- loading ---- */
 
-static status_code read_bytes(struct tokenizer **out, struct text bytes, const char *directory,
-                              struct status *st)
+static status_code read_bytes(struct tokenizer **out, struct text bytes, bool is_list,
+                              const char *directory, struct status *st)
 {
     if (bytes.length > LIMIT_TOKENIZER_BYTES)
         return status_set(st, STATUS_LIMIT, "%zu bytes, more than %zu", bytes.length,
                           (size_t)LIMIT_TOKENIZER_BYTES);
+    if (is_list) return tokenizer_read_vocab_txt(out, bytes, directory, st);
     size_t start = 0;
     while (start < bytes.length && bytes.data[start] && strchr(" \t\r\n", bytes.data[start]))
         start++;
@@ -159,8 +209,10 @@ static status_code read_bytes(struct tokenizer **out, struct text bytes, const c
         return tokenizer_read_json(out, bytes, directory, st);
     /* A tokenizer.model starts with its first piece: field 1, a message. */
     if (bytes.length && bytes.data[0] == '\n') return tokenizer_read_spm(out, bytes, directory, st);
-    return status_set(st, STATUS_BAD_INPUT,
-                      "neither a tokenizer.json, nor a tokenizer.model, nor a GGUF file");
+    return status_set(
+        st, STATUS_BAD_INPUT,
+        "neither a tokenizer.json, nor a tokenizer.model, nor a vocab.txt, nor a GGUF "
+        "file");
 }
 
 static status_code load_gguf_file(struct tokenizer **out, const char *path, struct status *st)
@@ -183,7 +235,9 @@ static status_code load_file(struct tokenizer **out, const char *path, const cha
         code = load_gguf_file(out, path, st);
     } else {
         struct text bytes = {file.size ? (const char *)file.data : "", file.size};
-        code = read_bytes(out, bytes, directory, st);
+        size_t n = strlen(path);
+        bool is_list = n >= 4 && strcmp(path + n - 4, ".txt") == 0;
+        code = read_bytes(out, bytes, is_list, directory, st);
         if (code != STATUS_OK) status_prefix(st, "%s", path);
     }
     mapped_file_release(&file);
@@ -198,7 +252,7 @@ static bool is_file(const char *path)
 
 static status_code load_directory(struct tokenizer **out, const char *directory, struct status *st)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.txt"};
     struct strbuf path;
     strbuf_init(&path, LIMIT_CONFIG_BYTES);
     bool found = false;
@@ -209,8 +263,8 @@ static status_code load_directory(struct tokenizer **out, const char *directory,
     }
     status_code code = strbuf_check(&path, "the path", st);
     if (code == STATUS_OK && !found)
-        code = status_set(st, STATUS_NOT_FOUND, "%s: has neither %s nor %s", directory, names[0],
-                          names[1]);
+        code = status_set(st, STATUS_NOT_FOUND, "%s: has no %s, %s or %s", directory, names[0],
+                          names[1], names[2]);
     if (code == STATUS_OK) code = load_file(out, path.data, directory, st);
     strbuf_release(&path);
     return code;
@@ -237,6 +291,11 @@ status_code tokenizer_load(struct tokenizer **out, const char *path, struct stat
 }
 
 /* ---- asking ---- */
+
+size_t tokenizer_bytes(const struct tokenizer *tokenizer)
+{
+    return sizeof *tokenizer + tokenizer->arena.used;
+}
 
 const struct tokenizer_info *tokenizer_get_info(const struct tokenizer *tokenizer)
 {

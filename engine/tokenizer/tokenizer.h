@@ -37,19 +37,28 @@ enum tokenize_flags {
     TOKENIZE_ADD_BOS = 1,       /* one BOS in front, if the vocabulary has one; the text's own
                                  * first BOS is that one when control tokens are parsed */
     TOKENIZE_PARSE_SPECIAL = 2, /* text that spells a control token becomes it */
+    TOKENIZE_ADD_EOS = 4,       /* one EOS behind, if the vocabulary has one */
+    TOKENIZE_USER_TEXT = 8, /* what a user wrote in a chat: pieces that divide turns are text too,
+                             * even where the vocabulary does not call them control tokens */
+    TOKENIZE_CONTINUED = 16 /* the text follows another: a prefix that only the start of the
+                             * whole gets is not put in front */
 };
 
 struct tokenizer_info {
-    const char *kind; /* "spm" or "bpe": which algorithm splits the text */
+    const char *kind; /* which algorithm splits the text: "bpe", "byte-bpe", "spm", "unigram" or
+                       * "wordpiece" */
     int n_vocab;
-    int32_t bos, eos, unknown, pad; /* -1 where the vocabulary has none */
-    bool add_bos;                   /* what the model's own files ask for */
-    char sha256[SHA256_HEX_SIZE];   /* of the tokenizer's file, or of the GGUF vocabulary arrays */
+    /* -1 where the vocabulary has none.  Encoders call theirs [CLS] and [SEP], or <s> and </s>. */
+    int32_t bos, eos, unknown, pad;
+    bool add_bos, add_eos;        /* what the model's own files ask for */
+    char sha256[SHA256_HEX_SIZE]; /* of the tokenizer's file, or of the GGUF vocabulary arrays */
+    struct text chat_template; /* the model's own, as its files spell it; "" where there is none */
 };
 
-/* From a directory (tokenizer.json, else tokenizer.model), a tokenizer.json, a tokenizer.model, or
- * a GGUF file, told apart by their content.  A tokenizer_config.json in the same directory says
- * which pieces are special and whether BOS is asked for.  Errors name the file and the field. */
+/* From a directory (tokenizer.json, else tokenizer.model, else vocab.txt), a tokenizer.json, a
+ * tokenizer.model, a vocab.txt, or a GGUF file, told apart by their content, vocab.txt by its name.
+ * A tokenizer_config.json in the same directory says which pieces are special and whether BOS is
+ * asked for.  Errors name the file and the field. */
 status_code tokenizer_load(struct tokenizer **out, const char *path, struct status *st) MUST_CHECK;
 
 /* From an open GGUF file, which may be closed afterwards. */
@@ -58,6 +67,9 @@ status_code tokenizer_load_gguf(struct tokenizer **out, const struct gguf *file,
 void tokenizer_free(struct tokenizer *tokenizer);
 
 const struct tokenizer_info *tokenizer_get_info(const struct tokenizer *tokenizer);
+
+/* The memory that it takes. */
+size_t tokenizer_bytes(const struct tokenizer *tokenizer);
 
 /* Appends the ids of a text of at most LIMIT_PROMPT_BYTES; on failure nothing is appended.  Invalid
  * UTF-8 is encoded byte by byte, never dropped.  Where the vocabulary puts a space in front of a
@@ -70,8 +82,8 @@ status_code tokenizer_encode(const struct tokenizer *tokenizer, struct text text
  * vocabulary. */
 struct text tokenizer_piece(const struct tokenizer *tokenizer, int32_t id);
 
-/* Appends the bytes of n ids: the inverse of tokenizer_encode(), except that U+2581, which
- * vocabularies spell a space with, comes back as a space. */
+/* Appends the bytes of n ids: the inverse of tokenizer_encode() where nothing was normalized away,
+ * except that U+2581, which most vocabularies spell a space with, comes back as a space. */
 void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n,
                       struct strbuf *out);
 

@@ -16,6 +16,14 @@ static status_code refuse(const struct tokenizer_config *config, const char *fie
                       CONFIG_NAME, field);
 }
 
+status_code tokenizer_config_flag(const struct tokenizer_config *config, const char *field,
+                                  bool *flag, struct status *st)
+{
+    if (!config->root || !json_has(config->root, field)) return STATUS_OK;
+    status_code code = json_get_bool(config->root, field, flag, st);
+    return code == STATUS_OK ? code : status_prefix(st, "%s", CONFIG_NAME);
+}
+
 status_code tokenizer_config_open(struct tokenizer_config *config, const char *directory,
                                   struct status *st)
 {
@@ -32,10 +40,8 @@ status_code tokenizer_config_open(struct tokenizer_config *config, const char *d
     code = refuse(config, "remove_space", st);
     if (code == STATUS_OK) code = refuse(config, "do_lowercase_and_remove_accent", st);
     config->has_add_bos = json_has(config->root, "add_bos_token");
-    if (code == STATUS_OK && config->has_add_bos) {
-        code = json_get_bool(config->root, "add_bos_token", &config->add_bos, st);
-        if (code != STATUS_OK) status_prefix(st, "%s", CONFIG_NAME);
-    }
+    if (code == STATUS_OK)
+        code = tokenizer_config_flag(config, "add_bos_token", &config->add_bos, st);
     if (code != STATUS_OK) tokenizer_config_close(config);
     return code;
 }
@@ -66,4 +72,52 @@ status_code tokenizer_config_piece(const struct tokenizer_config *config,
                           CONFIG_NAME, field, TEXT_ARGS(piece_for_message(piece)));
     *id = found;
     return STATUS_OK;
+}
+
+/* ---- chat templates ---- */
+
+/* A string, or a list of {"name", "template"}. */
+static struct text find_template(const struct json_value *root)
+{
+    const struct json_value *value = json_member(root, "chat_template");
+    struct text none = {"", 0}, name, found;
+    struct status ignored = {0};
+    if (!value) return none;
+    if (json_kind(value) == JSON_STRING) return json_text(value);
+    if (json_kind(value) != JSON_ARRAY) return none;
+    for (const struct json_value *v = json_first(value); v; v = json_next(v))
+        if (json_get_text(v, "name", &name, &ignored) == STATUS_OK &&
+            text_equal(name, text_of("default")) &&
+            json_get_text(v, "template", &found, &ignored) == STATUS_OK)
+            return found;
+    return none;
+}
+
+static status_code keep_template(struct tokenizer *tokenizer, struct text text, struct status *st)
+{
+    char *copy = arena_strndup(&tokenizer->arena, text.data, text.length);
+    if (!copy) return status_no_memory(st, "a chat template");
+    tokenizer->info.chat_template = (struct text){copy, text.length};
+    return STATUS_OK;
+}
+
+status_code tokenizer_config_template(const struct tokenizer_config *config, const char *directory,
+                                      struct tokenizer *tokenizer, struct status *st)
+{
+    struct text found = config->root ? find_template(config->root) : (struct text){"", 0};
+    if (found.length) return keep_template(tokenizer, found, st);
+    struct strbuf path, file;
+    struct stat info;
+    strbuf_init(&path, LIMIT_CONFIG_BYTES);
+    strbuf_init(&file, LIMIT_CONFIG_BYTES);
+    strbuf_appendf(&path, "%s/chat_template.jinja", directory);
+    status_code code = strbuf_check(&path, "the path", st);
+    if (code == STATUS_OK && stat(path.data, &info) == 0) {
+        code = strbuf_read_file(&file, path.data, st);
+        if (code == STATUS_OK)
+            code = keep_template(tokenizer, (struct text){file.data, file.length}, st);
+    }
+    strbuf_release(&path);
+    strbuf_release(&file);
+    return code;
 }

@@ -28,11 +28,13 @@ struct candidate {
 
 struct encoder {
     const struct tokenizer *tokenizer;
-    bool parse_special;
+    unsigned hidden; /* of match_flags: what this text may not become */
     struct token_list *out;
     size_t bos_at; /* out->count right after BOS, or SIZE_MAX */
-    struct strbuf scratch[4];
-    struct text text; /* what the symbols point into */
+    struct strbuf scratch[2];
+    struct pre_tokenizer_scratch pre_scratch;
+    struct unigram_path path; /* TOKENIZER_UNIGRAM */
+    struct text text;         /* what the symbols point into */
     struct symbol *symbols;
     size_t n_symbols, symbol_capacity;
     struct candidate *heap;
@@ -82,13 +84,19 @@ static struct candidate heap_pop(struct encoder *e)
 
 /* ---- symbols and merges ---- */
 
-/* The piece that spells these bytes and that text may become. */
-static int32_t find_piece(const struct tokenizer *tokenizer, struct text bytes)
+/* Whether this text may become the piece. */
+static bool is_allowed(const struct encoder *e, int32_t id)
 {
-    int32_t id = vocabulary_find(&tokenizer->vocab, bytes);
-    if (id < 0) return -1;
-    enum piece_type type = tokenizer->vocab.pieces[id].type;
-    return type == PIECE_CONTROL || type == PIECE_UNKNOWN ? -1 : id;
+    const struct piece *piece = &e->tokenizer->vocab.pieces[id];
+    if (piece->is_marker && (e->hidden & MATCH_MARKER)) return false;
+    return piece->type != PIECE_CONTROL && piece->type != PIECE_UNKNOWN;
+}
+
+/* The piece that spells these bytes and that this text may become. */
+static int32_t find_piece(const struct encoder *e, struct text bytes)
+{
+    int32_t id = vocabulary_find(&e->tokenizer->vocab, bytes);
+    return id >= 0 && is_allowed(e, id) ? id : -1;
 }
 
 static uint32_t *find_split(const struct encoder *e, int32_t id)
@@ -113,12 +121,12 @@ static bool find_merge(struct encoder *e, int32_t left_index, struct candidate *
     if (tokenizer->kind == TOKENIZER_BPE) {
         if (left->id < 0 || right->id < 0) return false;
         const struct merge_rule *rule = merge_table_find(&tokenizer->merges, left->id, right->id);
-        if (!rule) return false;
+        if (!rule || !is_allowed(e, rule->merged)) return false;
         order = rule->rank;
         out->merged = rule->merged;
     } else {
         if (out->length > tokenizer->vocab.max_bytes) return false;
-        out->merged = find_piece(tokenizer, slice(e->text, left->start, left->start + out->length));
+        out->merged = find_piece(e, slice(e->text, left->start, left->start + out->length));
         if (out->merged < 0) return false;
         const struct piece *piece = &tokenizer->vocab.pieces[out->merged];
         if (piece->type == PIECE_BYTE) return false;
@@ -142,7 +150,12 @@ static struct symbol next_symbol(const struct encoder *e, size_t at)
 {
     struct text rest = slice(e->text, at, e->text.length);
     struct symbol symbol = {.start = (uint32_t)at, .id = -1};
-    struct match match = matcher_longest(&e->tokenizer->frozen, rest, false);
+    if (e->tokenizer->byte_level) {
+        symbol.length = 1;
+        symbol.id = e->tokenizer->vocab.byte_ids[(unsigned char)rest.data[0]];
+        return symbol;
+    }
+    struct match match = matcher_longest(&e->tokenizer->frozen, rest, e->hidden & MATCH_MARKER);
     if (match.length) {
         symbol.length = (uint32_t)match.length;
         symbol.id = match.id;
@@ -153,13 +166,13 @@ static struct symbol next_symbol(const struct encoder *e, size_t at)
     size_t used = utf8_decode(rest.data, rest.length, &cp);
     symbol.length = used ? (uint32_t)used : 1;
     symbol.frozen = !used; /* an invalid byte is nobody's neighbour */
-    if (used) symbol.id = find_piece(e->tokenizer, slice(rest, 0, used));
+    if (used) symbol.id = find_piece(e, slice(rest, 0, used));
     return symbol;
 }
 
 static status_code build_symbols(struct encoder *e, struct status *st)
 {
-    size_t most = utf8_count(e->text);
+    size_t most = e->tokenizer->byte_level ? e->text.length : utf8_count(e->text);
     if (most > e->symbol_capacity) {
         struct symbol *symbols = realloc(e->symbols, most * sizeof *symbols);
         if (!symbols) return status_no_memory(st, "tokenizing");
@@ -246,15 +259,24 @@ static status_code emit(struct encoder *e, struct text bytes, int32_t id, struct
         split = *find_split(e, id);
     if (!split) return append(e, id, st);
     struct text left = slice(bytes, 0, split), right = slice(bytes, split, bytes.length);
-    status_code code = emit(e, left, find_piece(e->tokenizer, left), st);
-    return code == STATUS_OK ? emit(e, right, find_piece(e->tokenizer, right), st) : code;
+    status_code code = emit(e, left, find_piece(e, left), st);
+    return code == STATUS_OK ? emit(e, right, find_piece(e, right), st) : code;
 }
 
-static status_code encode_word(struct encoder *e, struct text text, struct status *st)
+/* The piece that a whole word is, or -1. */
+static int32_t find_whole(const struct encoder *e, struct text word)
 {
-    if (!text.length) return STATUS_OK;
-    e->text = text;
-    e->after_unknown = false;
+    char spelled[LIMIT_PIECE_BYTES];
+    size_t n = 0;
+    if (!e->tokenizer->byte_level) return find_piece(e, word);
+    if (2 * word.length > sizeof spelled) return -1;
+    for (size_t i = 0; i < word.length; i++)
+        n += utf8_encode(byte_character((unsigned char)word.data[i]), spelled + n);
+    return find_piece(e, (struct text){spelled, n});
+}
+
+static status_code encode_merges(struct encoder *e, struct text text, struct status *st)
+{
     status_code code = build_symbols(e, st);
     if (code == STATUS_OK) code = merge_symbols(e, st);
     for (int32_t i = 0; i >= 0 && code == STATUS_OK; i = e->symbols[i].next) {
@@ -263,6 +285,48 @@ static status_code encode_word(struct encoder *e, struct text text, struct statu
         code = emit(e, bytes, symbol->id, st);
     }
     return code;
+}
+
+/* The path is linked from its end: turned round first. */
+static status_code encode_unigram(struct encoder *e, struct text text, struct status *st)
+{
+    unsigned hidden = e->hidden & MATCH_MARKER;
+    status_code code = tokenizer_split_unigram(e->tokenizer, text, hidden, &e->path, st);
+    if (code != STATUS_OK) return code;
+    struct unigram_step *steps = e->path.steps;
+    uint32_t end = (uint32_t)text.length, next = 0;
+    while (end) {
+        uint32_t start = steps[end].start;
+        steps[end].start = next; /* from now on where the piece after it ends */
+        next = end;
+        end = start;
+    }
+    for (uint32_t from = 0; next && code == STATUS_OK; next = steps[next].start) {
+        code = emit(e, slice(text, from, next), steps[next].id, st);
+        from = next;
+    }
+    return code;
+}
+
+static status_code encode_word(void *user, struct text text, struct status *st)
+{
+    struct encoder *e = user;
+    const struct tokenizer *tokenizer = e->tokenizer;
+    if (!text.length) return STATUS_OK;
+    e->text = text;
+    e->after_unknown = false;
+    switch (tokenizer->kind) {
+    case TOKENIZER_WORDPIECE:
+        return tokenizer_split_wordpiece(tokenizer, text, e->out, st);
+    case TOKENIZER_UNIGRAM:
+        return encode_unigram(e, text, st);
+    default:
+        if (tokenizer->ignore_merges) {
+            int32_t whole = find_whole(e, text);
+            if (whole >= 0) return append(e, whole, st);
+        }
+        return encode_merges(e, text, st);
+    }
 }
 
 /* ---- added tokens ---- */
@@ -297,7 +361,7 @@ static size_t strippable_length(const struct encoder *e, const struct matcher *m
         uint32_t cp;
         size_t used = utf8_decode(rest.data, rest.length, &cp);
         if (!used || !is_strippable(cp)) break;
-        if (matcher_longest(matcher, rest, e->parse_special).length) break;
+        if (matcher_longest(matcher, rest, e->hidden).length) break;
         at += used;
     }
     return at;
@@ -312,12 +376,12 @@ static status_code encode_between(struct encoder *e, struct text text, bool norm
 {
     const struct tokenizer *tokenizer = e->tokenizer;
     if (!text.length) return STATUS_OK;
-    const struct normalizer *rewrite =
-        normalized ? &tokenizer->pre_tokenizer : &tokenizer->normalizer;
+    if (normalized)
+        return pre_tokenizer_run(&tokenizer->pre_tokenizer, text, is_first, &e->pre_scratch,
+                                 encode_word, e, st);
     status_code code =
-        normalizer_run(rewrite, text, is_first, &e->scratch[normalized ? 2 : 0], &text, st);
-    if (code != STATUS_OK) return code;
-    return normalized ? encode_word(e, text, st) : encode_stage(e, text, true, is_first, st);
+        normalizer_run(&tokenizer->normalizer, text, is_first, e->scratch, &text, st);
+    return code == STATUS_OK ? encode_stage(e, text, true, is_first, st) : code;
 }
 
 /* Splits at the added tokens of one stage, leftmost first and longest first.  A text that BOS was
@@ -329,8 +393,7 @@ static status_code encode_stage(struct encoder *e, struct text text, bool normal
     status_code code = STATUS_OK;
     size_t start = 0; /* of the text since the last match */
     for (size_t i = 0; matcher->n_nodes && i < text.length && code == STATUS_OK;) {
-        struct match match =
-            matcher_longest(matcher, slice(text, i, text.length), e->parse_special);
+        struct match match = matcher_longest(matcher, slice(text, i, text.length), e->hidden);
         if (!match.length) {
             i++;
             continue;
@@ -351,34 +414,44 @@ static status_code encode_stage(struct encoder *e, struct text text, bool normal
                           is_first && (normalized || !start), st);
 }
 
+static status_code encode_all(struct encoder *e, struct text text, enum tokenize_flags flags,
+                              struct status *st)
+{
+    const struct tokenizer_info *info = &e->tokenizer->info;
+    status_code code = STATUS_OK;
+    if (e->tokenizer->n_unused) {
+        e->split_at = calloc((size_t)e->tokenizer->n_unused, sizeof *e->split_at);
+        if (!e->split_at) return status_no_memory(st, "tokenizing");
+    }
+    if ((flags & TOKENIZE_ADD_BOS) && info->bos >= 0) {
+        code = token_list_append(e->out, info->bos, st);
+        e->bos_at = e->out->count;
+    }
+    if (code == STATUS_OK) code = encode_stage(e, text, false, !(flags & TOKENIZE_CONTINUED), st);
+    if (code == STATUS_OK && (flags & TOKENIZE_ADD_EOS) && info->eos >= 0)
+        code = token_list_append(e->out, info->eos, st);
+    return code;
+}
+
 status_code tokenizer_encode(const struct tokenizer *tokenizer, struct text text,
                              enum tokenize_flags flags, struct token_list *out, struct status *st)
 {
     if (text.length > LIMIT_PROMPT_BYTES)
         return status_set(st, STATUS_LIMIT, "a text of %zu bytes is longer than %zu", text.length,
                           (size_t)LIMIT_PROMPT_BYTES);
-    struct encoder e = {
-        .tokenizer = tokenizer,
-        .parse_special = (flags & TOKENIZE_PARSE_SPECIAL) != 0,
-        .out = out,
-        .bos_at = SIZE_MAX,
-    };
-    for (int i = 0; i < 4; i++) strbuf_init(&e.scratch[i], LIMIT_NORMALIZED_BYTES);
+    struct encoder e = {.tokenizer = tokenizer, .out = out, .bos_at = SIZE_MAX};
+    if (!(flags & TOKENIZE_PARSE_SPECIAL)) e.hidden |= MATCH_SPECIAL;
+    if (flags & TOKENIZE_USER_TEXT) e.hidden |= MATCH_SPECIAL | MATCH_MARKER;
+    for (int i = 0; i < 2; i++) strbuf_init(&e.scratch[i], LIMIT_NORMALIZED_BYTES);
+    pre_tokenizer_scratch_init(&e.pre_scratch, LIMIT_NORMALIZED_BYTES);
     size_t count_before = out->count;
-    status_code code = STATUS_OK;
-    if (tokenizer->n_unused) {
-        e.split_at = calloc((size_t)tokenizer->n_unused, sizeof *e.split_at);
-        if (!e.split_at) code = status_no_memory(st, "tokenizing");
-    }
-    if (code == STATUS_OK && (flags & TOKENIZE_ADD_BOS) && tokenizer->info.bos >= 0) {
-        code = token_list_append(out, tokenizer->info.bos, st);
-        e.bos_at = out->count;
-    }
-    if (code == STATUS_OK) code = encode_stage(&e, text, false, true, st);
+    status_code code = encode_all(&e, text, flags, st);
     if (code != STATUS_OK) out->count = count_before;
-    for (int i = 0; i < 4; i++) strbuf_release(&e.scratch[i]);
+    for (int i = 0; i < 2; i++) strbuf_release(&e.scratch[i]);
+    pre_tokenizer_scratch_release(&e.pre_scratch);
     free(e.symbols);
     free(e.heap);
     free(e.split_at);
+    free(e.path.steps);
     return code;
 }

@@ -1,5 +1,6 @@
 /* SentencePiece's tokenizer.model: a ModelProto (sentencepiece_model.proto). */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/tokenizer/protobuf.h"
@@ -21,7 +22,7 @@ struct model_proto {
     bool byte_fallback, whitespace_as_suffix;
     struct text bos_piece, eos_piece, pad_piece;
     bool add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces;
-    struct text charsmap, denormalizer_charsmap, normalizer_name;
+    struct text charsmap, denormalizer_charsmap;
 };
 
 static status_code read_trainer_spec(struct model_proto *model, struct text message,
@@ -67,9 +68,6 @@ static status_code read_normalizer_spec(struct model_proto *model, struct text m
     status_code code;
     while ((code = protobuf_next(&reader, &f, st)) == STATUS_OK && f.number) {
         switch (f.number) {
-        case 1:
-            code = protobuf_get_bytes(&f, "name", &model->normalizer_name, st);
-            break;
         case 2:
             code = protobuf_get_bytes(&f, "precompiled_charsmap", &model->charsmap, st);
             break;
@@ -143,19 +141,11 @@ static status_code read_model(struct model_proto *model, struct text bytes, stru
 
 static status_code check_supported(const struct model_proto *model, struct status *st)
 {
-    static const char *const types[] = {"", "unigram", "bpe", "word", "char"};
-    if (model->model_type != MODEL_BPE) {
-        bool known = model->model_type >= 1 && model->model_type <= 4;
+    if (model->model_type != MODEL_BPE && model->model_type != MODEL_UNIGRAM)
         return status_set(st, STATUS_UNSUPPORTED,
-                          "trainer_spec.model_type is %lld (%s), only 2 (bpe) is supported",
-                          (long long)model->model_type,
-                          known ? types[model->model_type] : "unknown");
-    }
-    if (model->charsmap.length)
-        return status_set(st, STATUS_UNSUPPORTED,
-                          "normalizer_spec.precompiled_charsmap (\"%.*s\") is not supported, only "
-                          "the identity",
-                          TEXT_ARGS(piece_for_message(model->normalizer_name)));
+                          "trainer_spec.model_type is %lld, only 1 (unigram) and 2 (bpe) are "
+                          "supported",
+                          (long long)model->model_type);
     if (model->denormalizer_charsmap.length)
         return status_set(st, STATUS_UNSUPPORTED,
                           "denormalizer_spec.precompiled_charsmap is not supported");
@@ -205,7 +195,7 @@ static status_code read_piece(struct text message, struct text *stored, float *s
 }
 
 static status_code set_piece(struct tokenizer *tokenizer, int32_t id, struct text message,
-                             struct status *st)
+                             double *scores, struct status *st)
 {
     struct text stored;
     float score;
@@ -215,6 +205,7 @@ static status_code set_piece(struct tokenizer *tokenizer, int32_t id, struct tex
     code = vocabulary_set(&tokenizer->vocab, id, stored, (enum piece_type)type, st);
     if (code != STATUS_OK) return code;
     tokenizer->vocab.pieces[id].order = piece_order(score);
+    scores[id] = (double)score;
     if (type != PIECE_UNKNOWN) return STATUS_OK;
     if (tokenizer->info.unknown >= 0)
         return status_set(st, STATUS_BAD_INPUT, "pieces %d and %d both have type unknown",
@@ -224,24 +215,38 @@ static status_code set_piece(struct tokenizer *tokenizer, int32_t id, struct tex
 }
 
 /* Pieces stay in the arena's copy of the file. */
-static status_code read_pieces(struct tokenizer *tokenizer, const struct model_proto *model,
-                               struct text bytes, struct status *st)
+static status_code set_pieces(struct tokenizer *tokenizer, struct text bytes, double *scores,
+                              struct status *st)
 {
-    status_code code = vocabulary_create(&tokenizer->vocab, &tokenizer->arena, model->n_pieces,
-                                         tokenizer->info.sha256, st);
-    if (code != STATUS_OK) return code;
+    status_code code;
     char *copy = arena_strndup(&tokenizer->arena, bytes.data, bytes.length);
     if (!copy) return status_no_memory(st, "the vocabulary");
     struct protobuf_reader reader = protobuf_start((struct text){copy, bytes.length});
     struct protobuf_field f;
     int32_t id = 0;
     while ((code = protobuf_next(&reader, &f, st)) == STATUS_OK && f.number) {
-        if (f.number == MODEL_PIECES) code = set_piece(tokenizer, id++, f.bytes, st);
+        if (f.number == MODEL_PIECES) code = set_piece(tokenizer, id++, f.bytes, scores, st);
         if (code != STATUS_OK) return code;
     }
     if (code == STATUS_OK && tokenizer->info.unknown < 0)
         code = status_set(st, STATUS_BAD_INPUT, "no piece has type unknown");
     return code == STATUS_OK ? vocabulary_finish(&tokenizer->vocab, st) : code;
+}
+
+static status_code read_pieces(struct tokenizer *tokenizer, const struct model_proto *model,
+                               struct text bytes, struct status *st)
+{
+    size_t n = model->n_pieces;
+    status_code code =
+        vocabulary_create(&tokenizer->vocab, &tokenizer->arena, n, tokenizer->info.sha256, st);
+    if (code != STATUS_OK) return code;
+    double *scores = calloc(n, sizeof *scores);
+    if (!scores) return status_no_memory(st, "the vocabulary");
+    code = set_pieces(tokenizer, bytes, scores, st);
+    if (code == STATUS_OK && tokenizer->kind == TOKENIZER_UNIGRAM)
+        code = tokenizer_use_scores(tokenizer, scores, (int)n, true, st);
+    free(scores);
+    return code;
 }
 
 static status_code check_bytes(const struct tokenizer *tokenizer, const struct model_proto *model,
@@ -273,8 +278,9 @@ static status_code read_policy(struct tokenizer *tokenizer, const struct model_p
     status_code code = tokenizer_config_open(&config, directory, st);
     if (code != STATUS_OK) return code;
     info->add_bos = config.has_add_bos ? config.add_bos : true;
+    code = tokenizer_config_template(&config, directory, tokenizer, st);
     tokenizer_config_close(&config);
-    return STATUS_OK;
+    return code;
 }
 
 static status_code fill(struct tokenizer *tokenizer, const struct model_proto *model,
@@ -284,6 +290,10 @@ static status_code fill(struct tokenizer *tokenizer, const struct model_proto *m
     if (code == STATUS_OK) code = check_bytes(tokenizer, model, st);
     if (code == STATUS_OK) code = read_policy(tokenizer, model, directory, st);
     tokenizer->byte_fallback = model->byte_fallback;
+    if (code == STATUS_OK && model->charsmap.length) {
+        code = tokenizer_add_charsmap(tokenizer, model->charsmap, NORMALIZE_CHARSMAP, st);
+        if (code != STATUS_OK) status_prefix(st, "normalizer_spec.precompiled_charsmap");
+    }
     if (code == STATUS_OK)
         code = tokenizer_use_sentencepiece_rules(tokenizer, model->add_dummy_prefix,
                                                  model->remove_extra_whitespaces, st);
@@ -300,7 +310,8 @@ status_code tokenizer_read_spm(struct tokenizer **out, struct text bytes, const 
     char digest[SHA256_HEX_SIZE];
     sha256_text(bytes, digest);
     struct tokenizer *tokenizer;
-    code = tokenizer_create(&tokenizer, TOKENIZER_SPM, digest, st);
+    enum tokenizer_kind kind = model.model_type == MODEL_BPE ? TOKENIZER_SPM : TOKENIZER_UNIGRAM;
+    code = tokenizer_create(&tokenizer, kind, digest, st);
     if (code != STATUS_OK) return code;
     code = fill(tokenizer, &model, bytes, directory, st);
     if (code == STATUS_OK)

@@ -12,6 +12,24 @@ static const char *const end_pieces[] = {"<end_of_turn>", "<|eot_id|>", "<|eom_i
                                          "<|im_end|>",    "<|end|>",    "<|end_of_text|>",
                                          "<|endoftext|>", "<eos>"};
 
+/* What the formats of chat_template.c are made of.  Vocabularies have some of these as user-defined
+ * pieces, which any text can spell. */
+static const char *const turn_pieces[] = {
+    "<bos>",
+    "<eos>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eot_id|>",
+    "<|begin_of_text|>",
+    "[INST]",
+    "[/INST]",
+};
+
 struct text piece_for_message(struct text piece)
 {
     if (piece.length <= 40) return piece;
@@ -169,32 +187,97 @@ static size_t write_surface(char *out, struct text stored)
     return (size_t)(end - out);
 }
 
+static bool has_shape(unsigned char byte)
+{
+    return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad);
+}
+
+uint32_t byte_character(unsigned char byte)
+{
+    uint32_t shapeless_before = 0;
+    if (has_shape(byte)) return byte;
+    for (unsigned char other = 0; other < byte; other++) shapeless_before += !has_shape(other);
+    return 0x100 + shapeless_before;
+}
+
+/* The byte of each character below U+0144, or -1. */
+#define N_BYTE_CHARACTERS 0x144
+static void invert_alphabet(int16_t bytes[N_BYTE_CHARACTERS])
+{
+    memset(bytes, 0xff, N_BYTE_CHARACTERS * sizeof *bytes);
+    for (int byte = 0; byte < 256; byte++)
+        bytes[byte_character((unsigned char)byte)] = (int16_t)byte;
+}
+
+static size_t write_same(char *out, struct text stored)
+{
+    if (stored.length) memcpy(out, stored.data, stored.length);
+    return stored.length;
+}
+
+/* A piece with a character that stands for no byte is itself. */
+static size_t write_bytes(char *out, struct text stored, const int16_t bytes[N_BYTE_CHARACTERS])
+{
+    size_t n = 0;
+    for (size_t i = 0, used; i < stored.length; i += used) {
+        uint32_t cp;
+        used = utf8_decode(stored.data + i, stored.length - i, &cp);
+        if (!used || cp >= N_BYTE_CHARACTERS || bytes[cp] < 0) return write_same(out, stored);
+        out[n++] = (char)(unsigned char)bytes[cp];
+    }
+    return n;
+}
+
+/* Words are apart by a space in front of the pieces that start them. */
+static size_t write_word_part(char *out, struct text stored, struct text continuing)
+{
+    bool continues = stored.length > continuing.length &&
+                     memcmp(stored.data, continuing.data, continuing.length) == 0;
+    size_t skip = continues ? continuing.length : 0;
+    if (!continues) *out++ = ' ';
+    memcpy(out, stored.data + skip, stored.length - skip);
+    return stored.length - skip + !continues;
+}
+
 static bool has_surface(enum piece_type type)
 {
     return type != PIECE_CONTROL && type != PIECE_UNKNOWN;
 }
 
+static status_code derive_byte(struct vocabulary *vocab, int32_t id, char *out, struct status *st)
+{
+    struct text stored = vocab->pieces[id].stored;
+    int byte = piece_spelled_byte(stored);
+    if (byte < 0)
+        return status_set(st, STATUS_BAD_INPUT,
+                          "piece %d \"%.*s\" has type byte, expected \"<0x00>\" to \"<0xFF>\"", id,
+                          TEXT_ARGS(piece_for_message(stored)));
+    vocab->byte_ids[byte] = id;
+    *out = (char)(unsigned char)byte;
+    return STATUS_OK;
+}
+
 static status_code derive_surfaces(struct vocabulary *vocab, struct status *st)
 {
     size_t total = 0;
-    for (int id = 0; id < vocab->n; id++) total += vocab->pieces[id].stored.length;
+    int16_t bytes[N_BYTE_CHARACTERS];
+    invert_alphabet(bytes);
+    for (int id = 0; id < vocab->n; id++) total += vocab->pieces[id].stored.length + 1;
     char *next = arena_alloc(vocab->arena, total);
     if (!next) return status_no_memory(st, "the vocabulary");
     for (int id = 0; id < vocab->n; id++) {
         struct piece *piece = &vocab->pieces[id];
+        size_t n = 1;
         piece->surface = (struct text){"", 0};
         if (!has_surface(piece->type)) continue;
-        size_t n;
         if (piece->type == PIECE_BYTE) {
-            int byte = piece_spelled_byte(piece->stored);
-            if (byte < 0)
-                return status_set(
-                    st, STATUS_BAD_INPUT,
-                    "piece %d \"%.*s\" has type byte, expected \"<0x00>\" to \"<0xFF>\"", id,
-                    TEXT_ARGS(piece_for_message(piece->stored)));
-            vocab->byte_ids[byte] = id;
-            *next = (char)(unsigned char)byte;
-            n = 1;
+            status_code code = derive_byte(vocab, id, next, st);
+            if (code != STATUS_OK) return code;
+        } else if (vocab->spelling == SPELL_BYTES) {
+            n = piece->type == PIECE_USER_DEFINED ? write_same(next, piece->stored)
+                                                  : write_bytes(next, piece->stored, bytes);
+        } else if (vocab->spelling == SPELL_CONTINUING) {
+            n = write_word_part(next, piece->stored, vocab->continuing_prefix);
         } else {
             n = write_surface(next, piece->stored);
         }
@@ -204,10 +287,33 @@ static status_code derive_surfaces(struct vocabulary *vocab, struct status *st)
     return STATUS_OK;
 }
 
+static void find_byte_characters(struct vocabulary *vocab)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        char character[4];
+        struct text piece = {character,
+                             utf8_encode(byte_character((unsigned char)byte), character)};
+        int32_t id = vocabulary_find(vocab, piece);
+        if (id >= 0 && has_surface(vocab->pieces[id].type)) vocab->byte_ids[byte] = id;
+    }
+}
+
+static void mark_turns(struct vocabulary *vocab)
+{
+    for (size_t i = 0; i < sizeof turn_pieces / sizeof turn_pieces[0]; i++) {
+        int32_t id = vocabulary_find(vocab, text_of(turn_pieces[i]));
+        if (id >= 0) vocab->pieces[id].is_marker = true;
+    }
+}
+
 status_code vocabulary_finish(struct vocabulary *vocab, struct status *st)
 {
     status_code code = build_table(vocab, st);
-    return code == STATUS_OK ? derive_surfaces(vocab, st) : code;
+    if (code == STATUS_OK) code = derive_surfaces(vocab, st);
+    if (code != STATUS_OK) return code;
+    if (vocab->spelling == SPELL_BYTES) find_byte_characters(vocab);
+    mark_turns(vocab);
+    return STATUS_OK;
 }
 
 void vocabulary_mark_ends(struct vocabulary *vocab, int32_t eos)

@@ -35,7 +35,15 @@ struct piece {
     struct text surface; /* "" for control and unknown pieces */
     uint32_t order;      /* where pieces merge by score: the highest score has the lowest */
     enum piece_type type;
-    bool is_end; /* a reply ends with it */
+    bool is_end;    /* a reply ends with it */
+    bool is_marker; /* of turns in a chat: never part of what a user wrote */
+};
+
+/* How pieces are spelled in a file. */
+enum piece_spelling {
+    SPELL_SPACES,    /* U+2581 for a space */
+    SPELL_BYTES,     /* each byte as one character: GPT-2's alphabet */
+    SPELL_CONTINUING /* a prefix marks pieces that continue a word; others start one */
 };
 
 struct vocabulary {
@@ -48,7 +56,13 @@ struct vocabulary {
     size_t slot_mask;
     int32_t byte_ids[256]; /* -1 where the vocabulary has no piece for the byte */
     int32_t unknown;       /* -1 where there is none */
+    enum piece_spelling spelling;
+    struct text continuing_prefix; /* SPELL_CONTINUING */
 };
+
+/* The character that stands for a byte in GPT-2's alphabet (bytes_to_unicode() of its encoder.py):
+ * bytes with a shape are themselves, the others follow U+0100 in order. */
+uint32_t byte_character(unsigned char byte);
 
 /* A piece's bytes for a message: at most 40 of them, cut between characters. */
 struct text piece_for_message(struct text piece);
@@ -70,8 +84,8 @@ status_code vocabulary_create(struct vocabulary *vocab, struct arena *arena, siz
 status_code vocabulary_set(struct vocabulary *vocab, int64_t id, struct text stored,
                            enum piece_type type, struct status *st) MUST_CHECK;
 
-/* Checks that every id has a piece, builds the table, and derives surfaces and byte ids.  Types are
- * final before this. */
+/* Checks that every id has a piece, builds the table, derives surfaces and byte ids, and marks the
+ * pieces that divide turns.  Types and the spelling are final before this. */
 status_code vocabulary_finish(struct vocabulary *vocab, struct status *st) MUST_CHECK;
 
 /* The id whose stored bytes are these, or -1. */

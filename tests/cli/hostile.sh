@@ -71,5 +71,10 @@ refused_data "missing subjects" mmlu/ mmlu
 
 after=$(dump_rows kept.sqlite "$(sqlite3 kept.sqlite 'SELECT run FROM run')" | sha256sum)
 same "the store is as it was" "$before" "$after"
+# A link, such as /dev/stdout, is written through: a file in its place would be there for everybody.
+printf '{"doc_id": 0, "reply": "#### 1"}\n' >replies.jsonl
+ln -s summary.json link
+assay score --task gsm8k --replies replies.jsonl --summary link >/dev/null 2>&1
+same "a link stays a link" 1 "$([ -L link ] && grep -c '"n": 1' summary.json)"
 cd "$repo" || exit 1
 finish

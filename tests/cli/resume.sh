@@ -71,6 +71,19 @@ else
     same "a stopped run that had already ended" 0 $code
 fi
 
+# Failed documents stay failed until they are tried again; then the rows are those of a good run.
+failed=$scratch/failed.sqlite
+cp "$two" "$failed"
+sqlite3 "$failed" "UPDATE sample SET state = 'failed', error_code = 'io', error_text = 'x'
+                   WHERE task = 'gsm8k' AND doc_id = 2"
+assay resume --store "$failed" >"$scratch/out" 2>&1
+same "nothing to resume" 1 "$(grep -c 'nothing to resume' "$scratch/out")"
+assay resume --store "$failed" --retry-failed >"$scratch/out" 2>&1
+same "failed documents are tried again" 0 $?
+dump_rows "$failed" "$(sqlite3 "$failed" 'SELECT run FROM run')" >"$scratch/actual"
+cmp -s "$scratch/expected" "$scratch/actual" && good || bad "retried rows" \
+    "$(diff "$scratch/expected" "$scratch/actual" | head -5)"
+
 # A run is not continued with other weights: the numbers would be of two models.
 changed=$scratch/changed.sqlite
 cp datasets/demo/model.gguf "$scratch/model.gguf"

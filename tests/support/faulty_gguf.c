@@ -134,7 +134,7 @@ static const struct bad_tensor {
     [TENSOR_ZERO_DIMENSION] = {"bad", 2, {8, 0}, TENSOR_F32, END},
     [TENSOR_COUNT_OVERFLOWS] = {"bad", 2, {(uint64_t)1 << 40, (uint64_t)1 << 40}, TENSOR_F32, END},
     [TENSOR_BYTES_OVERFLOW] = {"bad", 1, {(uint64_t)1 << 62}, TENSOR_F32, END},
-    [TENSOR_TYPE_UNREADABLE] = {"bad", 1, {256}, 12, END},
+    [TENSOR_TYPE_UNREADABLE] = {"bad", 1, {256}, 16, END},
     [TENSOR_TYPE_UNKNOWN] = {"bad", 1, {8}, 9999, END},
     [TENSOR_ROW_NOT_WHOLE_BLOCKS] = {"bad", 2, {33, 32}, TENSOR_Q8_0, END},
     [TENSOR_OFFSET_UNALIGNED] = {"bad", 1, {8}, TENSOR_F32, END + 4},

@@ -1,49 +1,19 @@
 /* model_writer.h - the bytes of model files, right or wrong in one way.
  *
- *   gguf_writer_init() -> gguf_writer_u32() ..., gguf_writer_tensor() -> gguf_writer_header()
+ *   safetensors_writer_init() -> safetensors_writer_tensor() ... -> safetensors_writer_header()
  *   write_gguf(fault), write_safetensors(fault) -> a small whole file with that one fault
  *
- * A writer lives on the caller's stack and owns what it has collected until its release.  It writes
- * the header alone; the caller appends the tensors' bytes in the order they were named, so that a
- * model of any size needs no memory.  Memory that runs out shows in strbuf_check() of the output.
- *
- * In GGUF each tensor is padded to gguf_writer_padding(bytes) more bytes.
+ * The header of a GGUF file is written by engine/gguf/gguf_writer.h; this is its twin for
+ * safetensors, which the program itself never writes.
  */
 #ifndef ASSAY_TESTS_MODEL_WRITER_H
 #define ASSAY_TESTS_MODEL_WRITER_H
 
 #include "engine/base/strbuf.h"
 #include "engine/base/text.h"
-#include "engine/gguf/gguf.h"
+#include "engine/gguf/gguf_writer.h"
 
 /* ---- headers ---- */
-
-struct gguf_writer {
-    struct strbuf pairs, tensors;
-    uint64_t n_pairs, n_tensors;
-    uint64_t data_bytes; /* of the tensors so far, padded */
-};
-
-void gguf_writer_init(struct gguf_writer *w);
-void gguf_writer_release(struct gguf_writer *w);
-void gguf_writer_u32(struct gguf_writer *w, const char *key, uint32_t value);
-void gguf_writer_f32(struct gguf_writer *w, const char *key, float value);
-void gguf_writer_bool(struct gguf_writer *w, const char *key, bool value);
-void gguf_writer_text(struct gguf_writer *w, const char *key, const char *value);
-
-/* Begins an array; exactly `count` gguf_writer_put...() calls give its elements. */
-void gguf_writer_array(struct gguf_writer *w, const char *key, enum gguf_type element,
-                       uint64_t count);
-void gguf_writer_put(struct gguf_writer *w, const void *element, size_t bytes);
-void gguf_writer_put_text(struct gguf_writer *w, struct text text);
-
-/* `shape` is outermost first, as in a tensor_view. */
-void gguf_writer_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, int n_dims,
-                        const uint64_t *shape);
-size_t gguf_writer_padding(uint64_t bytes);
-
-/* Appends everything before the data. */
-void gguf_writer_header(const struct gguf_writer *w, struct strbuf *out);
 
 struct safetensors_writer {
     struct strbuf members; /* JSON */

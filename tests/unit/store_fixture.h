@@ -30,8 +30,14 @@ static inline struct store_run fixture_run(const char *id, enum guard_mode mode)
 }
 
 static const struct store_metric fixture_metrics[] = {
-    {"exact_match", "strict-match", true, 0},
-    {"exact_match", "flexible-extract", true, 0},
+    {.metric = "exact_match",
+     .extraction = "strict-match",
+     .higher_is_better = true,
+     .blocked_value = 0},
+    {.metric = "exact_match",
+     .extraction = "flexible-extract",
+     .higher_is_better = true,
+     .blocked_value = 0},
 };
 
 static inline struct store_task fixture_task(const char *name, int position)

@@ -175,6 +175,48 @@ static struct json_value *parse(const char *text)
     return root;
 }
 
+static bool has_form(const char *text, enum utf8_form form, const char *expected)
+{
+    struct status st = {0};
+    struct strbuf sb;
+    strbuf_init(&sb, 100);
+    ASSERT_OK(utf8_append_form(&sb, text_of(text), form, &st));
+    bool same = strcmp(sb.data, expected) == 0;
+    if (!same) fprintf(stderr, "  \"%s\" became \"%s\"\n", text, sb.data);
+    strbuf_release(&sb);
+    return same;
+}
+
+/* Examples of UAX #15 and UAX #29. */
+static void test_unicode(void)
+{
+    CU_ASSERT_TRUE(has_form("e\u0301", UTF8_NFC, "\u00e9"));
+    CU_ASSERT_TRUE(has_form("\u00e9", UTF8_NFD, "e\u0301"));
+    CU_ASSERT_TRUE(has_form("\u212b\ufb01", UTF8_NFC, "\u00c5\ufb01"));
+    CU_ASSERT_TRUE(has_form("\u212b\ufb01", UTF8_NFKC, "\u00c5fi"));
+    CU_ASSERT_TRUE(has_form("\u1e9b\u0323", UTF8_NFKD, "s\u0323\u0307"));
+    CU_ASSERT_TRUE(has_form("\uac01", UTF8_NFD, "\u1100\u1161\u11a8"));
+    CU_ASSERT_TRUE(has_form("a\xff"
+                            "e\u0301\xc3",
+                            UTF8_NFC, "a\xff\u00e9\xc3"));
+    CU_ASSERT_TRUE(has_form("", UTF8_NFC, ""));
+    CU_ASSERT_TRUE(utf8_is_white_space(0x85) && utf8_is_white_space(0x3000));
+    CU_ASSERT_FALSE(utf8_is_white_space(0x1c) || utf8_is_white_space(0x200b));
+    CU_ASSERT_TRUE(utf8_is_punctuation('!') && utf8_is_punctuation(0x3002));
+    CU_ASSERT_FALSE(utf8_is_punctuation('$') || utf8_is_punctuation('a'));
+    CU_ASSERT_TRUE(utf8_is_formless(0) && utf8_is_formless(0x200d) && utf8_is_formless(0xe000));
+    CU_ASSERT_FALSE(utf8_is_formless('a') || utf8_is_formless(' '));
+    CU_ASSERT_TRUE(utf8_is_nonspacing_mark(0x301) && utf8_is_mark(0x93e));
+    CU_ASSERT_FALSE(utf8_is_nonspacing_mark(0x93e) || utf8_is_mark('a'));
+    CU_ASSERT_EQUAL(utf8_grapheme_length(text_of("e\u0301x")), 3);
+    CU_ASSERT_EQUAL(utf8_grapheme_length(text_of("\r\nx")), 2);
+    CU_ASSERT_EQUAL(utf8_grapheme_length(text_of("\U0001f468\u200d\U0001f469 ")), 11);
+    CU_ASSERT_EQUAL(utf8_grapheme_length(text_of("\xff"
+                                                 "a")),
+                    1);
+    CU_ASSERT_EQUAL(utf8_grapheme_length(text_of("")), 0);
+}
+
 static void test_json(void)
 {
     struct status st = {0};
@@ -285,6 +327,45 @@ static void test_regex(void)
     strbuf_release(&out);
 }
 
+static status_code count_match(void *user, struct text match, struct status *st)
+{
+    size_t *n = user;
+    *n += 1;
+    return match.length < 4 ? STATUS_OK : status_set(st, STATUS_LIMIT, "a long match");
+}
+
+/* As a scan; and a long text takes a moment, since its bytes are checked once. */
+static void test_regex_each(void)
+{
+    struct status st = {0};
+    struct regex *regex;
+    size_t n = 0;
+    ASSERT_OK(regex_compile(&regex, "[a-z]+|$", &st));
+    ASSERT_OK(regex_each(regex, text_of("ab c d"), count_match, &n, &st));
+    CU_ASSERT_EQUAL(n, 4);
+    ASSERT_FAILS(regex_each(regex, text_of("a long d"), count_match, &n, &st), STATUS_LIMIT,
+                 "a long match");
+    CU_ASSERT_EQUAL(n, 6);
+    st = (struct status){0};
+    ASSERT_FAILS(regex_each(regex, text_of("a \xff"), count_match, &n, &st), STATUS_LIMIT,
+                 "stopped");
+    struct strbuf text;
+    struct regex_match match;
+    strbuf_init(&text, 1 << 20);
+    for (int i = 0; i < 100000; i++) strbuf_append_str(&text, "a\u00e9 ");
+    struct regex_scan scan = regex_scan_start(regex, (struct text){text.data, text.length});
+    size_t scanned = 0;
+    do {
+        ASSERT_OK(regex_scan_next(&scan, &match, &st));
+        scanned += match.found;
+    } while (match.found);
+    n = 0;
+    ASSERT_OK(regex_each(regex, (struct text){text.data, text.length}, count_match, &n, &st));
+    CU_ASSERT_EQUAL(n, scanned);
+    strbuf_release(&text);
+    regex_free(regex);
+}
+
 static void test_words(void)
 {
     enum guard_mode mode = GUARD_OFF;
@@ -301,9 +382,11 @@ static const struct test_case tests[] = {
     {"rng and derived seeds", test_own_random},
     {"sha256", test_sha256},
     {"utf8 and Python's strip", test_utf8},
+    {"Unicode: forms, categories, grapheme clusters", test_unicode},
     {"json: values, NULs, numbers", test_json},
     {"json: errors say where", test_json_errors},
     {"regex: Python's meaning, bounded", test_regex},
+    {"regex: every match in one walk", test_regex_each},
     {"words", test_words},
 };
 SUITE("base", tests)

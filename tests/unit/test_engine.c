@@ -1,46 +1,15 @@
-/* The engine against independent implementations, and against itself: any way of cutting a timeline
- * into evaluations, and any number of threads, gives the same bits. */
+/* The engine against itself: any way of cutting a timeline into evaluations, and any number of
+ * threads, gives the same bits; and the demo model against its vectors.  test_families.c holds the
+ * families against other implementations. */
 #include <math.h>
-#include <stdatomic.h>
 #include <stdint.h>
 
 #include "engine/backend_native.h"
-#include "engine/base/json.h"
-#include "engine/base/limits.h"
 #include "engine/engine.h"
+#include "tests/unit/count_allocations.h"
 #include "tests/unit/suite.h"
 
-#define DEMO_MODEL     "datasets/demo/model.gguf"
-#define MAX_DIFFERENCE 2e-4
-
-/* ---- counting allocations: the Makefile links this test with --wrap ---- */
-
-static atomic_size_t allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    allocations++;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    allocations++;
-    return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-    allocations++;
-    return __real_realloc(p, size);
-}
+#define DEMO_MODEL "datasets/demo/model.gguf"
 
 /* ---- helpers ---- */
 
@@ -80,18 +49,6 @@ static float *all_logits(const struct engine *engine, const int32_t *tokens, int
     return c.logits;
 }
 
-static int read_tokens(const char *path, int32_t *tokens, int max)
-{
-    struct status st = {0};
-    struct json_value *root = NULL;
-    int n = 0;
-    ASSERT_OK(json_parse_file(&root, path, LIMIT_JSON_BYTES, &st));
-    for (const struct json_value *v = json_first(root); v && n < max; v = json_next(v))
-        tokens[n++] = (int32_t)json_number(v);
-    json_free(root);
-    return n;
-}
-
 static int argmax(const float *x, int n)
 {
     int best = 0;
@@ -100,56 +57,39 @@ static int argmax(const float *x, int n)
     return best;
 }
 
-/* ---- against others ---- */
+/* ---- against the demo model's vectors (tests/vectors/demo/README.md) ---- */
 
-static void compare_with_reference(const char *name, bool gguf, const char *kernels)
+#define N_VECTOR_TOKENS 24
+#define N_VECTOR_LOGITS 4 /* rows, after the last ids */
+
+static void test_demo_vectors(void)
 {
-    char path[512];
-    snprintf(path, sizeof path, "../shared/reference/logits/%s/tokens.json", name);
-    int32_t tokens[512];
-    int n = read_tokens(path, tokens, 512);
-    snprintf(path, sizeof path, "../shared/reference/logits/%s%s", name, gguf ? "/model.gguf" : "");
-    struct engine *engine = open_model(path, kernels, 2);
-    int n_vocab = engine_get_info(engine)->n_vocab;
-    float *ours = all_logits(engine, tokens, n);
-    struct strbuf theirs;
+    static const int32_t tokens[N_VECTOR_TOKENS] = {2,    349,  4015, 1171, 354,  3982, 4002, 4001,
+                                                    774,  3999, 552,  717,  3982, 4010, 495,  341,
+                                                    1192, 3982, 4013, 3999, 376,  360,  774,  438};
     struct status st = {0};
-    strbuf_init(&theirs, 1 << 26);
-    snprintf(path, sizeof path, "../shared/reference/logits/%s/logits.f32", name);
-    ASSERT_OK(strbuf_read_file(&theirs, path, &st));
-    CU_ASSERT_EQUAL_FATAL(theirs.length, (size_t)n * (size_t)n_vocab * sizeof(float));
-    float *expected = malloc(theirs.length);
-    memcpy(expected, theirs.data, theirs.length);
-    double worst = 0;
-    for (int t = 0; t < n; t++) {
-        const float *a = ours + (size_t)t * (size_t)n_vocab;
-        const float *b = expected + (size_t)t * (size_t)n_vocab;
-        CU_ASSERT_EQUAL(argmax(a, n_vocab), argmax(b, n_vocab));
-        for (int i = 0; i < n_vocab; i++) worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+    struct strbuf file;
+    strbuf_init(&file, 1 << 20);
+    ASSERT_OK(strbuf_read_file(&file, "tests/vectors/demo/logits_last.f32", &st));
+    static const char *const sets[] = {"generic", "auto"};
+    for (int k = 0; k < 2; k++) {
+        struct engine *engine = open_model(DEMO_MODEL, sets[k], 2);
+        int n_vocab = engine_get_info(engine)->n_vocab;
+        size_t n = N_VECTOR_LOGITS * (size_t)n_vocab;
+        CU_ASSERT_EQUAL_FATAL(file.length, n * sizeof(float));
+        float *ours = all_logits(engine, tokens, N_VECTOR_TOKENS);
+        const float *last = ours + (size_t)(N_VECTOR_TOKENS - N_VECTOR_LOGITS) * (size_t)n_vocab;
+        double worst = 0;
+        for (size_t i = 0; i < n; i++) {
+            float expected;
+            memcpy(&expected, file.data + i * sizeof expected, sizeof expected);
+            worst = fmax(worst, fabs((double)last[i] - (double)expected));
+        }
+        CU_ASSERT_TRUE(worst <= 2e-4);
+        free(ours);
+        engine_free(engine);
     }
-    if (worst > MAX_DIFFERENCE) fprintf(stderr, "%s (%s): differs by %g\n", name, kernels, worst);
-    CU_ASSERT_TRUE(worst <= MAX_DIFFERENCE);
-    free(ours);
-    free(expected);
-    strbuf_release(&theirs);
-    engine_free(engine);
-}
-
-static void test_reference_logits(void)
-{
-    static const struct {
-        const char *name;
-        bool gguf;
-    } models[] = {{"gemma1-tiny", false},
-                  {"gguf-gemma", true},
-                  {"quant-f16", true},
-                  {"quant-bf16", true},
-                  {"quant-q80", true}};
-    if (!shared_path("reference/logits")) return;
-    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
-        compare_with_reference(models[i].name, models[i].gguf, "generic");
-        compare_with_reference(models[i].name, models[i].gguf, "auto");
-    }
+    strbuf_release(&file);
 }
 
 /* ---- against itself ---- */
@@ -373,6 +313,38 @@ static void test_generate(void)
     engine_free(engine);
 }
 
+/* A prompt that comes as ids is taken as it is, whatever its text says. */
+static void test_encoded_prompt(void)
+{
+    struct status st = {0};
+    struct token_list ids = {0};
+    struct engine *engine = open_model(DEMO_MODEL, "auto", 2);
+    struct backend *backend = open_backend(engine, 512);
+    struct generate_request request = {
+        .prompt = text_of("Question: Tom has 3 pens. How many?\nAnswer:"),
+        .max_tokens = 20,
+        .sampling = {.top_p = 1},
+    };
+    struct generate_result from_text = reply_to(backend, request);
+    ASSERT_OK(tokenizer_encode(engine_get_tokenizer(engine), request.prompt, TOKENIZE_ADD_BOS, &ids,
+                               &st));
+    request.prompt = text_of("something else");
+    request.tokens = ids.ids;
+    request.n_tokens = ids.count;
+    struct generate_result from_ids = reply_to(backend, request);
+    CU_ASSERT_STRING_EQUAL(from_ids.reply.data, from_text.reply.data);
+    CU_ASSERT_EQUAL(from_ids.n_prompt_tokens, (int)ids.count);
+    ids.ids[0] = INT32_MAX;
+    struct generate_result wrong = reply_to(backend, request);
+    CU_ASSERT_EQUAL(wrong.status.code, STATUS_BAD_INPUT);
+    generate_result_release(&from_text);
+    generate_result_release(&from_ids);
+    generate_result_release(&wrong);
+    token_list_release(&ids);
+    backend_free(backend);
+    engine_free(engine);
+}
+
 /* A prompt that is too long loses its first tokens, and says how many. */
 static void test_truncation(void)
 {
@@ -398,13 +370,14 @@ static void test_truncation(void)
 }
 
 static const struct test_case tests[] = {
-    {"logits equal those of other implementations", test_reference_logits},
+    {"the demo model gives its vectors", test_demo_vectors},
     {"threads and batches do not change a bit", test_threads_and_batches},
     {"a shared prefix is computed once", test_prefix_reuse},
     {"a forward pass allocates nothing", test_no_allocation_in_forward},
     {"bad requests are refused", test_bad_requests},
     {"log-likelihood of continuations", test_loglikelihood},
     {"generation: greedy, stops, guard, seeds", test_generate},
+    {"a prompt as ids is taken as it is", test_encoded_prompt},
     {"prompts that are too long", test_truncation},
 };
 SUITE("engine", tests)

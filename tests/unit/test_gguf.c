@@ -231,7 +231,7 @@ static const struct {
     [TENSOR_COUNT_OVERFLOWS] = {STATUS_BAD_INPUT, "tensor \"bad\" has more elements than 64 bits"},
     [TENSOR_BYTES_OVERFLOW] = {STATUS_BAD_INPUT, "tensor \"bad\" has more bytes than 64 bits"},
     [TENSOR_TYPE_UNREADABLE] = {STATUS_UNSUPPORTED,
-                                "tensor \"bad\" has type Q4_K (12), which this build cannot read"},
+                                "tensor \"bad\" has type IQ2_XXS (16), which this build cannot read"},
     [TENSOR_TYPE_UNKNOWN] = {STATUS_UNSUPPORTED, "tensor \"bad\" has type unknown (9999)"},
     [TENSOR_ROW_NOT_WHOLE_BLOCKS] = {STATUS_BAD_INPUT, "tensor \"bad\" has rows of 33 values"},
     [TENSOR_OFFSET_UNALIGNED] = {STATUS_BAD_INPUT, "offset 228, expected a multiple of 32"},

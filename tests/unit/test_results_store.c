@@ -91,7 +91,7 @@ static void test_new_store(void)
 {
     const char *path = store_at("new.sqlite");
     store_free(open_store("new.sqlite"));
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "3");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA application_id"), "1634951545");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA journal_mode"), "wal");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA integrity_check"), "ok");
@@ -176,7 +176,7 @@ static void test_made_by_many_at_once(void)
         CU_ASSERT_TRUE(wait(&status) > 0);
         CU_ASSERT_EQUAL(status, 0);
     }
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "3");
 }
 
 /* ---- Runs ---- */
@@ -519,8 +519,59 @@ static void test_hazards_and_events(void)
     store_free(store);
 }
 
+/* ---- Older files ---- */
+
+extern const struct text embedded_reports_schema_sql, embedded_reports_schema_2_sql;
+
+/* One document of a shadow run, blocked at the output, as a program of the first version wrote it.
+ */
+static const char old_rows[] =
+    "INSERT INTO run (run, state, started_at, guard_mode) VALUES ('r', 'done', 'then', 'shadow');"
+    "INSERT INTO task_run (run, task, position, version, profile, output_type, num_fewshot, "
+    "repeats)"
+    " VALUES ('r', 't', 0, '1', 'p', 'generate_until', 0, 1);"
+    "INSERT INTO task_metric (run, task, metric, extraction, position, higher_is_better,"
+    " blocked_value) VALUES ('r', 't', 'acc', 'none', 0, 1, 0);"
+    "INSERT INTO sample (run, task, doc_id, state) VALUES ('r', 't', 0, 'done');"
+    "INSERT INTO reply (run, task, doc_id, repeat, text, n_tokens) VALUES ('r', 't', 0, 0, 'x', 9);"
+    "INSERT INTO guard_event (run, task, doc_id, repeat, stage, mode, verdict, action, category)"
+    " VALUES ('r', 't', 0, 0, 'output', 'shadow', 'block', 'block', 'hate');"
+    "INSERT INTO verdict (run, task, doc_id, repeat, metric, extraction, value, outcome)"
+    " VALUES ('r', 't', 0, 0, 'acc', 'none', 1, 'correct');"
+    "PRAGMA application_id = 1634951545;";
+
+static void test_older_stores(void)
+{
+    for (int version = 1; version <= 2; version++) {
+        struct status st = {0};
+        struct store *store;
+        char name[32], pragma[64];
+        snprintf(name, sizeof name, "older%d.sqlite", version);
+        snprintf(pragma, sizeof pragma, "PRAGMA user_version = %d", version);
+        const char *path = store_at(name);
+        tell(path, embedded_reports_schema_sql.data);
+        if (version > 1) tell(path, embedded_reports_schema_2_sql.data);
+        tell(path, old_rows);
+        tell(path, pragma);
+        ASSERT_FAILS(store_open(&store, path, STORE_READ, &st), STATUS_UNSUPPORTED,
+                     "brings it up to date");
+        st = (struct status){0};
+        ASSERT_OK(store_open(&store, path, STORE_WRITE, &st));
+        store_free(store);
+        CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "3");
+        CU_ASSERT_STRING_EQUAL(ask(path, "SELECT off_mean || ' ' || enforce_mean FROM table_row"),
+                               "1.0 0.0");
+        CU_ASSERT_STRING_EQUAL(ask(path, "SELECT stage || ' ' || good FROM guard_call_count"),
+                               "output 1");
+        CU_ASSERT_STRING_EQUAL(ask(path, "SELECT response FROM guard_event"), "NULL");
+        CU_ASSERT_STRING_EQUAL(ask(path, "SELECT count(*) FROM guard_sweep"), "0");
+        CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA integrity_check"), "ok");
+    }
+}
+
 static const struct test_case tests[] = {
     {"a new store", test_new_store},
+    {"older stores are brought up to date", test_older_stores},
     {"files that are refused and kept", test_refused_files},
     {"a reader beside a writer", test_reader_beside_writer},
     {"a store made by many at once", test_made_by_many_at_once},

@@ -1,197 +1,7 @@
-/* policies, and what the pipeline does with them in front of and behind a backend that says what it
- * is told to say.
- *
- * The fake backend answers a prompt with the prompt itself, a word (with the space in front) for a
- * token, up to max_tokens; "fail" as first word makes the request fail.  All requests of a call
- * grow side by side, as in a real batch.  The fake classifier reads its scores from the text:
- * "v=0.5" is the probability of violence, "s=0.5" of self_harm (0 where absent), the last one
- * counts; "ERROR" makes it fail and "BLANK" leaves violence unscored.
- */
-#include <math.h>
-
-#include "classifiers/classifier_vtable.h"
-#include "classifiers/safety_pipeline.h"
-#include "engine/backend_vtable.h"
+/* Policies, and what the pipeline does with them in front of and behind a backend that says what it
+ * is told to say.  What the actions do is in test_guard_actions.c. */
 #include "engine/base/rng.h"
-#include "tests/unit/suite.h"
-
-/* ---- the fakes ---- */
-
-static struct text find_last(struct text text, const char *what)
-{
-    size_t n = strlen(what);
-    for (size_t i = text.length; i >= n && n; i--)
-        if (memcmp(text.data + i - n, what, n) == 0)
-            return (struct text){text.data + i, text.length - i};
-    return (struct text){0};
-}
-
-static double read_score(struct text text, const char *key)
-{
-    char number[16] = {0};
-    struct text at = find_last(text, key);
-    if (at.data) memcpy(number, at.data, at.length < 15 ? at.length : 15);
-    return strtod(number, NULL);
-}
-
-static status_code fake_score(const struct classifier *classifier, struct text prompt,
-                              struct text text, struct hazard_scores *out, struct status *st)
-{
-    (void)prompt;
-    if (find_last(text, "ERROR").data)
-        return status_set(st, STATUS_IO, "the fake was told to fail");
-    double v = read_score(text, "v="), s = read_score(text, "s=");
-    if (classifier->categories & HAZARD_BIT(HAZARD_VIOLENCE))
-        out->of[HAZARD_VIOLENCE] = (struct hazard_score){!find_last(text, "BLANK").data, 10 * v, v};
-    if (classifier->categories & HAZARD_BIT(HAZARD_SELF_HARM))
-        out->of[HAZARD_SELF_HARM] = (struct hazard_score){true, 10 * s, s};
-    return STATUS_OK;
-}
-
-static const struct classifier_vtable fake_table = {.score = fake_score};
-
-struct fake_backend {
-    struct backend base;
-    int n_calls, n_requests;
-    bool fails;
-};
-
-/* Grows one reply by one token; true when it has ended. */
-static bool grow(const struct generate_request *request, struct generate_result *result)
-{
-    size_t start = result->reply.length, end = start;
-    struct text prompt = request->prompt;
-    result->finish_reason = FINISH_EOS;
-    if (start == prompt.length) return true;
-    do end++;
-    while (end < prompt.length && prompt.data[end] != ' ');
-    strbuf_append(&result->reply, prompt.data + start, end - start);
-    result->n_generated++;
-    struct text reply = {result->reply.data, result->reply.length};
-    result->finish_reason = FINISH_GUARD;
-    if (request->on_text && !request->on_text(request->user, reply)) return true;
-    result->finish_reason = FINISH_LENGTH;
-    return result->n_generated >= request->max_tokens;
-}
-
-static status_code fake_generate(struct backend *backend, const struct generate_request *requests,
-                                 int n, struct generate_result *results, struct status *st)
-{
-    struct fake_backend *fake = (struct fake_backend *)backend;
-    bool done[16] = {false};
-    fake->n_calls++;
-    fake->n_requests += n;
-    for (int i = 0; i < n; i++) {
-        results[i] = (struct generate_result){0};
-        strbuf_init(&results[i].reply, 1 << 16);
-        strbuf_append_str(&results[i].reply, "");
-        if (strncmp(requests[i].prompt.data, "fail", 4) != 0) continue;
-        status_set(&results[i].status, STATUS_LIMIT, "the fake was told to fail");
-        done[i] = true;
-    }
-    for (int left = n; left;) {
-        left = 0;
-        for (int i = 0; i < n; i++) {
-            done[i] = done[i] || grow(&requests[i], &results[i]);
-            left += !done[i];
-        }
-    }
-    if (fake->fails) return status_set(st, STATUS_IO, "the fake backend is gone");
-    return STATUS_OK;
-}
-
-static status_code fake_loglikelihood(struct backend *backend,
-                                      const struct loglikelihood_request *requests, int n,
-                                      struct loglikelihood_result *results, struct status *st)
-{
-    struct fake_backend *fake = (struct fake_backend *)backend;
-    fake->n_calls++;
-    fake->n_requests += n;
-    for (int i = 0; i < n; i++) {
-        results[i] = (struct loglikelihood_result){0};
-        results[i].logprob[0] = -(double)requests[i].context.length;
-    }
-    return fake->fails ? status_set(st, STATUS_IO, "the fake backend is gone") : STATUS_OK;
-}
-
-static void fake_free(struct backend *backend)
-{
-    (void)backend;
-}
-
-static const struct backend_vtable fake_backend_table = {fake_loglikelihood, fake_generate,
-                                                         fake_free};
-
-/* A pipeline over two fake classifiers, the backend, and up to 8 items with their outcomes. */
-struct setting {
-    struct policy *policy;
-    struct classifier classifiers[2];
-    struct pipeline *pipeline;
-    struct fake_backend backend;
-    struct generate_item items[8];
-    struct generate_outcome outcomes[8];
-    int n;
-};
-
-#define POLICY(stages, on_error)                                                                   \
-    "{\"name\":\"p\",\"version\":1,\"classifiers\":[\"first\",\"second\"]," stages                 \
-    ",\"on_error\":\"" on_error "\",\"refusal\":\"No.\"}"
-#define INPUT                                                                                      \
-    "\"input\":{\"thresholds\":{\"violence\":0.5,\"self_harm\":0.75},\"action\":\"block\"}"
-#define OUTPUT                                                                                     \
-    "\"output\":{\"thresholds\":{\"violence\":0.5},\"action\":\"block\","                          \
-    "\"check_every_tokens\":3}"
-#define BOTH INPUT "," OUTPUT
-
-static void set_up(struct setting *s, const char *policy, enum guard_mode mode)
-{
-    struct status st = {0};
-    *s = (struct setting){
-        .classifiers = {{&fake_table, "fake/v", "1", HAZARD_BIT(HAZARD_VIOLENCE)},
-                        {&fake_table, "fake/vs", "2",
-                         HAZARD_BIT(HAZARD_VIOLENCE) | HAZARD_BIT(HAZARD_SELF_HARM)}},
-        .backend.base.vtable = &fake_backend_table,
-    };
-    struct classifier *const classifiers[] = {&s->classifiers[0], &s->classifiers[1]};
-    ASSERT_OK(policy_parse(&s->policy, text_of(policy), "test", &st));
-    ASSERT_OK(pipeline_create_with(&s->pipeline, s->policy, mode, classifiers, 2, &st));
-}
-
-/* The guard sees guard_text, the model answers with `reply`. */
-static void add_item(struct setting *s, const char *guard_text, const char *reply)
-{
-    s->items[s->n++] = (struct generate_item){
-        .request = {.prompt = text_of(reply), .max_tokens = 100},
-        .guard_text = text_of(guard_text),
-    };
-}
-
-static void generate(struct setting *s)
-{
-    struct status st = {0};
-    ASSERT_OK(pipeline_generate(s->pipeline, &s->backend.base, s->items, s->n, s->outcomes, &st));
-}
-
-static void tear_down(struct setting *s)
-{
-    for (int i = 0; i < s->n; i++) outcome_release(&s->outcomes[i]);
-    pipeline_free(s->pipeline);
-    policy_free(s->policy);
-}
-
-static void assert_text(struct text text, const char *expected)
-{
-    bool same = text_equal(text, text_of(expected));
-    if (!same) fprintf(stderr, "  \"%.*s\", expected \"%s\"\n", TEXT_ARGS(text), expected);
-    CU_ASSERT_TRUE(same);
-}
-
-static void assert_reply(const struct generate_outcome *outcome, const char *raw,
-                         const char *delivered)
-{
-    CU_ASSERT_STRING_EQUAL(outcome->result.reply.data, raw);
-    assert_text(outcome->delivered, delivered);
-}
+#include "tests/unit/guard_fixture.h"
 
 /* ---- modes ---- */
 
@@ -383,7 +193,7 @@ static void test_record_is_complete(void)
     CU_ASSERT_EQUAL(record->events[0].stage, GUARD_INPUT);
     CU_ASSERT_EQUAL(record->events[0].verdict, GUARD_BLOCK);
     CU_ASSERT_EQUAL(record->events[0].mode, GUARD_SHADOW);
-    CU_ASSERT_EQUAL(record->events[0].action, GUARD_ACTION_BLOCK);
+    CU_ASSERT_EQUAL(record->events[0].action, GUARD_ACTION_REFUSE);
     CU_ASSERT_EQUAL(record->events[0].n_checks, 1);
     CU_ASSERT_EQUAL(record->events[1].stage, GUARD_OUTPUT);
     CU_ASSERT_EQUAL(record->events[1].verdict, GUARD_ALLOW); /* self_harm has no threshold there */
@@ -392,12 +202,12 @@ static void test_record_is_complete(void)
     /* Both stages, for each: violence by the first; by the second both, in taxonomy order. */
     CU_ASSERT_EQUAL_FATAL(record->n_scores, 6);
     static const struct guard_score expected[] = {
-        {GUARD_INPUT, 0, HAZARD_VIOLENCE, true, 2.5, 0.25, ""},
-        {GUARD_INPUT, 1, HAZARD_SELF_HARM, true, 8, 0.8, ""},
-        {GUARD_INPUT, 1, HAZARD_VIOLENCE, true, 2.5, 0.25, ""},
-        {GUARD_OUTPUT, 0, HAZARD_VIOLENCE, true, 1.25, 0.125, ""},
-        {GUARD_OUTPUT, 1, HAZARD_SELF_HARM, true, 10, 1, ""},
-        {GUARD_OUTPUT, 1, HAZARD_VIOLENCE, true, 1.25, 0.125, ""},
+        {GUARD_INPUT, 0, HAZARD_VIOLENCE, true, 2.5, 0.25, 0.25, ""},
+        {GUARD_INPUT, 1, HAZARD_SELF_HARM, true, 8, 0.8, 0.8, ""},
+        {GUARD_INPUT, 1, HAZARD_VIOLENCE, true, 2.5, 0.25, 0.25, ""},
+        {GUARD_OUTPUT, 0, HAZARD_VIOLENCE, true, 1.25, 0.125, 0.125, ""},
+        {GUARD_OUTPUT, 1, HAZARD_SELF_HARM, true, 10, 1, 1, ""},
+        {GUARD_OUTPUT, 1, HAZARD_VIOLENCE, true, 1.25, 0.125, 0.125, ""},
     };
     for (int i = 0; i < 6; i++) {
         const struct guard_score *score = &record->scores[i];
@@ -531,7 +341,13 @@ static void test_cut_between_words(void)
         {{.prompt = text_of("you piece of shitake"), .max_tokens = 100}, text_of("fine")},
         {{.prompt = text_of("you piece of shit and more of it to come"), .max_tokens = 100},
          text_of("fine")}};
-    ASSERT_OK(policy_load(&policy, "strict", &st));
+    ASSERT_OK(
+        policy_parse(&policy,
+                     text_of("{\"name\":\"words\",\"version\":1,\"classifiers\":[\"lexicon\"],"
+                             "\"output\":{\"thresholds\":{\"toxicity\":0.5,\"obscene\":0.5,"
+                             "\"insult\":0.5,\"harassment\":0.5},\"action\":\"refuse\","
+                             "\"check_every_tokens\":8},\"refusal\":\"No.\"}"),
+                     "words", &st));
     ASSERT_OK(pipeline_create(&pipeline, policy, GUARD_ENFORCE, &st));
     CU_ASSERT_STRING_EQUAL(classifier_id(pipeline_classifier(pipeline, 0)), "lexicon/demo-1");
     CU_ASSERT_EQUAL(pipeline_mode(pipeline), GUARD_ENFORCE);
@@ -626,7 +442,7 @@ static void test_names(void)
     CU_ASSERT_STRING_EQUAL(guard_mode_name(GUARD_ENFORCE), "enforce");
     CU_ASSERT_STRING_EQUAL(guard_verdict_name(GUARD_ERROR), "error");
     CU_ASSERT_STRING_EQUAL(guard_stage_name(GUARD_OUTPUT), "output");
-    CU_ASSERT_STRING_EQUAL(guard_action_name(GUARD_ACTION_BLOCK), "block");
+    CU_ASSERT_STRING_EQUAL(guard_action_name(GUARD_ACTION_REFUSE), "refuse");
 }
 
 static void test_presets(void)
@@ -661,14 +477,15 @@ static void test_canonical(void)
     ASSERT_OK(policy_parse(
         &a,
         text_of(
-            "{\"refusal\":\"No.\", \"output\": {\"action\":\"block\", \"thresholds\":{\"hate\":1,"
+            "{\"refusal\":\"No.\", \"output\": {\"action\":\"refuse\", \"thresholds\":{\"hate\":1,"
             "\"threat\":0.50}},\n\"classifiers\":[\"lexicon\"],\"version\":2,\"name\":\"p\"}"),
         "a", &st));
     ASSERT_OK(policy_parse(&b, policy_get_info(a)->canonical, "b", &st));
     assert_text(policy_get_info(a)->canonical,
                 "{\"name\":\"p\",\"version\":2,\"classifiers\":[\"lexicon\"],\"output\":"
-                "{\"thresholds\":{\"threat\":0.5,\"hate\":1},\"action\":\"block\","
-                "\"check_every_tokens\":16},\"on_error\":\"block\",\"refusal\":\"No.\"}");
+                "{\"thresholds\":{\"threat\":0.5,\"hate\":1},\"action\":\"refuse\","
+                "\"check_every_tokens\":16},\"on_error\":\"block\",\"on_timeout\":\"block\","
+                "\"refusal\":\"No.\",\"redaction\":\"[redacted]\"}");
     CU_ASSERT_STRING_EQUAL(policy_get_info(a)->sha256, policy_get_info(b)->sha256);
     CU_ASSERT_FALSE(policy_get_info(a)->stage[GUARD_INPUT].present);
     policy_free(b);
@@ -699,26 +516,26 @@ static void test_bad_policies(void)
          "field \"on_error\" is \"ignore\", expected \"block\" or \"allow\""},
         {START "\"input\":[]" END, "f.json: field \"input\": is an array, expected an object"},
         {START "\"input\":null" END, "field \"input\": is null"},
-        {START "\"input\":{\"action\":\"block\"}" END, "field \"input\": field \"thresholds\""},
-        {START "\"input\":{\"action\":\"block\",\"thresholds\":{}}" END,
+        {START "\"input\":{\"action\":\"refuse\"}" END, "field \"input\": field \"thresholds\""},
+        {START "\"input\":{\"action\":\"refuse\",\"thresholds\":{}}" END,
          "field \"input\": field \"thresholds\" names no category"},
-        {START "\"input\":{\"action\":\"block\",\"thresholds\":{\"rude\":0.5}}" END,
+        {START "\"input\":{\"action\":\"refuse\",\"thresholds\":{\"rude\":0.5}}" END,
          "field \"input\": field \"thresholds\": unknown category \"rude\""},
-        {START "\"output\":{\"action\":\"block\",\"thresholds\":{\"hate\":1.01}}" END,
+        {START "\"output\":{\"action\":\"refuse\",\"thresholds\":{\"hate\":1.01}}" END,
          "field \"output\": field \"thresholds\": \"hate\" is 1.01, expected a number from 0 to 1"},
-        {START "\"output\":{\"action\":\"block\",\"thresholds\":{\"hate\":-0.01}}" END,
+        {START "\"output\":{\"action\":\"refuse\",\"thresholds\":{\"hate\":-0.01}}" END,
          "\"hate\" is -0.01"},
-        {START "\"output\":{\"action\":\"block\",\"thresholds\":{\"hate\":\"1\"}}" END,
+        {START "\"output\":{\"action\":\"refuse\",\"thresholds\":{\"hate\":\"1\"}}" END,
          "\"hate\" is a string, expected a number"},
-        {START "\"output\":{\"action\":\"block\",\"thresholds\":{\"hate\":1,\"hate\":0}}" END,
+        {START "\"output\":{\"action\":\"refuse\",\"thresholds\":{\"hate\":1,\"hate\":0}}" END,
          "\"hate\" is there twice"},
         {START "\"input\":{\"thresholds\":{\"hate\":1}}" END, "field \"input\": field \"action\""},
         {START "\"input\":{\"action\":\"warn\",\"thresholds\":{\"hate\":1}}" END,
-         "field \"action\" is \"warn\", expected \"block\""},
-        {START "\"input\":{\"action\":\"block\",\"check_every_tokens\":1,"
+         "field \"action\" is \"warn\", expected \"log\", \"redact\""},
+        {START "\"input\":{\"action\":\"refuse\",\"check_every_tokens\":1,"
                "\"thresholds\":{\"hate\":1}}" END,
          "field \"input\": unknown field \"check_every_tokens\""},
-        {START "\"output\":{\"action\":\"block\",\"check_every_tokens\":0,"
+        {START "\"output\":{\"action\":\"refuse\",\"check_every_tokens\":0,"
                "\"thresholds\":{\"hate\":1}}" END,
          "field \"output\": field \"check_every_tokens\" is 0"},
         {"{\"name\":\"p\",\"version\":1,\"classifiers\":[]," INPUT END,

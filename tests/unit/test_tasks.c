@@ -1,6 +1,7 @@
 /* Tasks: names, prompts byte for byte, scores, and the two commands that need no model. */
 #include "tests/unit/scratch.h"
 #include "tests/unit/suite.h"
+#include "tests/unit/task_fixture.h"
 
 #include <math.h>
 
@@ -30,20 +31,6 @@ static struct dataset_lookup small_data(void)
                                  "{\"question\": \"q2\", \"answer\": \"a2\\n#### -5\"}\n");
     snprintf(dir, sizeof dir, "%s/data", scratch);
     return (struct dataset_lookup){.data_dir = dir};
-}
-
-static struct task_instance *load(const char *name, int num_fewshot,
-                                  const struct dataset_lookup *lookup)
-{
-    struct status st = {0};
-    struct task_selection selection;
-    struct task_instance *task;
-    ASSERT_OK(task_registry_select(&selection, name, NULL, lookup, &st));
-    CU_ASSERT_EQUAL_FATAL(selection.count, 1);
-    const struct task_options options = {.num_fewshot = num_fewshot, .lookup = *lookup};
-    ASSERT_OK(task_instance_load(&task, &selection.refs[0], &options, &st));
-    task_selection_release(&selection);
-    return task;
 }
 
 /* ---- prompts ---- */
@@ -264,7 +251,9 @@ static void test_groups(void)
     struct status st = {0};
     CU_ASSERT_STRING_EQUAL(task_group_at(task_registry_at(0), 0), "mmlu_stem");
     CU_ASSERT_PTR_NULL(task_group_at(task_registry_at(0), 4));
-    CU_ASSERT_PTR_NULL(task_group_at(task_registry_at(1), 0));
+    for (size_t i = 0; i < task_registry_count(); i++)
+        if (!strcmp(task_registry_at(i)->name, "gsm8k"))
+            CU_ASSERT_PTR_NULL(task_group_at(task_registry_at(i), 0));
     CU_ASSERT_PTR_NULL(task_registry_at(task_registry_count()));
     if (!shared_path("data/mmlu/test/anatomy_test.csv")) return;
     struct dataset_lookup lookup = {.data_dir = "../shared/data"};
@@ -323,7 +312,7 @@ static enum outcome outcome_of(const struct task_instance *task, int64_t doc, co
     struct score score = {0};
     struct arena arena;
     arena_init(&arena, 1 << 20);
-    const struct reply reply = {text_of(text), truncated};
+    const struct reply reply = {.text = text_of(text), .truncated = truncated};
     ASSERT_OK(task_instance_score_reply(task, doc, &reply, &arena, &score, &st));
     arena_release(&arena);
     return score.outcome;
@@ -356,13 +345,6 @@ static void test_outcomes(void)
 }
 
 /* ---- prompts and score ---- */
-
-static status_code collect(void *user, struct text line, struct status *st)
-{
-    (void)st;
-    strbuf_append((struct strbuf *)user, line.data, line.length);
-    return STATUS_OK;
-}
 
 static void test_prompt_lines(void)
 {
@@ -400,36 +382,6 @@ static void test_prompt_lines(void)
                  "--offset");
     task_selection_release(&selection);
     strbuf_release(&lines);
-}
-
-/* Scores a replies file; `lines` and `summary` are cleared first. */
-static status_code score_file(const char *tasks, const char *path, bool apply_stops,
-                              const struct dataset_lookup *lookup, struct strbuf *lines,
-                              struct strbuf *summary, struct status *st)
-{
-    struct task_selection selection;
-    strbuf_clear(lines);
-    strbuf_clear(summary);
-    status_code code = task_registry_select(&selection, tasks, NULL, lookup, st);
-    if (code != STATUS_OK) return code;
-    const struct offline_score_options options = {*lookup, apply_stops};
-    code =
-        offline_score(&selection, path, &options, &(struct line_sink){collect, lines}, summary, st);
-    task_selection_release(&selection);
-    return code;
-}
-
-static double summary_number(const struct strbuf *summary, const char *metric, const char *key)
-{
-    struct status st = {0};
-    struct json_value *root;
-    double number = -1;
-    ASSERT_OK(json_parse(&root, (struct text){summary->data, summary->length}, &st));
-    const struct json_value *values = json_member(json_member(root, "metrics"), metric);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(values);
-    if (json_has(values, key)) number = json_number(json_member(values, key));
-    json_free(root);
-    return number;
 }
 
 #define STRICT   "exact_match,strict-match"

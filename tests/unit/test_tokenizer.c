@@ -402,12 +402,12 @@ static void test_demo_vocabulary(void)
 }
 
 /* llama.cpp's format: texts between separator lines, ids per line, in step. */
-static void test_gguf_llama(void)
+static void check_gguf(const char *relative, bool round_trips)
 {
     static const char separator[] = "\n__ggml_vocab_test__\n";
     struct status st = {0};
     struct tokenizer *tok;
-    const char *path = shared_path("reference/tokenizers/llama2/ggml-vocab-llama-spm.gguf");
+    const char *path = shared_path(relative);
     if (!path) return;
     struct strbuf texts, ids, name;
     strbuf_init(&name, 1024);
@@ -433,10 +433,26 @@ static void test_gguf_llama(void)
         n++;
     }
     CU_ASSERT_TRUE(n >= 40);
+    if (round_trips) check_round_trips(tok, 2000);
     tokenizer_free(tok);
     strbuf_release(&texts);
     strbuf_release(&ids);
     strbuf_release(&name);
+}
+
+static void test_gguf_llama(void)
+{
+    check_gguf("reference/tokenizers/llama2/ggml-vocab-llama-spm.gguf", true);
+}
+
+static void test_gguf_gpt2(void)
+{
+    check_gguf("reference/tokenizers/gpt2/ggml-vocab-gpt-2.gguf", true);
+}
+
+static void test_gguf_bert(void)
+{
+    check_gguf("reference/tokenizers/bert/ggml-vocab-bert-bge.gguf", false);
 }
 
 static const struct test_case tests[] = {
@@ -453,7 +469,9 @@ static const struct test_case tests[] = {
     {"Llama 2 as SentencePiece splits it", test_llama2},
     {"Mistral as SentencePiece splits it", test_mistral},
     {"the demo vocabulary as SentencePiece splits it", test_demo_vocabulary},
-    {"a GGUF vocabulary as llama.cpp splits it", test_gguf_llama},
+    {"Llama 2 in GGUF as llama.cpp splits it", test_gguf_llama},
+    {"GPT-2 in GGUF as llama.cpp splits it", test_gguf_gpt2},
+    {"BERT in GGUF as llama.cpp splits it", test_gguf_bert},
 };
 
 SUITE("tokenizer", tests)

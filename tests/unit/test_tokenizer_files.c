@@ -14,7 +14,7 @@ static void test_nothing_there(void)
     ASSERT_FAILS(tokenizer_load(&tok, "/nonexistent/model", &st), STATUS_NOT_FOUND,
                  "/nonexistent/model");
     ASSERT_FAILS(tokenizer_load(&tok, f.folder, &st), STATUS_NOT_FOUND,
-                 "has neither tokenizer.json nor tokenizer.model");
+                 "has no tokenizer.json, tokenizer.model or vocab.txt");
     fixture_write(&f, "tokenizer.json", text_of(""));
     ASSERT_FAILS(tokenizer_load(&tok, f.folder, &st), STATUS_BAD_INPUT, "neither a tokenizer.json");
     fixture_write(&f, "tokenizer.json", text_of("PK\x03\x04"));
@@ -68,31 +68,48 @@ struct bad_json {
 
 static const struct bad_json bad_jsons[] = {
     /* well formed and not for us */
-    {{.model = "\"type\": \"Unigram\""}, STATUS_UNSUPPORTED, "model.type is \"Unigram\""},
-    {{.model = "\"type\": \"WordPiece\""}, STATUS_UNSUPPORTED, "\"WordPiece\""},
-    {{.model = BPE ", \"ignore_merges\": true"}, STATUS_UNSUPPORTED, "ignore_merges"},
+    {{.model = "\"type\": \"WordLevel\""}, STATUS_UNSUPPORTED, "model.type is \"WordLevel\""},
+    {{.model = "\"type\": \"WordPiece\""}, STATUS_UNSUPPORTED, "other than WordPiece"},
     {{.model = BPE ", \"dropout\": 0.1"}, STATUS_UNSUPPORTED, "dropout"},
     {{.model = BPE ", \"end_of_word_suffix\": \"</w>\""}, STATUS_UNSUPPORTED, "end_of_word_suffix"},
     {{.model = "\"type\": \"BPE\""}, STATUS_UNSUPPORTED, "neither an unknown piece nor byte"},
-    {{.normalizer = "{\"type\": \"NFKC\"}"}, STATUS_UNSUPPORTED, "normalizer of type \"NFKC\""},
-    {{.normalizer = "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \" \"}, \"content\": \"\"}"},
+    {{.normalizer = "{\"type\": \"Nmt\"}"}, STATUS_UNSUPPORTED, "normalizer of type \"Nmt\""},
+    {{.normalizer = "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"^a\"}, \"content\": \"\"}"},
      STATUS_UNSUPPORTED,
-     "normalizer: only a pattern of kind"},
-    {{.pre_tokenizer = "{\"type\": \"ByteLevel\"}"},
+     "an anchor is not supported"},
+    {{.pre_tokenizer = "{\"type\": \"ByteLevel\"}"}, STATUS_UNSUPPORTED, "other than ByteLevel"},
+    {{.pre_tokenizer = "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"ByteLevel\"}, "
+                       "{\"type\": \"Digits\"}]}"},
      STATUS_UNSUPPORTED,
-     "pre_tokenizer of type \"ByteLevel\""},
-    {{.pre_tokenizer = "{\"type\": \"Split\", \"pattern\": {\"String\": \"a\"}}"},
-     STATUS_UNSUPPORTED,
-     "\"Split\""},
+     "\"Digits\" is not supported behind ByteLevel"},
+    {{.pre_tokenizer = "{\"type\": \"Punctuation\"}"}, STATUS_UNSUPPORTED, "\"Punctuation\""},
     {{.pre_tokenizer = "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": "
-                       "\"first\"}"},
+                       "\"last\"}"},
      STATUS_UNSUPPORTED,
      "\"Metaspace\""},
-    {{.decoder = "{\"type\": \"ByteLevel\"}"}, STATUS_UNSUPPORTED, "decoder of type \"ByteLevel\""},
+    {{.decoder = "{\"type\": \"ByteLevel\"}"}, STATUS_UNSUPPORTED, "does not turn U+2581"},
+    {{.decoder = "{\"type\": \"CTC\"}"}, STATUS_UNSUPPORTED, "decoder of type \"CTC\""},
     {{.decoder = "null"}, STATUS_UNSUPPORTED, "decoder"},
     {{.added = ADDED(0, "<pad>", "\"single_word\": true")}, STATUS_UNSUPPORTED, "single_word"},
     /* fields of the wrong kind */
     {{.model = "\"type\": 5"}, STATUS_BAD_INPUT, "model: field \"type\" is a number"},
+    {{.model = "\"type\": \"Unigram\""}, STATUS_BAD_INPUT, "field \"vocab\" is an object"},
+    {{.normalizer = "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"a(\"}, \"content\": \"\"}"},
+     STATUS_BAD_INPUT,
+     "pattern \"a(\""},
+    {{.normalizer = "{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"?\"}"},
+     STATUS_BAD_INPUT,
+     "not base64"},
+    {{.normalizer = "{\"type\": \"Precompiled\", \"precompiled_charsmap\": \"//8AAAAA\"}"},
+     STATUS_BAD_INPUT,
+     "does not hold a trie of"},
+    {{.pre_tokenizer = "{\"type\": \"Split\", \"pattern\": {\"String\": \"a\"}}"},
+     STATUS_BAD_INPUT,
+     "field \"behavior\" is missing"},
+    {{.pre_tokenizer =
+          "{\"type\": \"Split\", \"pattern\": {\"String\": \"a\"}, \"behavior\": \"x\"}"},
+     STATUS_BAD_INPUT,
+     "behavior \"x\" is not known"},
     {{.model = BPE ", \"fuse_unk\": \"yes\""}, STATUS_BAD_INPUT, "fuse_unk"},
     {{.normalizer = "{\"type\": \"Replace\"}"}, STATUS_BAD_INPUT, "normalizer: field \"pattern\""},
     {{.normalizer = "{\"type\": \"Replace\", \"pattern\": {\"String\": \"\"}, \"content\": \"\"}"},
@@ -185,7 +202,7 @@ enum spm_fault {
     PIECE_WRONG_WIRE_TYPE,
     BYTES_WITHOUT_FALLBACK,
     FALLBACK_WITHOUT_BYTES,
-    MODEL_UNIGRAM,
+    MODEL_WORD,
     CHARSMAP,
     SUFFIX_SPACES,
     UNESCAPED_SPACES,
@@ -212,8 +229,8 @@ static const struct bad_spm bad_spms[] = {
     {PIECE_WRONG_WIRE_TYPE, STATUS_BAD_INPUT, "wire type 0, expected 2"},
     {BYTES_WITHOUT_FALLBACK, STATUS_BAD_INPUT, "although trainer_spec.byte_fallback is false"},
     {FALLBACK_WITHOUT_BYTES, STATUS_BAD_INPUT, "piece <0x00> is missing"},
-    {MODEL_UNIGRAM, STATUS_UNSUPPORTED, "trainer_spec.model_type is 1 (unigram)"},
-    {CHARSMAP, STATUS_UNSUPPORTED, "precompiled_charsmap"},
+    {MODEL_WORD, STATUS_UNSUPPORTED, "trainer_spec.model_type is 3"},
+    {CHARSMAP, STATUS_BAD_INPUT, "precompiled_charsmap: the character map of 1 bytes"},
     {SUFFIX_SPACES, STATUS_UNSUPPORTED, "treat_whitespace_as_suffix"},
     {UNESCAPED_SPACES, STATUS_UNSUPPORTED, "escape_whitespaces"},
     {FIELD_NUMBER_0, STATUS_BAD_INPUT, "has number 0"},
@@ -264,8 +281,8 @@ static void break_spm(struct strbuf *out, enum spm_fault fault)
     case FALLBACK_WITHOUT_BYTES:
         append_spec(out, 2, 35, 1);
         break;
-    case MODEL_UNIGRAM:
-        append_spec(out, 2, 3, 1);
+    case MODEL_WORD:
+        append_spec(out, 2, 3, 3);
         break;
     case CHARSMAP:
         strbuf_append(out, "\x1a\x03\x12\x01x", 5);
@@ -423,10 +440,13 @@ static void test_bad_gguf(void)
     struct strbuf bytes;
     struct spm_piece pieces[N_GGUF];
     fixture_init(&f);
+    build_gguf(&bytes, "rwkv", gguf_pieces, N_GGUF, N_GGUF, 1);
+    ASSERT_FAILS(load_bytes(&f, &tok, "model.gguf", &bytes, &st), STATUS_UNSUPPORTED,
+                 "is \"rwkv\"");
+    CU_ASSERT_PTR_EQUAL(strstr(st.message, f.path), st.message);
     build_gguf(&bytes, "gpt2", gguf_pieces, N_GGUF, N_GGUF, 1);
     ASSERT_FAILS(load_bytes(&f, &tok, "model.gguf", &bytes, &st), STATUS_UNSUPPORTED,
-                 "is \"gpt2\"");
-    CU_ASSERT_PTR_EQUAL(strstr(st.message, f.path), st.message);
+                 "tokenizer.ggml.pre is \"\", only gpt-2");
     build_gguf(&bytes, "llama", gguf_pieces, N_GGUF, N_GGUF - 1, 1);
     ASSERT_FAILS(load_bytes(&f, &tok, "model.gguf", &bytes, &st), STATUS_BAD_INPUT,
                  "8 tokens have 7 scores and 8 token types");
@@ -532,6 +552,30 @@ static void test_damaged_json(void)
     strbuf_release(&json);
 }
 
+static void test_damaged_kinds(void)
+{
+    static const char *const names[] = {"byte_level", "wordpiece", "unigram"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct status st = {0};
+        struct strbuf json;
+        char path[256];
+        snprintf(path, sizeof path, "tests/vectors/tokenizers/%s.json", names[i]);
+        strbuf_init(&json, LIMIT_TOKENIZER_BYTES);
+        ASSERT_OK(strbuf_read_file(&json, path, &st));
+        damage(tokenizer_read_json, &json, 500);
+        /* The rules alone, which are short: each byte of them matters. */
+        char *vocabulary = strstr(json.data, "\"vocab\":");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(vocabulary);
+        bool is_array = vocabulary[8] == '[';
+        strbuf_truncate(&json, (size_t)(vocabulary - json.data));
+        strbuf_append_str(&json, is_array ? "\"vocab\":[[\"<unk>\",0],[\"a\",-1],[\"b\",-2]]}}"
+                                          : "\"vocab\":{\"[UNK]\":0,\"a\":1,\"b\":2,\"##b\":3},"
+                                            "\"merges\":[]}}");
+        damage(tokenizer_read_json, &json, 4000);
+        strbuf_release(&json);
+    }
+}
+
 static void test_damaged_spm(void)
 {
     struct strbuf bytes;
@@ -545,10 +589,34 @@ static void test_damaged_spm(void)
 
 static void test_damaged_gguf(void)
 {
+    static const char *const models[] = {"llama", "bert", "t5"};
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        struct strbuf bytes;
+        build_gguf(&bytes, models[i], gguf_pieces, N_GGUF, N_GGUF, 1);
+        damage(NULL, &bytes, 300);
+        strbuf_release(&bytes);
+    }
+}
+
+/* The other kinds, whole. */
+static void test_gguf_kinds(void)
+{
+    struct status st = {0};
+    struct fixture f;
+    struct tokenizer *tok;
     struct strbuf bytes;
-    build_gguf(&bytes, "llama", gguf_pieces, N_GGUF, N_GGUF, 1);
-    damage(NULL, &bytes, 300);
-    strbuf_release(&bytes);
+    fixture_init(&f);
+    build_gguf(&bytes, "bert", gguf_pieces, N_GGUF, N_GGUF, 1);
+    ASSERT_OK(load_bytes(&f, &tok, "model.gguf", &bytes, &st));
+    CU_ASSERT_STRING_EQUAL(tokenizer_get_info(tok)->kind, "wordpiece");
+    ASSERT_IDS(tok, "b", 0, "0");
+    tokenizer_free(tok);
+    build_gguf(&bytes, "t5", gguf_pieces, N_GGUF, N_GGUF, 1);
+    ASSERT_OK(load_bytes(&f, &tok, "model.gguf", &bytes, &st));
+    CU_ASSERT_STRING_EQUAL(tokenizer_get_info(tok)->kind, "unigram");
+    ASSERT_IDS(tok, "aaa", 0, "3 5"); /* equal sums: what was found first */
+    tokenizer_free(tok);
+    fixture_release(&f);
 }
 
 static const struct test_case tests[] = {
@@ -559,8 +627,10 @@ static const struct test_case tests[] = {
     {"tokenizer.model: what is refused", test_bad_spm},
     {"tokenizer.model: cut anywhere", test_every_truncation},
     {"GGUF vocabulary", test_gguf},
+    {"GGUF vocabulary: other kinds", test_gguf_kinds},
     {"GGUF vocabulary: what is refused", test_bad_gguf},
     {"tokenizer.json with random damage", test_damaged_json},
+    {"byte-level, WordPiece and Unigram with random damage", test_damaged_kinds},
     {"tokenizer.model with random damage", test_damaged_spm},
     {"GGUF vocabulary with random damage", test_damaged_gguf},
 };

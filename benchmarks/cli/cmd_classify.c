@@ -1,0 +1,145 @@
+/* assay classify: {"text": "..."} lines to hazard scores, line for line. */
+#include <stdlib.h>
+
+#include "benchmarks/cli/cli.h"
+#include "classifiers/classifier.h"
+#include "engine/base/json.h"
+#include "engine/base/limits.h"
+
+struct classify_job {
+    const struct classifier *classifier;
+    bool explain;
+    struct strbuf line, out;
+};
+
+static void append_scores(struct strbuf *out, const struct hazard_scores *scores, bool logits)
+{
+    int n = 0;
+    strbuf_appendf(out, "\"%s\": {", logits ? "logits" : "scores");
+    for (int c = 0; c < HAZARD_COUNT; c++) {
+        if (!scores->of[c].scored) continue;
+        strbuf_appendf(out, "%s\"%s\": ", n++ ? ", " : "",
+                       hazard_get((enum hazard_category)c)->name);
+        json_append_number(out, logits ? scores->of[c].logit : scores->of[c].probability);
+    }
+    strbuf_append_str(out, "}");
+}
+
+struct span_job {
+    struct strbuf *out;
+    struct text text;
+    enum hazard_category category;
+    int n;
+};
+
+static void append_span(void *user, const struct hazard_span *span)
+{
+    struct span_job *job = user;
+    if (span->category != job->category) return;
+    size_t start = (size_t)(span->text.data - job->text.data);
+    strbuf_appendf(job->out, "%s{\"start\": %zu, \"end\": %zu, \"text\": ", job->n++ ? ", " : "",
+                   start, start + span->text.length);
+    json_append_text(job->out, span->text);
+    strbuf_append_str(job->out, ", \"weight\": ");
+    json_append_number(job->out, span->weight);
+    strbuf_append_str(job->out, "}");
+}
+
+static status_code append_spans(struct classify_job *job, struct text prompt, struct text text,
+                                struct status *st)
+{
+    hazard_set categories = classifier_categories(job->classifier);
+    status_code code = STATUS_OK;
+    int n = 0;
+    strbuf_append_str(&job->out, ", \"spans\": {");
+    for (int c = 0; c < HAZARD_COUNT && code == STATUS_OK; c++) {
+        struct span_job spans = {&job->out, text, (enum hazard_category)c, 0};
+        if (!(categories & HAZARD_BIT(c))) continue;
+        strbuf_appendf(&job->out, "%s\"%s\": [", n++ ? ", " : "", hazard_get(spans.category)->name);
+        code = classifier_explain(job->classifier, prompt, text, append_span, &spans, st);
+        strbuf_append_str(&job->out, "]");
+    }
+    strbuf_append_str(&job->out, "}");
+    return code;
+}
+
+static status_code classify_text(struct classify_job *job, const struct json_value *root,
+                                 struct status *st)
+{
+    struct text text, prompt = {"", 0};
+    struct hazard_scores scores;
+    status_code code = json_get_text(root, "text", &text, st);
+    if (code == STATUS_OK && json_has(root, "prompt"))
+        code = json_get_text(root, "prompt", &prompt, st);
+    if (code == STATUS_OK) code = classifier_score(job->classifier, prompt, text, &scores, st);
+    if (code != STATUS_OK) return code;
+    strbuf_append_str(&job->out, "{");
+    append_scores(&job->out, &scores, false);
+    strbuf_append_str(&job->out, ", ");
+    append_scores(&job->out, &scores, true);
+    if (job->explain) code = append_spans(job, prompt, text, st);
+    strbuf_append_str(&job->out, ", \"classifier\": {\"id\": ");
+    json_append_str(&job->out, classifier_id(job->classifier));
+    strbuf_appendf(&job->out, ", \"sha256\": \"%s\"}}\n", classifier_sha256(job->classifier));
+    if (code == STATUS_OK) code = strbuf_check(&job->out, "the scores of a text", st);
+    return code;
+}
+
+/* A text that cannot be scored is a line of its own, so that lines in and out stay in step. */
+static status_code classify_line(struct classify_job *job, struct status *st)
+{
+    struct json_value *root;
+    struct status failure = {0};
+    strbuf_clear(&job->out);
+    struct text line = {job->line.data, job->line.length};
+    status_code code = json_parse(&root, line, &failure);
+    if (code == STATUS_OK) {
+        code = classify_text(job, root, &failure);
+        json_free(root);
+    }
+    if (code != STATUS_OK) {
+        strbuf_clear(&job->out);
+        strbuf_append_str(&job->out, "{\"error\": ");
+        json_append_str(&job->out, failure.message);
+        strbuf_append_str(&job->out, "}\n");
+    }
+    return cli_write_line(NULL, (struct text){job->out.data, job->out.length}, st);
+}
+
+static status_code classify_all(struct classify_job *job, struct status *st)
+{
+    bool more;
+    for (size_t number = 1;; number++) {
+        status_code code = cli_read_line(stdin, &job->line, &more, st);
+        if (code != STATUS_OK) return status_prefix(st, "standard input line %zu", number);
+        if (!more) return STATUS_OK;
+        code = classify_line(job, st);
+        if (code != STATUS_OK) return code;
+    }
+}
+
+int cmd_classify(const struct command *self, int argc, const char **argv)
+{
+    const char *spec = "builtin";
+    struct classify_job job = {.explain = false};
+    const struct option_row rows[] = {
+        {"classifier", OPTION_TEXT, &spec, "C",
+         "which classifier (builtin); `assay list classifiers` names the kinds", 0, 0},
+        {"explain", OPTION_FLAG, &job.explain, NULL,
+         "what each stretch of the text, in bytes, adds to the logits", 0, 0},
+    };
+    struct command_line words;
+    int code;
+    if (!cli_parse(self, rows, 2, argc, argv, &words, &code)) return code;
+    struct status st = {0};
+    struct classifier *classifier;
+    if (classifier_open(&classifier, spec, &st) != STATUS_OK) return cli_fail(&st);
+    job.classifier = classifier;
+    strbuf_init(&job.line, LIMIT_LINE_BYTES);
+    strbuf_init(&job.out, LIMIT_JSON_BYTES);
+    bool good = classify_all(&job, &st) == STATUS_OK && cli_flush(&st) == STATUS_OK;
+    strbuf_release(&job.line);
+    strbuf_release(&job.out);
+    classifier_free(classifier);
+    return good ? EXIT_DONE : cli_fail(&st);
+}

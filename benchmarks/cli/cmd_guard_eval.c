@@ -1,0 +1,248 @@
+/* assay guard-eval: how good a classifier or a policy is on labelled text. */
+#include <math.h>
+
+#include "benchmarks/cli/cli.h"
+#include "benchmarks/guard_eval.h"
+#include "engine/base/json.h"
+#include "engine/base/limits.h"
+
+static void member(struct strbuf *out, const char *key, double value)
+{
+    strbuf_appendf(out, ", \"%s\": ", key);
+    json_append_number(out, value);
+}
+
+static void append_rates(struct strbuf *out, const char *key, const struct rank_rates *rates)
+{
+    strbuf_appendf(out, ", \"%s\": {\"f1\": ", key);
+    json_append_number(out, rates->f1);
+    member(out, "precision", rates->precision);
+    member(out, "recall", rates->recall);
+    member(out, "false_positive_rate", rates->false_positive_rate);
+    strbuf_append_str(out, "}");
+}
+
+static void append_group_json(struct strbuf *out, int i, const struct guard_group *g)
+{
+    strbuf_append_str(out, i ? ", {\"name\": " : "{\"name\": ");
+    json_append_str(out, g->name);
+    strbuf_appendf(out, ", \"n\": %zu, \"positive\": %zu", g->n, g->n_positive);
+    member(out, "subgroup_auroc", g->auroc);
+    member(out, "bpsn_auroc", g->bpsn_auroc);
+    member(out, "bnsp_auroc", g->bnsp_auroc);
+    member(out, "false_positive_rate", g->false_positive_rate);
+    strbuf_append_str(out, "}");
+}
+
+static status_code append_label_json(struct strbuf *out, const struct guard_eval *eval, int label,
+                                     struct status *st)
+{
+    struct guard_figures f;
+    status_code code = guard_eval_figures(eval, label, &f, st);
+    strbuf_appendf(out, "%s{\"label\": \"%s\", \"n\": %zu, \"positive\": %zu", label ? ", " : "",
+                   f.label, f.n, f.n_positive);
+    member(out, "auroc", f.auroc);
+    member(out, "auprc", f.auprc);
+    member(out, "pearson", f.pearson);
+    member(out, "spearman", f.spearman);
+    member(out, "dev_threshold", f.threshold);
+    append_rates(out, "at_dev_threshold", &f.at_threshold);
+    member(out, "best_f1", f.best_f1);
+    append_rates(out, "at_half", &f.at_half);
+    member(out, "fpr_at_tpr_80", f.fpr_at_80);
+    member(out, "fpr_at_tpr_95", f.fpr_at_95);
+    member(out, "ece", f.ece);
+    strbuf_append_str(out, ", \"reliability\": [");
+    for (int b = 0; b < RANK_BINS && code == STATUS_OK; b++) {
+        strbuf_appendf(out, "%s{\"n\": %zu", b ? ", " : "", f.bins[b].n);
+        member(out, "score", f.bins[b].mean_score);
+        member(out, "label", f.bins[b].mean_target);
+        strbuf_append_str(out, "}");
+    }
+    strbuf_append_str(out, "], \"groups\": [");
+    for (int g = 0; g < guard_eval_n_groups(eval) && code == STATUS_OK; g++) {
+        struct guard_group group;
+        code = guard_eval_group(eval, label, g, &group, st);
+        append_group_json(out, g, &group);
+    }
+    strbuf_append_str(out, "]}");
+    return code;
+}
+
+static status_code append_json(struct strbuf *out, const struct guard_eval *eval, const char *id,
+                               const char *sha256, struct status *st)
+{
+    status_code code = STATUS_OK;
+    strbuf_append_str(out, "{\"guard\": {\"id\": ");
+    json_append_str(out, id);
+    strbuf_appendf(
+        out, ", \"sha256\": \"%s\"}, \"data_sha256\": \"%s\", \"rows\": %zu, \"failed\": %zu",
+        sha256, guard_eval_sha256(eval), guard_eval_n_rows(eval), guard_eval_n_failed(eval));
+    member(out, "latency_p50_seconds", guard_eval_latency(eval, 0.5));
+    member(out, "latency_p95_seconds", guard_eval_latency(eval, 0.95));
+    strbuf_append_str(out, ", \"labels\": [");
+    for (int i = 0; i < guard_eval_n_labels(eval) && code == STATUS_OK; i++)
+        code = append_label_json(out, eval, i, st);
+    strbuf_append_str(out, "]}\n");
+    return code;
+}
+
+/* A figure in a column of 8, or a dash where it is not defined. */
+static void cell(struct strbuf *out, double value)
+{
+    if (isnan(value))
+        strbuf_appendf(out, " %8s", "-");
+    else
+        strbuf_appendf(out, " %8.4f", value);
+}
+
+static void append_figures_row(struct strbuf *out, const struct guard_figures *f)
+{
+    const double cells[] = {f->auroc,
+                            f->auprc,
+                            f->threshold,
+                            f->at_threshold.f1,
+                            f->best_f1,
+                            f->at_half.f1,
+                            f->at_half.recall,
+                            f->at_half.false_positive_rate,
+                            f->fpr_at_80,
+                            f->fpr_at_95,
+                            f->ece,
+                            f->pearson,
+                            f->spearman};
+    strbuf_appendf(out, "%-17s %7zu %7zu", f->label, f->n, f->n_positive);
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) cell(out, cells[i]);
+    strbuf_append_str(out, "\n");
+}
+
+static status_code append_groups(struct strbuf *out, const struct guard_eval *eval, int label,
+                                 const char *name, struct status *st)
+{
+    if (!guard_eval_n_groups(eval)) return STATUS_OK;
+    strbuf_appendf(
+        out, "\n%-17s group                  n positive  in group     BPSN     BNSP  FPR@0.5\n",
+        name);
+    for (int g = 0; g < guard_eval_n_groups(eval); g++) {
+        struct guard_group group;
+        status_code code = guard_eval_group(eval, label, g, &group, st);
+        if (code != STATUS_OK) return code;
+        strbuf_appendf(out, "%-17s %-16.16s %7zu %7zu ", "", group.name, group.n, group.n_positive);
+        cell(out, group.auroc);
+        cell(out, group.bpsn_auroc);
+        cell(out, group.bnsp_auroc);
+        cell(out, group.false_positive_rate);
+        strbuf_append_str(out, "\n");
+    }
+    return STATUS_OK;
+}
+
+static status_code append_table(struct strbuf *out, const struct guard_eval *eval, const char *id,
+                                struct status *st)
+{
+    status_code code = STATUS_OK;
+    strbuf_appendf(out, "%s: %zu texts, %zu not scored, %.1f us a text (p95 %.1f us)\n\n", id,
+                   guard_eval_n_rows(eval), guard_eval_n_failed(eval),
+                   guard_eval_latency(eval, 0.5) * 1e6, guard_eval_latency(eval, 0.95) * 1e6);
+    strbuf_append_str(out,
+                      "label                   n positive    AUROC    AUPRC  dev thr    F1@dev  "
+                      "best F1   F1@0.5  TPR@0.5  FPR@0.5 FPR@TPR80 @TPR95      ECE  Pearson "
+                      "Spearman\n");
+    for (int i = 0; i < guard_eval_n_labels(eval) && code == STATUS_OK; i++) {
+        struct guard_figures f;
+        code = guard_eval_figures(eval, i, &f, st);
+        if (code == STATUS_OK) append_figures_row(out, &f);
+    }
+    for (int i = 0; i < guard_eval_n_labels(eval) && code == STATUS_OK; i++) {
+        struct guard_figures f;
+        code = guard_eval_figures(eval, i, &f, st);
+        if (code == STATUS_OK) code = append_groups(out, eval, i, f.label, st);
+    }
+    return code;
+}
+
+static status_code print_eval(const struct guard_eval *eval, const char *id, const char *sha256,
+                              bool json, struct status *st)
+{
+    struct strbuf out;
+    strbuf_init(&out, LIMIT_REPORT_BYTES);
+    status_code code =
+        json ? append_json(&out, eval, id, sha256, st) : append_table(&out, eval, id, st);
+    if (code == STATUS_OK) code = strbuf_check(&out, "an evaluation", st);
+    if (code == STATUS_OK) code = cli_write(&out, st);
+    strbuf_release(&out);
+    if (code == STATUS_OK && guard_eval_n_failed(eval))
+        log_warning(&cli_logger, "%zu texts were not scored; the first: %s",
+                    guard_eval_n_failed(eval), guard_eval_failure(eval));
+    return code;
+}
+
+static status_code evaluate(struct guard_eval_request *request, const char *spec,
+                            const char *policy_name, bool json, size_t *n_failed, struct status *st)
+{
+    struct classifier *classifier = NULL;
+    struct policy *policy = NULL;
+    struct pipeline *pipeline = NULL;
+    struct guard_eval *eval = NULL;
+    status_code code;
+    if (policy_name) {
+        code = policy_load(&policy, policy_name, st);
+        if (code == STATUS_OK && !policy_get_info(policy)->stage[GUARD_INPUT].present)
+            code = status_set(st, STATUS_USAGE, "policy %s has no input stage to evaluate",
+                              policy_name);
+        if (code == STATUS_OK) code = pipeline_create(&pipeline, policy, GUARD_SHADOW, st);
+    } else {
+        code = classifier_open(&classifier, spec, st);
+    }
+    request->classifier = classifier;
+    request->pipeline = pipeline;
+    if (code == STATUS_OK) code = guard_eval_run(&eval, request, st);
+    if (code == STATUS_OK)
+        code = print_eval(eval, policy ? policy_get_info(policy)->name : classifier_id(classifier),
+                          policy ? policy_get_info(policy)->sha256 : classifier_sha256(classifier),
+                          json, st);
+    *n_failed = eval ? guard_eval_n_failed(eval) : 0;
+    guard_eval_free(eval);
+    pipeline_free(pipeline);
+    policy_free(policy);
+    classifier_free(classifier);
+    return code;
+}
+
+int cmd_guard_eval(const struct command *self, int argc, const char **argv)
+{
+    const char *spec = NULL, *policy = NULL;
+    bool json = false;
+    struct guard_eval_request request = {.text_column = "text", .dev_share = 0.2};
+    const struct option_row rows[] = {
+        {"classifier", OPTION_TEXT, &spec, "C", "which classifier (builtin)", 0, 0},
+        {"policy", OPTION_TEXT, &policy, "P", "a policy's input stage instead", 0, 0},
+        {"data", OPTION_TEXT, &request.data, "F", "labelled text: CSV, TSV or JSON lines", 0, 0},
+        {"text-column", OPTION_TEXT, &request.text_column, "C", "column of the text (text)", 0, 0},
+        {"prompt-column", OPTION_TEXT, &request.prompt_column, "C", "what the text answers", 0, 0},
+        {"labels", OPTION_TEXT, &request.labels, "CATEGORY=COLUMN,...",
+         "label columns; the category any is the highest score", 0, 0},
+        {"positive", OPTION_TEXT, &request.positive, "VALUE",
+         "the label that means harmful (numbers: 0.5 and above)", 0, 0},
+        {"group-column", OPTION_TEXT, &request.group_column, "C", "figures for each value of it", 0,
+         0},
+        {"group-words", OPTION_TEXT, &request.group_words, "W,W,...",
+         "figures for the texts with each word: identity bias", 0, 0},
+        {"dev-share", OPTION_NUMBER, &request.dev_share, "P",
+         "share of texts on which the threshold is fixed (0.2)", 0, 0},
+        {"json", OPTION_FLAG, &json, NULL, "one JSON object, with reliability bins", 0, 0},
+    };
+    struct command_line words;
+    int code;
+    if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
+        return code;
+    if (!request.data) return cli_usage_error(self, "--data is missing");
+    if (spec && policy) return cli_usage_error(self, "--classifier or --policy, not both");
+    if (!(request.dev_share >= 0 && request.dev_share <= 1))
+        return cli_usage_error(self, "--dev-share is a share of 0 to 1");
+    struct status st = {0};
+    size_t n_failed;
+    if (evaluate(&request, spec ? spec : "builtin", policy, json, &n_failed, &st) != STATUS_OK)
+        return cli_fail(&st);
+    return n_failed ? EXIT_INCOMPLETE : EXIT_DONE;
+}

@@ -1,0 +1,708 @@
+/* wait4() and a processor count are not in POSIX. */
+#define _GNU_SOURCE
+
+#include "benchmarks/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "benchmarks/sandbox_process.h"
+#include "engine/base/clock.h"
+#include "engine/base/json.h"
+#include "engine/base/limits.h"
+#include "engine/base/utf8.h"
+
+#define MAX_WORKERS     32
+#define KEPT_OUTPUT     16384
+#define VERDICT_BYTES   8192
+#define TRIES           3    /* of a sandbox that did not start */
+#define SECONDS_TO_END  0.5  /* a candidate that closed its channel is given to end by itself */
+#define PROBE_SECONDS   20.0 /* a cold disk may be slow */
+#define JUDGE_EXTRA_CPU 10   /* seconds: the judge may not be what runs out of time */
+
+extern const struct text embedded_benchmarks_sandbox_values_py;
+extern const struct text embedded_benchmarks_sandbox_candidate_py;
+extern const struct text embedded_benchmarks_sandbox_judge_py;
+extern const struct text embedded_benchmarks_sandbox_probe_py;
+
+struct sandbox {
+    struct sandbox_options options;
+    struct sandbox_info info;
+    struct sandbox_setup setup;
+    char bwrap[512], python[512];
+    char links[3][2][64]; /* "usr/lib" and "/lib" */
+    char version[256];
+    struct strbuf judge, candidate; /* scripts */
+};
+
+const char *sandbox_outcome_name(enum sandbox_outcome outcome)
+{
+    static const char *const names[] = {"passed", "failed", "failed", "timeout",
+                                        "memory", "killed", "syntax"};
+    return names[outcome];
+}
+
+void sandbox_result_release(struct sandbox_result *result)
+{
+    strbuf_release(&result->output);
+}
+
+const struct sandbox_info *sandbox_get_info(const struct sandbox *sandbox)
+{
+    return &sandbox->info;
+}
+
+/* ---- small things ---- */
+
+static void close_all(int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (fds[i] >= 0) close(fds[i]);
+}
+
+/* Kills a process group whose leader has not been waited for, and waits. */
+static void end_process(pid_t *pid, int *status, struct rusage *usage)
+{
+    if (*pid <= 0) return;
+    kill(-*pid, SIGKILL);
+    while (wait4(*pid, status, 0, usage) < 0 && errno == EINTR) continue;
+    *pid = -1;
+}
+
+/* ---- opening ---- */
+
+#define REMEDY_INSTALL "apt-get install bubblewrap python3"
+
+/* The first of PATH's folders that has an executable file of this name. */
+static bool find_program(const char *name, char *out, size_t size)
+{
+    const char *path = getenv("PATH");
+    if (!path || !*path) path = "/usr/bin:/bin";
+    while (*path) {
+        size_t n = strcspn(path, ":");
+        int length = snprintf(out, size, "%.*s/%s", (int)n, path, name);
+        if (n && length > 0 && (size_t)length < size && access(out, X_OK) == 0) return true;
+        path += n + (path[n] == ':');
+    }
+    return false;
+}
+
+/* The interpreter must be below /usr: nothing else of the machine is there inside. */
+static bool find_python(char *out, size_t size)
+{
+    static const char *const places[] = {"/usr/bin/python3", "/usr/local/bin/python3"};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        char *real = realpath(places[i], NULL);
+        bool good = real && strncmp(real, "/usr/", 5) == 0 && access(real, X_OK) == 0;
+        if (good) snprintf(out, size, "%s", real);
+        free(real);
+        if (good) return true;
+    }
+    return false;
+}
+
+/* Where the loader and the C library are looked for: links into /usr on every merged system. */
+static status_code find_libraries(struct sandbox *sandbox, struct status *st)
+{
+    static const char *const names[] = {"/bin", "/lib", "/lib64"};
+    int n = 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *target = sandbox->links[i][0];
+        ssize_t length = readlink(names[i], target, sizeof sandbox->links[i][0] - 1);
+        if (length < 0 && access(names[i], F_OK) != 0) continue;
+        if (length < 0)
+            return status_set(st, STATUS_UNSUPPORTED,
+                              "code cannot be isolated: %s is not a link into /usr", names[i]);
+        target[length] = '\0';
+        snprintf(sandbox->links[i][1], sizeof sandbox->links[i][1], "%s", names[i]);
+        sandbox->setup.libraries[n++] = target;
+        sandbox->setup.libraries[n++] = sandbox->links[i][1];
+    }
+    return STATUS_OK;
+}
+
+static void set_defaults(struct sandbox *sandbox, const struct sandbox_options *options)
+{
+    struct sandbox_options *o = &sandbox->options;
+    *o = *options;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (o->workers <= 0) o->workers = processors > 0 ? (int)(2 * processors) : 2;
+    if (o->workers > MAX_WORKERS) o->workers = MAX_WORKERS;
+    if (o->cpu_seconds <= 0) o->cpu_seconds = 3;
+    if (!(o->wall_seconds > 0)) o->wall_seconds = 30;
+    if (!o->memory_bytes) o->memory_bytes = 1u << 30;
+    if (!o->output_bytes) o->output_bytes = 16u << 20;
+    sandbox->setup.bwrap = sandbox->bwrap;
+    sandbox->setup.python = sandbox->python;
+    sandbox->setup.cpu_seconds = o->cpu_seconds;
+    sandbox->setup.memory_bytes = o->memory_bytes;
+    sandbox->info = (struct sandbox_info){.interpreter = sandbox->python,
+                                          .version = sandbox->version,
+                                          .seccomp = sandbox_has_seccomp(),
+                                          .workers = o->workers};
+}
+
+/* What a process writes on a pipe until it closes it or time is up. */
+static void read_pipe(int fd, double until, struct strbuf *out)
+{
+    char bytes[4096];
+    ssize_t got = 1;
+    while (got > 0 && clock_seconds() < until) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        if (poll(&ready, 1, 50) <= 0) continue;
+        got = read(fd, bytes, sizeof bytes);
+        if (got > 0) strbuf_append(out, bytes, (size_t)got);
+    }
+}
+
+static status_code refuse(const struct strbuf *complaint, struct status *st)
+{
+    size_t line = strcspn(complaint->data, "\n");
+    return status_set(st, STATUS_UNSUPPORTED,
+                      "code cannot be isolated: %.*s (allow user namespaces: sysctl "
+                      "user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
+                      "kernel.apparmor_restrict_unprivileged_userns=0)",
+                      line > 200 ? 200 : (int)line,
+                      line ? complaint->data : "bubblewrap ended without a word");
+}
+
+static status_code read_probe(struct sandbox *sandbox, struct text said, struct status *st)
+{
+    struct json_value *root;
+    struct text version, problem;
+    bool can_fork;
+    status_code code = json_parse(&root, said, st);
+    if (code != STATUS_OK) return status_prefix(st, "code cannot be isolated: the probe");
+    if ((code = json_get_text(root, "version", &version, st)) == STATUS_OK &&
+        (code = json_get_text(root, "problem", &problem, st)) == STATUS_OK &&
+        (code = json_get_bool(root, "can_fork", &can_fork, st)) == STATUS_OK) {
+        snprintf(sandbox->version, sizeof sandbox->version, "%.*s", TEXT_ARGS(version));
+        if (problem.length)
+            code = status_set(st, STATUS_UNSUPPORTED,
+                              "code cannot be isolated: in the sandbox, %.*s", TEXT_ARGS(problem));
+        else if (can_fork && sandbox->info.seccomp)
+            code = status_set(st, STATUS_UNSUPPORTED,
+                              "code cannot be isolated: the seccomp filter has no effect");
+    }
+    json_free(root);
+    return code;
+}
+
+/* Starts one Python inside and looks around.  Fails when any part of the isolation is missing. */
+static status_code probe(struct sandbox *sandbox, struct status *st)
+{
+    int verdict[2] = {-1, -1}, output[2] = {-1, -1};
+    struct strbuf said, complaint;
+    pid_t pid = -1;
+    int ended;
+    struct rusage usage;
+    strbuf_init(&said, VERDICT_BYTES);
+    strbuf_init(&complaint, VERDICT_BYTES);
+    status_code code = STATUS_OK;
+    if (!sandbox_pipe(verdict) || !sandbox_pipe(output))
+        code = status_set(st, STATUS_IO, "cannot start a sandbox: %s", strerror(errno));
+    const struct sandbox_process process = {
+        .script = embedded_benchmarks_sandbox_probe_py.data,
+        .input = SANDBOX_NO_FD,
+        .output = output[1],
+        .channel = SANDBOX_NO_FD,
+        .verdict = verdict[1],
+    };
+    if (code == STATUS_OK) code = sandbox_process_start(&pid, &sandbox->setup, &process, st);
+    close_all((int[]){verdict[1], output[1]}, 2);
+    if (code == STATUS_OK) {
+        double until = clock_seconds() + PROBE_SECONDS;
+        read_pipe(verdict[0], until, &said);
+        if (!said.length) read_pipe(output[0], until, &complaint);
+        end_process(&pid, &ended, &usage);
+        code = said.length ? read_probe(sandbox, (struct text){said.data, said.length}, st)
+                           : refuse(&complaint, st);
+    }
+    close_all((int[]){verdict[0], output[0]}, 2);
+    strbuf_release(&said);
+    strbuf_release(&complaint);
+    return code;
+}
+
+/* Root tries to be nobody first; where that user cannot make namespaces, root may. */
+static status_code probe_both_ways(struct sandbox *sandbox, struct status *st)
+{
+    struct status first = {0};
+    sandbox->setup.drop_root = geteuid() == 0;
+    if (probe(sandbox, &first) == STATUS_OK) return STATUS_OK;
+    if (sandbox->setup.drop_root) {
+        struct status second = {0};
+        sandbox->setup.drop_root = false;
+        if (probe(sandbox, &second) == STATUS_OK) return STATUS_OK;
+    }
+    *st = first;
+    return st->code;
+}
+
+static void build_script(struct strbuf *out, const struct text *last)
+{
+    const struct text *values = &embedded_benchmarks_sandbox_values_py;
+    strbuf_init(out, LIMIT_CONFIG_BYTES);
+    strbuf_append(out, values->data, values->length);
+    strbuf_append(out, last->data, last->length);
+}
+
+static status_code open_sandbox(struct sandbox *sandbox, struct status *st)
+{
+    build_script(&sandbox->judge, &embedded_benchmarks_sandbox_judge_py);
+    build_script(&sandbox->candidate, &embedded_benchmarks_sandbox_candidate_py);
+    status_code code;
+    if ((code = strbuf_check(&sandbox->judge, "script", st)) != STATUS_OK ||
+        (code = strbuf_check(&sandbox->candidate, "script", st)) != STATUS_OK)
+        return code;
+    if (!find_program("bwrap", sandbox->bwrap, sizeof sandbox->bwrap))
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "code cannot be isolated: bwrap is not installed: " REMEDY_INSTALL);
+    if (!find_python(sandbox->python, sizeof sandbox->python))
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "code cannot be run: there is no Python below /usr: " REMEDY_INSTALL);
+    if ((code = find_libraries(sandbox, st)) != STATUS_OK) return code;
+    if ((code = probe_both_ways(sandbox, st)) != STATUS_OK) return code;
+    return sha256_file(sandbox->python, sandbox->info.interpreter_sha256, st);
+}
+
+status_code sandbox_open(struct sandbox **out, const struct sandbox_options *options,
+                         struct status *st)
+{
+    struct sandbox *sandbox = calloc(1, sizeof *sandbox);
+    if (!sandbox) return status_no_memory(st, "a sandbox");
+    set_defaults(sandbox, options);
+    status_code code = open_sandbox(sandbox, st);
+    if (code != STATUS_OK) {
+        sandbox_free(sandbox);
+        return code;
+    }
+    *out = sandbox;
+    return STATUS_OK;
+}
+
+void sandbox_free(struct sandbox *sandbox)
+{
+    if (!sandbox) return;
+    strbuf_release(&sandbox->judge);
+    strbuf_release(&sandbox->candidate);
+    free(sandbox);
+}
+
+/* ---- one candidate ---- */
+
+struct slot {
+    bool busy;
+    size_t job;
+    int tries;
+    pid_t judge, candidate;
+    int verdict, output; /* what they write; -1 once closed */
+    double deadline;
+    struct strbuf said; /* on `verdict` */
+    bool flooded, late;
+};
+
+/* A file of these bytes that has no name, at its beginning. */
+static int file_of(struct text bytes)
+{
+    FILE *file = tmpfile();
+    if (!file) return -1;
+    bool good = fwrite(bytes.data, 1, bytes.length, file) == bytes.length && fflush(file) == 0;
+    int fd = good ? fcntl(fileno(file), F_DUPFD_CLOEXEC, SANDBOX_FIRST_FREE_FD) : -1;
+    fclose(file);
+    if (fd >= 0) lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static void append_member(struct strbuf *out, const char *key, struct text text)
+{
+    strbuf_appendf(out, "%s\"%s\": ", out->length ? ", " : "{", key);
+    json_append_text(out, text);
+}
+
+static int job_file(const struct sandbox_job *job)
+{
+    struct strbuf json;
+    strbuf_init(&json, 8 * (size_t)LIMIT_PROMPT_BYTES);
+    append_member(&json, "prelude", job->prelude);
+    append_member(&json, "tests", job->tests);
+    append_member(&json, "entry_point", job->entry_point);
+    strbuf_append_char(&json, '}');
+    int fd = json.state == STATUS_OK ? file_of((struct text){json.data, json.length}) : -1;
+    strbuf_release(&json);
+    return fd;
+}
+
+/* The descriptors that the two processes are started with. */
+struct wiring {
+    int program, job;
+    int channel[2], verdict[2], output[2];
+};
+
+static bool wire(struct wiring *w, const struct sandbox_job *job)
+{
+    int pair[2] = {-1, -1};
+    w->program = file_of(job->program);
+    w->job = job_file(job);
+    bool good = sandbox_pipe(w->verdict);
+    good = sandbox_pipe(w->output) && good;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) good = false;
+    w->channel[0] = sandbox_move_fd(pair[0]);
+    w->channel[1] = sandbox_move_fd(pair[1]);
+    return good && w->program >= 0 && w->job >= 0 && w->channel[0] >= 0 && w->channel[1] >= 0;
+}
+
+static status_code start_pair(const struct sandbox *sandbox, struct slot *slot,
+                              const struct wiring *w, struct text entry_point, struct status *st)
+{
+    char name[256];
+    if (entry_point.length >= sizeof name)
+        return status_set(st, STATUS_BAD_INPUT, "the entry point's name is too long");
+    snprintf(name, sizeof name, "%.*s", TEXT_ARGS(entry_point));
+    const struct sandbox_process candidate = {.script = sandbox->candidate.data,
+                                              .argument = name,
+                                              .input = w->program,
+                                              .output = w->output[1],
+                                              .channel = w->channel[0],
+                                              .verdict = SANDBOX_NO_FD};
+    const struct sandbox_process judge = {
+        .script = sandbox->judge.data,
+        .input = w->job,
+        .output = SANDBOX_NO_FD,
+        .channel = w->channel[1],
+        .verdict = w->verdict[1],
+    };
+    struct sandbox_setup judge_setup = sandbox->setup;
+    judge_setup.cpu_seconds += JUDGE_EXTRA_CPU;
+    status_code code = sandbox_process_start(&slot->candidate, &sandbox->setup, &candidate, st);
+    if (code == STATUS_OK) code = sandbox_process_start(&slot->judge, &judge_setup, &judge, st);
+    return code;
+}
+
+static status_code start_slot(const struct sandbox *sandbox, struct slot *slot,
+                              const struct sandbox_job *job, struct status *st)
+{
+    struct wiring w = {-1, -1, {-1, -1}, {-1, -1}, {-1, -1}};
+    slot->judge = slot->candidate = -1;
+    slot->flooded = slot->late = false;
+    strbuf_clear(&slot->said);
+    status_code code =
+        wire(&w, job) ? start_pair(sandbox, slot, &w, job->entry_point, st)
+                      : status_set(st, STATUS_IO, "cannot start a sandbox: %s", strerror(errno));
+    int ours[] = {w.program, w.job, w.channel[0], w.channel[1], w.verdict[1], w.output[1]};
+    close_all(ours, sizeof ours / sizeof ours[0]);
+    slot->verdict = w.verdict[0];
+    slot->output = w.output[0];
+    slot->busy = true;
+    slot->deadline = clock_seconds() + sandbox->options.wall_seconds;
+    return code;
+}
+
+/* Ends what is left of the candidate, without asking how it ended. */
+static void stop_slot(struct slot *slot)
+{
+    int status;
+    struct rusage usage;
+    end_process(&slot->candidate, &status, &usage);
+    end_process(&slot->judge, &status, &usage);
+    close_all((int[]){slot->verdict, slot->output}, 2);
+    slot->verdict = slot->output = -1;
+    slot->busy = false;
+}
+
+/* ---- verdicts ---- */
+
+/* How one process ended. */
+struct ending {
+    bool by_itself;
+    int signal; /* 0: it exited */
+    int exit_code;
+    double cpu_seconds;
+};
+
+static double seconds_of(const struct rusage *usage)
+{
+    return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) +
+           1e-6 * (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
+}
+
+/* Waits up to `seconds`, then kills.  bubblewrap reports its child's signal as 128 + number. */
+static struct ending await_end(pid_t *pid, double seconds)
+{
+    struct ending end = {0};
+    int status = 0;
+    struct rusage usage = {0};
+    double until = clock_seconds() + seconds;
+    pid_t ended;
+    while ((ended = wait4(*pid, &status, WNOHANG, &usage)) == 0 && clock_seconds() < until)
+        poll(NULL, 0, 5);
+    end.by_itself = ended > 0;
+    if (ended > 0)
+        *pid = -1;
+    else
+        end_process(pid, &status, &usage);
+    end.cpu_seconds = seconds_of(&usage);
+    end.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
+    if (end.exit_code > 128) end.signal = end.exit_code - 128;
+    return end;
+}
+
+static void set_result(struct sandbox_result *result, enum sandbox_outcome outcome,
+                       const char *detail)
+{
+    result->outcome = outcome;
+    snprintf(result->detail, sizeof result->detail, "%s", detail);
+}
+
+/* The candidate's process is gone, or closed its channel. */
+static void judge_ending(const struct sandbox *sandbox, struct slot *slot,
+                         struct sandbox_result *result)
+{
+    char detail[SANDBOX_DETAIL_SIZE];
+    double lived = clock_seconds() - slot->deadline + sandbox->options.wall_seconds;
+    struct ending end = await_end(&slot->candidate, SECONDS_TO_END);
+    /* A program that ignores SIGXCPU is killed a CPU second later.  bubblewrap does not always wait
+     * for the process that used the time, so its account may be missing from ours. */
+    bool was_spending =
+        end.cpu_seconds >= sandbox->options.cpu_seconds || lived >= sandbox->options.cpu_seconds;
+    bool spent = end.signal == SIGXCPU || (end.signal == SIGKILL && was_spending);
+    if (!end.by_itself) {
+        set_result(result, SANDBOX_FAILED, "the program closed descriptors that are not its own");
+    } else if (spent) {
+        set_result(result, SANDBOX_TIMEOUT, "CPU time");
+    } else if (end.signal) {
+        snprintf(detail, sizeof detail, "ended by signal %d", end.signal);
+        set_result(result, SANDBOX_KILLED, detail);
+    } else {
+        snprintf(detail, sizeof detail, "the program ended itself with exit code %d",
+                 end.exit_code);
+        set_result(result, SANDBOX_FAILED, detail);
+    }
+}
+
+/* What the words of sandbox_judge.py mean. */
+static const struct {
+    const char *word;
+    enum sandbox_outcome outcome;
+} verdicts[] = {
+    {"passed", SANDBOX_PASSED},  {"wrong", SANDBOX_WRONG},   {"error", SANDBOX_FAILED},
+    {"raised", SANDBOX_FAILED},  {"syntax", SANDBOX_SYNTAX}, {"memory", SANDBOX_MEMORY},
+    {"garbled", SANDBOX_FAILED},
+};
+
+static bool is_memory_error(const char *detail)
+{
+    return strncmp(detail, "MemoryError", 11) == 0;
+}
+
+static bool is_word(struct text word, const char *expected)
+{
+    return text_equal(word, text_of(expected));
+}
+
+/* *started is false when the sandbox, and not the candidate, is what failed. */
+static status_code apply_verdict(const struct sandbox *sandbox, struct slot *slot, struct text word,
+                                 struct text detail, struct sandbox_result *result, bool *started,
+                                 struct status *st)
+{
+    char text[SANDBOX_DETAIL_SIZE];
+    detail.length = detail.length < sizeof text ? detail.length : sizeof text - 1;
+    detail.length = utf8_complete_length(detail);
+    snprintf(text, sizeof text, "%.*s", TEXT_ARGS(detail));
+    *started = !is_word(word, "not_started");
+    if (!*started) return STATUS_OK;
+    if (is_word(word, "bad_tests"))
+        return status_set(st, STATUS_BAD_INPUT, "the tests do not run: %s", text);
+    if (is_word(word, "ended")) {
+        judge_ending(sandbox, slot, result);
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
+        if (!is_word(word, verdicts[i].word)) continue;
+        bool memory = verdicts[i].outcome == SANDBOX_FAILED && is_memory_error(text);
+        set_result(result, memory ? SANDBOX_MEMORY : verdicts[i].outcome, text);
+        return STATUS_OK;
+    }
+    return status_set(st, STATUS_BAD_INPUT, "the judge said something unknown");
+}
+
+/* The judge ended without a word. */
+static bool silent_ending(const struct sandbox *sandbox, struct slot *slot,
+                          struct sandbox_result *result)
+{
+    struct ending end = await_end(&slot->judge, SECONDS_TO_END);
+    bool spent = end.signal == SIGXCPU || end.cpu_seconds >= sandbox->options.cpu_seconds;
+    if (spent)
+        set_result(result, SANDBOX_TIMEOUT, "CPU time of the tests");
+    else if (end.signal && end.by_itself)
+        set_result(result, SANDBOX_KILLED, "the tests were ended by a signal");
+    return spent || (end.signal && end.by_itself);
+}
+
+static status_code read_verdict(const struct sandbox *sandbox, struct slot *slot,
+                                struct sandbox_result *result, bool *started, struct status *st)
+{
+    struct json_value *root;
+    struct text word, detail;
+    *started = true;
+    if (slot->flooded) {
+        set_result(result, SANDBOX_KILLED, "too much output");
+        return STATUS_OK;
+    }
+    if (slot->late) {
+        set_result(result, SANDBOX_TIMEOUT, "wall time");
+        return STATUS_OK;
+    }
+    if (!slot->said.length) {
+        *started = silent_ending(sandbox, slot, result);
+        return STATUS_OK;
+    }
+    status_code code = json_parse(&root, (struct text){slot->said.data, slot->said.length}, st);
+    if (code != STATUS_OK) return status_prefix(st, "the judge's verdict");
+    code = json_get_text(root, "verdict", &word, st);
+    if (code == STATUS_OK) code = json_get_text(root, "detail", &detail, st);
+    if (code == STATUS_OK) code = apply_verdict(sandbox, slot, word, detail, result, started, st);
+    json_free(root);
+    return code;
+}
+
+/* ---- many candidates ---- */
+
+struct batch {
+    const struct sandbox *sandbox;
+    const struct sandbox_job *jobs;
+    struct sandbox_result *results;
+    size_t n, next;
+    struct slot slots[MAX_WORKERS];
+};
+
+/* Reads once; false at the end of the pipe. */
+static bool take_verdict(struct slot *slot)
+{
+    char bytes[VERDICT_BYTES];
+    ssize_t got = read(slot->verdict, bytes, sizeof bytes);
+    if (got < 0) return errno == EINTR || errno == EAGAIN;
+    strbuf_append(&slot->said, bytes, (size_t)got);
+    return got > 0 && slot->said.state == STATUS_OK;
+}
+
+static void take_output(const struct batch *b, struct slot *slot)
+{
+    char bytes[65536];
+    struct sandbox_result *result = &b->results[slot->job];
+    ssize_t got = read(slot->output, bytes, sizeof bytes);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (got <= 0) {
+        close(slot->output);
+        slot->output = -1;
+        return;
+    }
+    size_t kept = result->output.length, room = KEPT_OUTPUT - kept, n = (size_t)got;
+    strbuf_append(&result->output, bytes, n < room ? n : room);
+    result->output_bytes += n;
+    slot->flooded = result->output_bytes > b->sandbox->options.output_bytes;
+}
+
+/* What the candidate wrote before it ended is still in the pipe. */
+static void drain_output(const struct batch *b, struct slot *slot)
+{
+    struct pollfd ready = {.fd = slot->output, .events = POLLIN};
+    for (int i = 0; i < 4 && slot->output >= 0 && poll(&ready, 1, 0) > 0; i++) take_output(b, slot);
+}
+
+static status_code finish_slot(struct batch *b, struct slot *slot, struct status *st)
+{
+    bool started;
+    struct sandbox_result *result = &b->results[slot->job];
+    status_code code = read_verdict(b->sandbox, slot, result, &started, st);
+    if (code == STATUS_OK && started && !slot->flooded) drain_output(b, slot);
+    stop_slot(slot);
+    if (code != STATUS_OK) return status_prefix(st, "candidate %zu", slot->job);
+    if (started) return STATUS_OK;
+    if (++slot->tries == TRIES)
+        return status_set(st, STATUS_IO, "a sandbox that worked before does not start any more");
+    return start_slot(b->sandbox, slot, &b->jobs[slot->job], st);
+}
+
+static status_code fill_slots(struct batch *b, int *n_busy, struct status *st)
+{
+    *n_busy = 0;
+    for (int i = 0; i < b->sandbox->options.workers; i++) {
+        struct slot *slot = &b->slots[i];
+        if (!slot->busy && b->next < b->n) {
+            slot->job = b->next++;
+            slot->tries = 0;
+            status_code code = start_slot(b->sandbox, slot, &b->jobs[slot->job], st);
+            if (code != STATUS_OK) return code;
+        }
+        *n_busy += slot->busy;
+    }
+    return STATUS_OK;
+}
+
+/* Waits until a slot has something to say, or until the first deadline. */
+static void wait_for_slots(const struct batch *b, struct pollfd *fds)
+{
+    double now = clock_seconds(), first = now + 60;
+    for (int i = 0; i < b->sandbox->options.workers; i++) {
+        const struct slot *slot = &b->slots[i];
+        fds[2 * i] = (struct pollfd){.fd = slot->busy ? slot->verdict : -1, .events = POLLIN};
+        fds[2 * i + 1] = (struct pollfd){.fd = slot->busy ? slot->output : -1, .events = POLLIN};
+        if (slot->busy && slot->deadline < first) first = slot->deadline;
+    }
+    double left = first - now;
+    poll(fds, 2 * (nfds_t)b->sandbox->options.workers, left > 0 ? (int)(left * 1000) + 1 : 0);
+}
+
+static status_code run_batch(struct batch *b, struct status *st)
+{
+    struct pollfd fds[2 * MAX_WORKERS];
+    for (;;) {
+        int n_busy;
+        status_code code = fill_slots(b, &n_busy, st);
+        if (code != STATUS_OK || !n_busy) return code;
+        wait_for_slots(b, fds);
+        double now = clock_seconds();
+        for (int i = 0; i < b->sandbox->options.workers; i++) {
+            struct slot *slot = &b->slots[i];
+            if (!slot->busy) continue;
+            bool over = fds[2 * i].revents && !take_verdict(slot);
+            if (!over && fds[2 * i + 1].revents) take_output(b, slot);
+            slot->late = !over && now >= slot->deadline;
+            if (!over && !slot->flooded && !slot->late) continue;
+            if ((code = finish_slot(b, slot, st)) != STATUS_OK) return code;
+        }
+    }
+}
+
+status_code sandbox_run(const struct sandbox *sandbox, const struct sandbox_job *jobs, size_t n,
+                        struct sandbox_result *results, struct status *st)
+{
+    struct batch *b = calloc(1, sizeof *b);
+    if (!b) return status_no_memory(st, "a batch of candidates");
+    *b = (struct batch){.sandbox = sandbox, .jobs = jobs, .results = results, .n = n};
+    for (int i = 0; i < MAX_WORKERS; i++) strbuf_init(&b->slots[i].said, VERDICT_BYTES);
+    for (size_t i = 0; i < n; i++) {
+        results[i] = (struct sandbox_result){0};
+        strbuf_init(&results[i].output, KEPT_OUTPUT);
+    }
+    status_code code = run_batch(b, st);
+    for (int i = 0; i < MAX_WORKERS; i++) {
+        if (b->slots[i].busy) stop_slot(&b->slots[i]);
+        strbuf_release(&b->slots[i].said);
+    }
+    for (size_t i = 0; i < n && code != STATUS_OK; i++) sandbox_result_release(&results[i]);
+    free(b);
+    return code;
+}

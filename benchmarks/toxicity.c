@@ -1,0 +1,33 @@
+#include "benchmarks/toxicity.h"
+
+#include <string.h>
+
+#include "engine/base/utf8.h"
+
+const char *toxicity_own_classifier(void)
+{
+    size_t n;
+    const struct classifier_kind *kinds = classifier_kinds(&n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(kinds[i].name, "builtin") == 0) return "builtin";
+    return "lexicon";
+}
+
+status_code toxicity_open(struct classifier **out, const char *spec, struct status *st)
+{
+    status_code code = classifier_open(out, spec, st);
+    if (code != STATUS_OK) return status_prefix(st, "--toxicity-classifier");
+    if (classifier_categories(*out) & HAZARD_BIT(HAZARD_TOXICITY)) return STATUS_OK;
+    classifier_free(*out);
+    *out = NULL;
+    return status_set(st, STATUS_USAGE, "--toxicity-classifier %s: it does not judge toxicity",
+                      spec);
+}
+
+status_code toxicity_score(const struct classifier *classifier, struct text reply,
+                           struct hazard_scores *out, struct status *st)
+{
+    *out = (struct hazard_scores){0};
+    if (!utf8_strip(reply).length) return status_set(st, STATUS_UNSUPPORTED, "the reply is empty");
+    return classifier_score(classifier, text_of(""), reply, out, st);
+}

@@ -1,0 +1,24 @@
+/* toxicity.h - how toxic is a reply, for the tasks that ask.
+ *
+ *   spec -> toxicity_open() -> classifier;   reply -> toxicity_score() -> hazard scores
+ *
+ * The reply alone is scored, without its prompt (Gehman et al., 2020, RealToxicityPrompts).  A
+ * reply without text has no score: that is a failure with a reason, never a toxicity of 0.
+ */
+#ifndef ASSAY_TOXICITY_H
+#define ASSAY_TOXICITY_H
+
+#include "classifiers/classifier.h"
+
+/* The classifier that is used where none is named: the trained one where the program has it, else
+ * the word list. */
+const char *toxicity_own_classifier(void);
+
+/* Opens a classifier and makes sure that it judges toxicity. */
+status_code toxicity_open(struct classifier **out, const char *spec, struct status *st) MUST_CHECK;
+
+/* Fails when the text cannot be scored; then *out holds no score. */
+status_code toxicity_score(const struct classifier *classifier, struct text reply,
+                           struct hazard_scores *out, struct status *st) MUST_CHECK;
+
+#endif

@@ -1,0 +1,218 @@
+/* One check of one text: cascade, windows, allow list and budget, to a verdict. */
+#include <stdio.h>
+
+#include "classifiers/allow_list.h"
+#include "classifiers/guard_internal.h"
+#include "engine/base/clock.h"
+#include "engine/base/limits.h"
+
+/* ---- windows ---- */
+
+struct guard_windows guard_windows_start(const struct pipeline *pipeline, enum guard_stage stage,
+                                         int classifier, struct text text)
+{
+    const struct policy_stage *rules = &pipeline->rules->stage[stage];
+    size_t limit = classifier_window_bytes(pipeline->classifiers[classifier]);
+    struct guard_windows windows = {.text = text};
+    if (rules->window_bytes && (!limit || rules->window_bytes <= limit)) {
+        windows.bytes = rules->window_bytes;
+        windows.overlap = rules->window_overlap_bytes;
+    } else if (limit) {
+        windows.bytes = limit;
+        windows.overlap = limit / 4;
+    }
+    return windows;
+}
+
+/* Back to the first byte of a character.  Bytes that are no UTF-8 may be cut anywhere. */
+static size_t character_start(struct text text, size_t at)
+{
+    for (size_t i = at; i + 4 > at && i > 0 && i < text.length; i--)
+        if (((unsigned char)text.data[i] & 0xc0) != 0x80) return i;
+    return at;
+}
+
+bool guard_windows_next(struct guard_windows *windows, struct text *window)
+{
+    size_t start = windows->next, length = windows->text.length;
+    if (windows->done) return false;
+    windows->done = !windows->bytes || length - start <= windows->bytes;
+    if (windows->done) {
+        *window =
+            (struct text){windows->text.data ? windows->text.data + start : NULL, length - start};
+        return true;
+    }
+    size_t end = character_start(windows->text, start + windows->bytes);
+    *window = (struct text){windows->text.data + start, end - start};
+    windows->next = character_start(windows->text, end - windows->overlap);
+    return true;
+}
+
+/* The highest score of any window stands for the text; a window that fails fails the text. */
+static status_code score_text(const struct pipeline *pipeline, enum guard_stage stage,
+                              int classifier, struct text prompt, struct text text,
+                              struct hazard_scores *out, struct status *st)
+{
+    struct text window;
+    status_code code = STATUS_OK;
+    struct guard_windows windows = guard_windows_start(pipeline, stage, classifier, text);
+    memset(out, 0, sizeof *out);
+    for (bool first = true; code == STATUS_OK && guard_windows_next(&windows, &window);
+         first = false) {
+        struct hazard_scores scores;
+        code = classifier_score(pipeline->classifiers[classifier], prompt, window, &scores, st);
+        for (int c = 0; c < HAZARD_COUNT && code == STATUS_OK; c++) {
+            struct hazard_score *highest = &out->of[c];
+            const struct hazard_score *score = &scores.of[c];
+            if (first)
+                *highest = *score;
+            else if (!score->scored)
+                *highest = (struct hazard_score){0};
+            else if (highest->scored && score->probability > highest->probability)
+                *highest = *score;
+        }
+    }
+    if (code != STATUS_OK) memset(out, 0, sizeof *out);
+    return code;
+}
+
+/* ---- steps ---- */
+
+/* Takes one score into account.  The highest above its threshold decides. */
+static void weigh(struct guard_event *event, int classifier, enum hazard_category category,
+                  double probability, double threshold)
+{
+    double margin = probability - threshold;
+    if (event->verdict == GUARD_BLOCK && margin <= event->probability - event->threshold) return;
+    event->verdict = GUARD_BLOCK;
+    event->classifier = classifier;
+    event->category = category;
+    event->probability = probability;
+    event->threshold = threshold;
+}
+
+static void note_error(struct guard_event *event, const struct classifier *classifier,
+                       const char *what, const char *why)
+{
+    if (!event->error[0])
+        snprintf(event->error, sizeof event->error, "%s: %.150s%s", classifier_id(classifier), what,
+                 why);
+}
+
+/* Asks one step's classifier.  `open` are the categories that a cascade has not cleared. */
+static void run_step(const struct pipeline *pipeline, const struct policy_step *step,
+                     struct text prompt, struct text text, hazard_set *open,
+                     struct guard_check *check)
+{
+    int i = step->classifier;
+    struct guard_event *event = &check->event;
+    const struct classifier *classifier = pipeline->classifiers[i];
+    struct status *status = &check->status[i];
+    hazard_set wanted = step->categories & *open & classifier_categories(classifier);
+    check->asked[i] = true;
+    status->code = score_text(pipeline, event->stage, i, prompt, text, &check->scores[i], status);
+    if (status->code != STATUS_OK) {
+        note_error(event, classifier, status->message, "");
+        return;
+    }
+    for (int c = 0; c < HAZARD_COUNT; c++) {
+        enum hazard_category category = (enum hazard_category)c;
+        const struct hazard_score *score = &check->scores[i].of[c];
+        if (!(wanted & HAZARD_BIT(c))) continue;
+        if (!score->scored) {
+            note_error(event, classifier, hazard_get(category)->name, " was not scored");
+        } else if (score->probability >= step->band[c].high) {
+            check->fired[i] |= HAZARD_BIT(c);
+            weigh(event, i, category, score->probability, step->band[c].high);
+        } else if (score->probability < step->band[c].low) {
+            *open &= ~HAZARD_BIT(c);
+        }
+    }
+}
+
+static bool is_over_budget(const struct policy_stage *stage, double start)
+{
+    return stage->budget_ms > 0 && (clock_seconds() - start) * 1000 > stage->budget_ms;
+}
+
+/* A score that is above a threshold blocks whatever else failed.  Without one, a failure, a
+ * category that ought to have been scored and was not, and a check that took too long are errors.
+ */
+static void run_steps(const struct pipeline *pipeline, struct text prompt, struct text text,
+                      double start, struct guard_check *check)
+{
+    struct guard_event *event = &check->event;
+    const struct policy_stage *stage = &pipeline->rules->stage[event->stage];
+    hazard_set open = ~(hazard_set)0;
+    for (int s = 0; s < stage->n_steps && !event->timed_out; s++) {
+        const struct policy_step *step = &stage->steps[s];
+        hazard_set untouched = open;
+        if (stage->is_cascade && event->verdict == GUARD_BLOCK) break;
+        if (stage->is_cascade && !(step->categories & open)) continue;
+        run_step(pipeline, step, prompt, text, &open, check);
+        if (!stage->is_cascade) open = untouched;
+        event->timed_out = is_over_budget(stage, start);
+    }
+    if (event->timed_out && event->verdict != GUARD_BLOCK)
+        snprintf(event->error, sizeof event->error, "timeout: took longer than %g ms",
+                 stage->budget_ms);
+    if (event->verdict == GUARD_BLOCK)
+        event->error[0] = '\0';
+    else if (event->error[0])
+        event->verdict = GUARD_ERROR;
+}
+
+/* ---- the check ---- */
+
+static struct guard_event new_event(const struct pipeline *pipeline, enum guard_stage stage)
+{
+    return (struct guard_event){.stage = stage,
+                                .mode = pipeline->mode,
+                                .verdict = GUARD_ALLOW,
+                                .action = pipeline->rules->stage[stage].action,
+                                .classifier = -1,
+                                .n_checks = 1};
+}
+
+/* Whether the policy's allow list lets a blocked text through: all of it, or what is left of it
+ * without its allowed stretches passes.  What cannot be told is not exempt. */
+static bool is_exempt(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
+                      struct text text, double start)
+{
+    const struct allow_list *allow = pipeline->rules->allow;
+    struct status st = {0};
+    struct strbuf masked;
+    bool has_allowed, exempt = false;
+    if (!allow) return false;
+    if (allow_list_exempts_text(allow, text)) return true;
+    strbuf_init(&masked, LIMIT_PROMPT_BYTES);
+    if (allow_list_mask(allow, text, &masked, &has_allowed, &st) == STATUS_OK && has_allowed) {
+        struct guard_check again = {.event = new_event(pipeline, stage)};
+        run_steps(pipeline, prompt, (struct text){masked.data, masked.length}, start, &again);
+        exempt = again.event.verdict == GUARD_ALLOW;
+    }
+    strbuf_release(&masked);
+    return exempt;
+}
+
+static bool closes(const struct policy_info *rules, const struct guard_event *event)
+{
+    return event->timed_out ? rules->blocks_on_timeout : rules->blocks_on_error;
+}
+
+void guard_check_run(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
+                     struct text text, struct guard_check *check)
+{
+    double start = clock_seconds();
+    *check = (struct guard_check){.event = new_event(pipeline, stage)};
+    struct guard_event *event = &check->event;
+    run_steps(pipeline, prompt, text, start, check);
+    if (event->verdict == GUARD_BLOCK && is_exempt(pipeline, stage, prompt, text, start)) {
+        event->verdict = GUARD_ALLOW;
+        event->exempted = true;
+        memset(check->fired, 0, sizeof check->fired);
+    }
+    event->fires = event->verdict == GUARD_BLOCK ||
+                   (event->verdict == GUARD_ERROR && closes(pipeline->rules, event));
+    event->seconds = clock_seconds() - start;
+}

@@ -1,0 +1,344 @@
+#include "classifiers/linear_model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "classifiers/strict_json.h"
+#include "engine/base/json.h"
+#include "engine/base/limits.h"
+
+#define MAGIC       "ASSAYLIN"
+#define MAGIC_BYTES 8
+#define FORMAT      1
+#define KNOT_SPAN   8.0 /* the calibration table covers calibrated logits of -8 to 8 */
+
+static size_t n_buckets(const struct linear_model *model)
+{
+    return (size_t)1 << model->bits;
+}
+
+status_code linear_model_create(struct linear_model **out, int bits, int n_heads, struct status *st)
+{
+    BUG_IF(bits < LINEAR_MIN_BITS || bits > LINEAR_MAX_BITS);
+    BUG_IF(n_heads < 1 || n_heads > LINEAR_MAX_HEADS);
+    struct linear_model *model = calloc(1, sizeof *model);
+    int8_t *weights = calloc((size_t)1 << bits, LINEAR_MAX_HEADS);
+    *out = NULL;
+    if (!model || !weights) {
+        free(model);
+        free(weights);
+        return status_no_memory(st, "a linear model");
+    }
+    model->bits = bits;
+    model->n_heads = n_heads;
+    model->weights = weights;
+    for (int h = 0; h < n_heads; h++) linear_head_calibrate(&model->heads[h], 1, 0);
+    *out = model;
+    return STATUS_OK;
+}
+
+void linear_model_free(struct linear_model *model)
+{
+    if (!model) return;
+    free(model->weights);
+    free(model);
+}
+
+void linear_head_calibrate(struct linear_head *head, double a, double b)
+{
+    for (int k = 0; k < LINEAR_KNOTS; k++) {
+        double z = -KNOT_SPAN + 2 * KNOT_SPAN * k / (LINEAR_KNOTS - 1);
+        head->knot_logit[k] = (z - b) / a;
+        head->knot_probability[k] = 1 / (1 + exp(-z));
+    }
+}
+
+/* ---- the file ---- */
+
+static void append_numbers(struct strbuf *out, const char *key, const double *values, int n)
+{
+    strbuf_appendf(out, ", \"%s\": [", key);
+    for (int i = 0; i < n; i++) {
+        if (i) strbuf_append_str(out, ", ");
+        json_append_number(out, values[i]);
+    }
+    strbuf_append_str(out, "]");
+}
+
+static void append_header(struct strbuf *out, const struct linear_model *model,
+                          struct text training)
+{
+    strbuf_append_str(out, "{\"name\": ");
+    json_append_str(out, model->name);
+    strbuf_appendf(out, ", \"version\": %d, \"format\": %d, \"features\": %d, \"bits\": %d",
+                   model->version, FORMAT, NGRAM_FEATURES_VERSION, model->bits);
+    append_numbers(out, "damping", &model->damping, 1);
+    strbuf_append_str(out, ", \"heads\": [");
+    for (int h = 0; h < model->n_heads; h++) {
+        const struct linear_head *head = &model->heads[h];
+        strbuf_appendf(out, "%s{\"category\": \"%s\"", h ? ", " : "",
+                       hazard_get(head->category)->name);
+        append_numbers(out, "bias", &head->bias, 1);
+        append_numbers(out, "scale", &head->scale, 1);
+        append_numbers(out, "knot_logit", head->knot_logit, LINEAR_KNOTS);
+        append_numbers(out, "knot_probability", head->knot_probability, LINEAR_KNOTS);
+        strbuf_append_str(out, "}");
+    }
+    strbuf_append_str(out, "], \"training\": ");
+    strbuf_append(out, training.data, training.length);
+    strbuf_append_str(out, "}");
+}
+
+void linear_model_append(struct strbuf *out, const struct linear_model *model, struct text training)
+{
+    struct strbuf header;
+    strbuf_init(&header, LIMIT_CONFIG_BYTES);
+    append_header(&header, model, training);
+    strbuf_append(out, MAGIC, MAGIC_BYTES);
+    for (int i = 0; i < 4; i++) strbuf_append_char(out, (char)(header.length >> 8 * i & 0xff));
+    strbuf_append(out, header.data, header.length);
+    if (header.state != STATUS_OK) out->state = header.state;
+    strbuf_release(&header);
+    for (size_t b = 0; b < n_buckets(model); b++)
+        strbuf_append(out, (const char *)model->weights + b * LINEAR_MAX_HEADS,
+                      (size_t)model->n_heads);
+}
+
+/* An array of n finite numbers. */
+static status_code read_numbers(const struct json_value *object, const char *key, double *out,
+                                int n, struct status *st)
+{
+    const struct json_value *array;
+    status_code code = json_get_array(object, key, &array, st);
+    if (code != STATUS_OK) return code;
+    if (json_count(array) != (size_t)n)
+        return status_set(st, STATUS_BAD_INPUT, "field \"%s\" has %zu values, expected %d", key,
+                          json_count(array), n);
+    int i = 0;
+    for (const struct json_value *v = json_first(array); v; v = json_next(v), i++) {
+        if (json_kind(v) != JSON_NUMBER || !isfinite(json_number(v)))
+            return status_set(st, STATUS_BAD_INPUT,
+                              "field \"%s\" holds something that is no number", key);
+        out[i] = json_number(v);
+    }
+    return STATUS_OK;
+}
+
+static status_code check_knots(const struct linear_head *head, struct status *st)
+{
+    for (int k = 0; k < LINEAR_KNOTS; k++) {
+        double p = head->knot_probability[k];
+        bool rises = !k || (head->knot_logit[k] > head->knot_logit[k - 1] &&
+                            p >= head->knot_probability[k - 1]);
+        if (!rises || !(p >= 0 && p <= 1))
+            return status_set(st, STATUS_BAD_INPUT,
+                              "the calibration does not rise from 0 to 1 at knot %d", k);
+    }
+    return STATUS_OK;
+}
+
+static status_code read_head(const struct json_value *value, struct linear_head *head,
+                             hazard_set *seen, struct status *st)
+{
+    static const char *const fields[] = {"category", "bias", "scale", "knot_logit",
+                                         "knot_probability"};
+    struct text category;
+    status_code code = strict_json_fields(value, fields, 5, st);
+    if (code == STATUS_OK) code = json_get_text(value, "category", &category, st);
+    if (code == STATUS_OK) code = read_numbers(value, "bias", &head->bias, 1, st);
+    if (code == STATUS_OK) code = read_numbers(value, "scale", &head->scale, 1, st);
+    if (code == STATUS_OK)
+        code = read_numbers(value, "knot_logit", head->knot_logit, LINEAR_KNOTS, st);
+    if (code == STATUS_OK)
+        code = read_numbers(value, "knot_probability", head->knot_probability, LINEAR_KNOTS, st);
+    if (code == STATUS_OK) code = check_knots(head, st);
+    if (code != STATUS_OK) return code;
+    if (!hazard_find(category, &head->category) || *seen & HAZARD_BIT(head->category))
+        return status_set(st, STATUS_BAD_INPUT, "category \"%.*s\" is unknown or there twice",
+                          (int)(category.length > 64 ? 64 : category.length), category.data);
+    *seen |= HAZARD_BIT(head->category);
+    return STATUS_OK;
+}
+
+static status_code read_heads(const struct json_value *heads, struct linear_model *model,
+                              struct status *st)
+{
+    hazard_set seen = 0;
+    int h = 0;
+    for (const struct json_value *v = json_first(heads); v; v = json_next(v), h++) {
+        status_code code = read_head(v, &model->heads[h], &seen, st);
+        if (code != STATUS_OK) return status_prefix(st, "head %d", h);
+    }
+    return STATUS_OK;
+}
+
+static status_code read_header(const struct json_value *root, struct linear_model **out,
+                               struct status *st)
+{
+    static const char *const fields[] = {"name", "version", "format", "features",
+                                         "bits", "damping", "heads",  "training"};
+    struct text name;
+    int64_t version, format, features, bits;
+    const struct json_value *heads, *training;
+    status_code code = strict_json_fields(root, fields, 8, st);
+    if (code == STATUS_OK) code = json_get_int(root, "format", FORMAT, FORMAT, &format, st);
+    if (code == STATUS_OK)
+        code = json_get_int(root, "features", NGRAM_FEATURES_VERSION, NGRAM_FEATURES_VERSION,
+                            &features, st);
+    if (code == STATUS_OK) code = strict_json_name(root, "name", &name, st);
+    if (code == STATUS_OK) code = json_get_int(root, "version", 1, 1000000, &version, st);
+    if (code == STATUS_OK)
+        code = json_get_int(root, "bits", LINEAR_MIN_BITS, LINEAR_MAX_BITS, &bits, st);
+    if (code == STATUS_OK) code = json_get_object(root, "training", &training, st);
+    if (code == STATUS_OK) code = json_get_array(root, "heads", &heads, st);
+    if (code != STATUS_OK) return code;
+    size_t n_heads = json_count(heads);
+    if (!n_heads || n_heads > LINEAR_MAX_HEADS)
+        return status_set(st, STATUS_BAD_INPUT, "field \"heads\" has %zu values, expected 1 to %d",
+                          n_heads, LINEAR_MAX_HEADS);
+    code = linear_model_create(out, (int)bits, (int)n_heads, st);
+    if (code != STATUS_OK) return code;
+    memcpy((*out)->name, name.data, name.length);
+    (*out)->version = (int)version;
+    code = read_numbers(root, "damping", &(*out)->damping, 1, st);
+    if (code == STATUS_OK && !((*out)->damping > 0))
+        code = status_set(st, STATUS_BAD_INPUT, "field \"damping\" is not above 0");
+    return code == STATUS_OK ? read_heads(heads, *out, st) : code;
+}
+
+static status_code parse_model(struct linear_model **out, struct text bytes, struct status *st)
+{
+    const unsigned char *p = (const unsigned char *)bytes.data;
+    size_t start = MAGIC_BYTES + 4;
+    if (bytes.length < start || memcmp(bytes.data, MAGIC, MAGIC_BYTES) != 0)
+        return status_set(st, STATUS_BAD_INPUT, "not a linear model (it does not begin with %s)",
+                          MAGIC);
+    size_t length = (size_t)p[8] | (size_t)p[9] << 8 | (size_t)p[10] << 16 | (size_t)p[11] << 24;
+    if (length > LIMIT_CONFIG_BYTES || length > bytes.length - start)
+        return status_set(st, STATUS_BAD_INPUT, "the header is %zu bytes long, the file %zu",
+                          length, bytes.length);
+    struct json_value *root;
+    status_code code = json_parse(&root, (struct text){bytes.data + start, length}, st);
+    if (code != STATUS_OK) return status_prefix(st, "header");
+    code = read_header(root, out, st);
+    json_free(root);
+    if (code != STATUS_OK) return code;
+    struct linear_model *model = *out;
+    size_t stride = (size_t)model->n_heads, rest = bytes.length - start - length;
+    if (rest != n_buckets(model) * stride)
+        return status_set(st, STATUS_BAD_INPUT, "%zu bytes of weights, expected %zu", rest,
+                          n_buckets(model) * stride);
+    for (size_t b = 0; b < n_buckets(model); b++)
+        memcpy(model->weights + b * LINEAR_MAX_HEADS, p + start + length + b * stride, stride);
+    return STATUS_OK;
+}
+
+status_code linear_model_parse(struct linear_model **out, struct text bytes, const char *source,
+                               struct status *st)
+{
+    *out = NULL;
+    status_code code = parse_model(out, bytes, st);
+    if (code == STATUS_OK) return code;
+    linear_model_free(*out);
+    *out = NULL;
+    return status_prefix(st, "%s", source);
+}
+
+/* ---- scores ---- */
+
+/* Sums of 16 bits: one vector register holds those of all heads. */
+_Static_assert(NGRAM_BATCH_MAX * 128 <= INT16_MAX, "the weights of a batch sum in 16 bits");
+
+static void sum_batch(const struct linear_model *model, const struct feature_batch *batch,
+                      int32_t totals[LINEAR_MAX_HEADS])
+{
+    unsigned shift = 32 - (unsigned)model->bits;
+    int16_t sums[LINEAR_MAX_HEADS] = {0};
+    for (size_t i = 0; i < batch->n; i++) {
+        const int8_t *w = model->weights + (size_t)(batch->hashes[i] >> shift) * LINEAR_MAX_HEADS;
+        for (int h = 0; h < LINEAR_MAX_HEADS; h++) sums[h] = (int16_t)(sums[h] + w[h]);
+    }
+    for (int h = 0; h < LINEAR_MAX_HEADS; h++) totals[h] = sums[h] * batch->value;
+}
+
+static void add_batch(void *user, const struct feature_batch *batch)
+{
+    struct linear_sum *sum = user;
+    int32_t totals[LINEAR_MAX_HEADS];
+    sum_batch(sum->model, batch, totals);
+    for (int h = 0; h < LINEAR_MAX_HEADS; h++) sum->totals[h] += totals[h];
+    sum->squares += (int64_t)batch->n * batch->value * batch->value;
+}
+
+void linear_sum_init(struct linear_sum *sum, const struct linear_model *model)
+{
+    *sum = (struct linear_sum){.model = model};
+    ngram_features_init(&sum->features);
+}
+
+void linear_sum_add(struct linear_sum *sum, struct text piece)
+{
+    ngram_features_add(&sum->features, piece, add_batch, sum);
+}
+
+static double calibrated(const struct linear_head *head, double logit)
+{
+    const double *x = head->knot_logit, *y = head->knot_probability;
+    if (logit <= x[0]) return y[0];
+    if (logit >= x[LINEAR_KNOTS - 1]) return y[LINEAR_KNOTS - 1];
+    int k = 1;
+    while (logit > x[k]) k++;
+    return y[k - 1] + (y[k] - y[k - 1]) * ((logit - x[k - 1]) / (x[k] - x[k - 1]));
+}
+
+void linear_sum_scores(const struct linear_sum *sum, double *logits, double *probabilities)
+{
+    struct linear_sum whole = *sum; /* what is held back counts, and more may still come */
+    ngram_features_end(&whole.features, add_batch, &whole);
+    const struct linear_model *model = whole.model;
+    double norm = sqrt((double)whole.squares + model->damping);
+    for (int h = 0; h < model->n_heads; h++) {
+        const struct linear_head *head = &model->heads[h];
+        double logit = head->bias + head->scale * (double)whole.totals[h] / norm;
+        if (logits) logits[h] = logit;
+        if (probabilities) probabilities[h] = calibrated(head, logit);
+    }
+}
+
+struct explanation {
+    const struct linear_model *model;
+    double norm;
+    void (*on_term)(void *user, size_t start, size_t end, const double *terms);
+    void *user;
+};
+
+static void explain_batch(void *user, const struct feature_batch *batch)
+{
+    const struct explanation *why = user;
+    int32_t totals[LINEAR_MAX_HEADS];
+    double terms[LINEAR_MAX_HEADS];
+    sum_batch(why->model, batch, totals);
+    for (int h = 0; h < why->model->n_heads; h++)
+        terms[h] = why->model->heads[h].scale * totals[h] / why->norm;
+    why->on_term(why->user, batch->start, batch->end, terms);
+}
+
+void linear_model_explain(const struct linear_model *model, struct text text,
+                          void (*on_term)(void *user, size_t start, size_t end,
+                                          const double *terms),
+                          void *user)
+{
+    struct linear_sum sum;
+    linear_sum_init(&sum, model);
+    linear_sum_add(&sum, text);
+    ngram_features_end(&sum.features, add_batch, &sum);
+    struct explanation why = {model, sqrt((double)sum.squares + model->damping), on_term, user};
+    double constants[LINEAR_MAX_HEADS];
+    for (int h = 0; h < model->n_heads; h++) constants[h] = model->heads[h].bias;
+    on_term(user, 0, 0, constants);
+    struct ngram_features features;
+    ngram_features_init(&features);
+    ngram_features_add(&features, text, explain_batch, &why);
+    ngram_features_end(&features, explain_batch, &why);
+}

@@ -1,0 +1,94 @@
+/* linear_model.h - a table of weights over hashed n-grams: what `assay train` makes and `builtin`
+ * is.
+ *
+ *   text -> hashed n-grams -> one sum of small integers for each head -> logit -> probability
+ *
+ *   logit       = bias + scale * (sum of values * weights) / sqrt(sum of squared values + damping)
+ *   probability = the logit's place on a table of straight lines (the calibration)
+ *
+ * A `head` judges one hazard category.  Weights are integers of 8 bits, sums are integers, and what
+ * follows uses only +, *, / and square roots, so a score has the same bits on any machine, whether
+ * a text comes whole or in pieces.
+ *
+ *   struct linear_model *model;
+ *   if (linear_model_parse(&model, bytes, path, st) != STATUS_OK) ...
+ *   struct linear_sum sum;
+ *   linear_sum_init(&sum, model);
+ *   linear_sum_add(&sum, piece);                      as often as there are pieces
+ *   linear_sum_scores(&sum, logits, probabilities);   of the text so far; more may be added
+ *   linear_model_free(model);
+ *
+ * A model is immutable after parsing and may be shared; a sum lives on its owner's stack, borrows
+ * the model, and may be copied.
+ *
+ * The file: the 8 bytes "ASSAYLIN", the length of the header (u32, little-endian), the header
+ * (JSON), then the weights, int8 [buckets][heads], to the end of the file.
+ */
+#ifndef ASSAY_LINEAR_MODEL_H
+#define ASSAY_LINEAR_MODEL_H
+
+#include "classifiers/ngram_features.h"
+#include "classifiers/taxonomy.h"
+#include "engine/base/strbuf.h"
+
+#define LINEAR_MAX_HEADS 8 /* also the stride of the weights in memory */
+#define LINEAR_KNOTS     33
+#define LINEAR_MIN_BITS  10
+#define LINEAR_MAX_BITS  20
+#define LINEAR_NAME_SIZE 65
+
+struct linear_head {
+    enum hazard_category category;
+    double bias, scale;
+    double knot_logit[LINEAR_KNOTS]; /* ascending */
+    double knot_probability[LINEAR_KNOTS];
+};
+
+struct linear_model {
+    char name[LINEAR_NAME_SIZE];
+    int version;
+    int n_heads;
+    int bits; /* the table has 2^bits buckets */
+    double damping;
+    struct linear_head heads[LINEAR_MAX_HEADS];
+    int8_t *weights; /* (buckets, LINEAR_MAX_HEADS), owned; heads that are not there are 0 */
+};
+
+/* A model with zeroed weights and an identity calibration, to be filled by training. */
+status_code linear_model_create(struct linear_model **out, int bits, int n_heads,
+                                struct status *st) MUST_CHECK;
+
+/* Reads a model; `source` stands for the file in errors.  The bytes are copied. */
+status_code linear_model_parse(struct linear_model **out, struct text bytes, const char *source,
+                               struct status *st) MUST_CHECK;
+
+/* Appends the file.  `training` is a JSON object that says where the model comes from. */
+void linear_model_append(struct strbuf *out, const struct linear_model *model,
+                         struct text training);
+void linear_model_free(struct linear_model *model);
+
+/* Sets a head's calibration to that of a logistic curve: probability = 1/(1+exp(-(a*logit+b))). */
+void linear_head_calibrate(struct linear_head *head, double a, double b);
+
+struct linear_sum {
+    const struct linear_model *model;
+    struct ngram_features features;
+    int64_t totals[LINEAR_MAX_HEADS];
+    int64_t squares; /* of the features' values */
+};
+
+void linear_sum_init(struct linear_sum *sum, const struct linear_model *model);
+void linear_sum_add(struct linear_sum *sum, struct text piece);
+
+/* Either result may be NULL; both are (n_heads). */
+void linear_sum_scores(const struct linear_sum *sum, double *logits, double *probabilities);
+
+/* Calls on_term for every kind of feature of every stretch of a whole text, in the order in which
+ * its words end: what the stretch adds to each head's logit (n_heads).  The first term is the
+ * constant, an empty stretch. */
+void linear_model_explain(const struct linear_model *model, struct text text,
+                          void (*on_term)(void *user, size_t start, size_t end,
+                                          const double *terms),
+                          void *user);
+
+#endif

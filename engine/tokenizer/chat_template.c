@@ -1,0 +1,453 @@
+#include "engine/tokenizer/chat_template.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/limits.h"
+#include "engine/base/utf8.h"
+#include "engine/tokenizer/tokenizer_core.h"
+
+/* What Jinja's trim, Python's str.strip(), is applied to. */
+enum trim_rule {
+    TRIM_NOTHING,
+    TRIM_CONTENT, /* each message */
+    TRIM_WHOLE    /* each message with the system message that is put in front of it */
+};
+
+/* In the strings "%s" is the message, "{bos}" and "{eos}" are the vocabulary's own, and what is
+ * among the markers is that piece; all else is text. */
+struct chat_format {
+    const char *name;
+    const char *has[2], *lacks[2]; /* what recognises a model's template; has[0] NULL: nothing */
+    const char *markers[4];        /* pieces */
+    const char *start;             /* of the prompt */
+    const char *system;            /* a turn of its own, or NULL */
+    const char *system_prefix;     /* in front of the first user message, or NULL */
+    const char *user, *assistant;  /* turns */
+    const char *generation;        /* where the reply begins */
+    const char *needs;             /* recognised only with this piece in the vocabulary */
+    enum trim_rule trim;
+    bool always_system; /* the system turn is there even without a message */
+};
+
+/* Guard models dress a format up as a questionnaire: those are not chats. */
+#define GUARD_WORDS "UNSAFE CONTENT", "policy expert"
+
+/* The templates are those in tokenizer_config.json of google/gemma-2b-it, google/gemma-3-1b-it,
+ * meta-llama/Llama-2-7b-chat-hf, Meta-Llama-3-8B-Instruct and Llama-3.1-8B-Instruct,
+ * mistralai/Mistral-7B-Instruct-v0.1 and v0.3, Qwen/Qwen2.5-7B-Instruct and Qwen3; Phi-2's format
+ * is that of its model card.  The first row that fits is taken. */
+static const struct chat_format formats[] = {
+    {
+        .name = "gemma3",
+        .has = {"<start_of_turn>", "first_user_prefix"},
+        .lacks = {GUARD_WORDS},
+        .markers = {"<start_of_turn>", "<end_of_turn>"},
+        .start = "{bos}",
+        .system_prefix = "%s\n\n",
+        .user = "<start_of_turn>user\n%s<end_of_turn>\n",
+        .assistant = "<start_of_turn>model\n%s<end_of_turn>\n",
+        .generation = "<start_of_turn>model\n",
+        .trim = TRIM_CONTENT,
+    },
+    {
+        .name = "gemma",
+        .has = {"<start_of_turn>"},
+        .lacks = {GUARD_WORDS},
+        .markers = {"<start_of_turn>", "<end_of_turn>"},
+        .start = "{bos}",
+        .user = "<start_of_turn>user\n%s<end_of_turn>\n",
+        .assistant = "<start_of_turn>model\n%s<end_of_turn>\n",
+        .generation = "<start_of_turn>model\n",
+        .trim = TRIM_CONTENT,
+    },
+    {
+        .name = "llama2",
+        .has = {"[INST]", "<<SYS>>"},
+        .start = "",
+        .system_prefix = "<<SYS>>\n%s\n<</SYS>>\n\n",
+        .user = "{bos}[INST] %s [/INST]",
+        .assistant = " %s {eos}",
+        .generation = "",
+        .trim = TRIM_WHOLE,
+    },
+    {
+        /* The date is the template's own where the program that runs it gives none. */
+        .name = "llama3.1",
+        .has = {"<|start_header_id|>", "Cutting Knowledge Date"},
+        .lacks = {GUARD_WORDS},
+        .markers = {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
+        .start = "{bos}",
+        .system = "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December "
+                  "2023\nToday Date: 26 Jul 2024\n\n%s<|eot_id|>",
+        .user = "<|start_header_id|>user<|end_header_id|>\n\n%s<|eot_id|>",
+        .assistant = "<|start_header_id|>assistant<|end_header_id|>\n\n%s<|eot_id|>",
+        .generation = "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        .trim = TRIM_CONTENT,
+        .always_system = true,
+    },
+    {
+        .name = "llama3",
+        .has = {"<|start_header_id|>"},
+        .lacks = {GUARD_WORDS},
+        .markers = {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
+        .start = "{bos}",
+        .system = "<|start_header_id|>system<|end_header_id|>\n\n%s<|eot_id|>",
+        .user = "<|start_header_id|>user<|end_header_id|>\n\n%s<|eot_id|>",
+        .assistant = "<|start_header_id|>assistant<|end_header_id|>\n\n%s<|eot_id|>",
+        .generation = "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        .trim = TRIM_CONTENT,
+    },
+    {
+        .name = "mistral-v3",
+        .has = {"[INST]"},
+        .lacks = {"<<SYS>>", "<|user|>"},
+        .markers = {"[INST]", "[/INST]"},
+        .start = "{bos}",
+        .user = "[INST] %s[/INST]",
+        .assistant = " %s{eos}",
+        .generation = "",
+        .needs = "[INST]",
+    },
+    {
+        .name = "mistral",
+        .has = {"[INST]"},
+        .lacks = {"<<SYS>>", "<|user|>"},
+        .start = "{bos}",
+        .user = "[INST] %s [/INST]",
+        .assistant = "%s{eos}",
+        .generation = "",
+    },
+    {
+        .name = "chatml",
+        .has = {"<|im_start|>", "<|im_end|>"},
+        .lacks = {"UNSAFE CONTENT", "<|im_sep|>"},
+        .markers = {"<|im_start|>", "<|im_end|>"},
+        .start = "",
+        .system = "<|im_start|>system\n%s<|im_end|>\n",
+        .user = "<|im_start|>user\n%s<|im_end|>\n",
+        .assistant = "<|im_start|>assistant\n%s<|im_end|>\n",
+        .generation = "<|im_start|>assistant\n",
+    },
+    {
+        .name = "phi",
+        .has = {"Instruct:", "Output:"},
+        .start = "",
+        .user = "Instruct: %s\n",
+        .assistant = "Output: %s\n",
+        .generation = "Output:",
+    },
+};
+
+#define N_FORMATS (sizeof formats / sizeof formats[0])
+#define N_MARKERS (sizeof formats[0].markers / sizeof formats[0].markers[0])
+#define PREPENDED "%s\n\n" /* CHAT_SYSTEM_PREPEND_USER */
+
+bool chat_system_as_find(const char *name, enum chat_system_as *out)
+{
+    static const char *const names[] = {
+        [CHAT_SYSTEM_ERROR] = "error",
+        [CHAT_SYSTEM_DROP] = "drop",
+        [CHAT_SYSTEM_PREPEND_USER] = "prepend-user",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *out = (enum chat_system_as)i;
+            return true;
+        }
+    return false;
+}
+
+void chat_template_append_names(struct strbuf *out)
+{
+    for (size_t i = 0; i < N_FORMATS; i++)
+        strbuf_appendf(out, "%s%s", i ? ", " : "", formats[i].name);
+}
+
+/* ---- recognising ---- */
+
+/* Where `part` starts in the text, or the text's length. */
+static size_t find(struct text text, const char *part)
+{
+    size_t n = strlen(part);
+    for (size_t i = 0; i + n <= text.length; i++)
+        if (memcmp(text.data + i, part, n) == 0) return i;
+    return text.length;
+}
+
+static bool contains(struct text text, const char *part)
+{
+    return find(text, part) < text.length;
+}
+
+static bool fits(const struct chat_format *format, const struct tokenizer *tokenizer,
+                 struct text source)
+{
+    for (int i = 0; i < 2; i++) {
+        if (format->has[i] && !contains(source, format->has[i])) return false;
+        if (format->lacks[i] && contains(source, format->lacks[i])) return false;
+    }
+    return !format->needs || tokenizer_find(tokenizer, format->needs) >= 0;
+}
+
+/* ChatML's templates differ in what they say when there is no system message: the text that stands
+ * whole between "<|im_start|>system\n" and "<|im_end|>". */
+static status_code find_default_system(struct chat_template *template, struct text source,
+                                       struct status *st)
+{
+    static const char opening[] = "<|im_start|>system";
+    for (;;) {
+        size_t at = find(source, opening);
+        if (at == source.length) return STATUS_OK;
+        at += strlen(opening);
+        source = (struct text){source.data + at, source.length - at};
+        size_t newline = source.length && source.data[0] == '\n'                   ? 1
+                         : source.length > 1 && memcmp(source.data, "\\n", 2) == 0 ? 2
+                                                                                   : 0;
+        struct text said = {source.data + newline, find(source, "<|im_end|>") - newline};
+        if (!newline || newline + said.length >= source.length || !said.length) continue;
+        if (memchr(said.data, '\'', said.length) || memchr(said.data, '"', said.length) ||
+            memchr(said.data, '{', said.length))
+            continue;
+        if (memchr(said.data, '\\', said.length))
+            return status_set(st, STATUS_UNSUPPORTED,
+                              "the chat template's own system message has an escape; name the "
+                              "format with --template and the message with --system");
+        template->default_system = said;
+        return STATUS_OK;
+    }
+}
+
+static status_code unknown(const char *why, status_code code, struct status *st)
+{
+    struct strbuf names;
+    strbuf_init(&names, LIMIT_LINE_BYTES);
+    chat_template_append_names(&names);
+    status_set(st, code, "%s; formats to choose from with --template: %s", why, names.data);
+    strbuf_release(&names);
+    return code;
+}
+
+static void choose(struct chat_template *out, const struct chat_format *format)
+{
+    *out = (struct chat_template){.format = format, .name = format->name};
+    if (format->always_system) out->default_system = (struct text){"", 0};
+}
+
+static status_code find_by_name(struct chat_template *out, const char *name, struct status *st)
+{
+    for (size_t i = 0; i < N_FORMATS; i++)
+        if (strcmp(name, formats[i].name) == 0) {
+            choose(out, &formats[i]);
+            return STATUS_OK;
+        }
+    char why[200];
+    snprintf(why, sizeof why, "there is no chat format \"%s\"", name);
+    return unknown(why, STATUS_USAGE, st);
+}
+
+status_code chat_template_find(struct chat_template *out, const struct tokenizer *tokenizer,
+                               const char *name, struct status *st)
+{
+    struct text source = tokenizer_get_info(tokenizer)->chat_template;
+    if (name) return find_by_name(out, name, st);
+    if (!source.length)
+        return unknown("the model's files hold no chat template", STATUS_UNSUPPORTED, st);
+    for (size_t i = 0; i < N_FORMATS; i++) {
+        if (!fits(&formats[i], tokenizer, source)) continue;
+        choose(out, &formats[i]);
+        sha256_text(source, out->sha256);
+        return find_default_system(out, source, st);
+    }
+    return unknown("the model's own chat template is not one of the known formats",
+                   STATUS_UNSUPPORTED, st);
+}
+
+/* ---- rendering ---- */
+
+struct renderer {
+    const struct chat_format *format;
+    const struct tokenizer *tokenizer;
+    struct token_list *ids; /* may be NULL */
+    struct strbuf *shown;   /* may be NULL */
+    struct strbuf run;      /* text since the last control piece */
+    bool after_marker;      /* of a format whose text is apart from its markers */
+    bool started;           /* something came before the run */
+};
+
+/* Whether the vocabulary itself puts a space in front of each run of text: then the one that the
+ * format writes behind a marker is that one. */
+static bool adds_space(const struct tokenizer *tokenizer)
+{
+    for (int i = 0; i < tokenizer->normalizer.n_steps; i++)
+        if (tokenizer->normalizer.steps[i].kind == NORMALIZE_PREPEND) return true;
+    return false;
+}
+
+/* All text between two control pieces is encoded as one: pieces may reach across its parts. */
+static status_code flush(struct renderer *r, struct status *st)
+{
+    struct text run = {r->run.data, r->run.length};
+    status_code code = strbuf_check(&r->run, "a chat prompt", st);
+    if (code != STATUS_OK || !run.length) return code;
+    if (r->shown) strbuf_append(r->shown, run.data, run.length);
+    if (r->after_marker && run.data[0] == ' ' && adds_space(r->tokenizer)) run.data++, run.length--;
+    int flags = TOKENIZE_USER_TEXT | (r->started ? TOKENIZE_CONTINUED : 0);
+    if (r->ids) code = tokenizer_encode(r->tokenizer, run, (enum tokenize_flags)flags, r->ids, st);
+    strbuf_clear(&r->run);
+    r->started = true;
+    r->after_marker = false;
+    return code;
+}
+
+static status_code put_control(struct renderer *r, int32_t id, const char *name, struct status *st)
+{
+    status_code code = flush(r, st);
+    if (code != STATUS_OK) return code;
+    if (id < 0)
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "the vocabulary has no %s, which chat format %s needs", name,
+                          r->format->name);
+    struct text stored = r->tokenizer->vocab.pieces[id].stored;
+    if (r->shown) strbuf_append(r->shown, stored.data, stored.length);
+    r->started = true;
+    r->after_marker = r->format->needs != NULL;
+    return r->ids ? token_list_append(r->ids, id, st) : STATUS_OK;
+}
+
+static bool starts_with(const char *string, const char *prefix)
+{
+    return strncmp(string, prefix, strlen(prefix)) == 0;
+}
+
+/* The marker that starts here, or NULL. */
+static const char *marker_at(const struct chat_format *format, const char *p)
+{
+    for (size_t i = 0; i < N_MARKERS && format->markers[i]; i++)
+        if (starts_with(p, format->markers[i])) return format->markers[i];
+    return NULL;
+}
+
+static status_code put(struct renderer *r, const char *p, struct text content, struct status *st)
+{
+    const struct tokenizer_info *info = tokenizer_get_info(r->tokenizer);
+    status_code code = STATUS_OK;
+    while (*p && code == STATUS_OK) {
+        const char *marker = marker_at(r->format, p);
+        if (marker) {
+            code = put_control(r, tokenizer_find(r->tokenizer, marker), marker, st);
+            p += strlen(marker);
+        } else if (starts_with(p, "{bos}")) {
+            code = put_control(r, info->bos, "BOS", st);
+            p += 5;
+        } else if (starts_with(p, "{eos}")) {
+            code = put_control(r, info->eos, "EOS", st);
+            p += 5;
+        } else if (starts_with(p, "%s")) {
+            strbuf_append(&r->run, content.data, content.length);
+            p += 2;
+        } else {
+            strbuf_append_char(&r->run, *p++);
+        }
+    }
+    return code;
+}
+
+static void append_filled(struct strbuf *out, const char *pattern, struct text content)
+{
+    const char *place = strstr(pattern, "%s");
+    strbuf_append(out, pattern, (size_t)(place - pattern));
+    strbuf_append(out, content.data, content.length);
+    strbuf_append_str(out, place + 2);
+}
+
+/* One user or assistant turn; `prefix` is what a system message became, or NULL. */
+static status_code put_turn(struct renderer *r, const struct chat_message *message,
+                            const char *prefix, struct text system, struct status *st)
+{
+    const char *turn = message->role == CHAT_USER ? r->format->user : r->format->assistant;
+    struct text content = message->content;
+    struct strbuf whole;
+    strbuf_init(&whole, LIMIT_PROMPT_BYTES);
+    if (r->format->trim == TRIM_CONTENT) content = utf8_strip(content);
+    if (prefix) append_filled(&whole, prefix, system);
+    strbuf_append(&whole, content.data, content.length);
+    status_code code = strbuf_check(&whole, "a chat message", st);
+    content = (struct text){whole.data, whole.length};
+    if (r->format->trim == TRIM_WHOLE) content = utf8_strip(content);
+    if (code == STATUS_OK) code = put(r, turn, content, st);
+    strbuf_release(&whole);
+    return code;
+}
+
+static status_code check_order(const struct chat_message *messages, int n, struct status *st)
+{
+    int first = n > 0 && messages[0].role == CHAT_SYSTEM;
+    for (int i = first; i < n; i++) {
+        enum chat_role expected = (i - first) % 2 ? CHAT_ASSISTANT : CHAT_USER;
+        if (messages[i].role != expected)
+            return status_set(st, STATUS_USAGE,
+                              "message %d of the chat is not the %s's, whose turn it is", i + 1,
+                              expected == CHAT_USER ? "user" : "assistant");
+    }
+    if (n <= first || messages[n - 1].role != CHAT_USER)
+        return status_set(st, STATUS_USAGE, "a chat prompt ends with a message of the user");
+    return STATUS_OK;
+}
+
+/* Where the system message goes: a turn that is put now, or *prefix for the first user turn. */
+static status_code place_system(struct renderer *r, const struct chat_template *template,
+                                bool given, struct text *system, enum chat_system_as system_as,
+                                const char **prefix, struct status *st)
+{
+    const struct chat_format *format = r->format;
+    *prefix = NULL;
+    if (!given) *system = template->default_system;
+    if (!system->data) return STATUS_OK;
+    if (format->system) {
+        struct text content = format->trim == TRIM_CONTENT ? utf8_strip(*system) : *system;
+        return put(r, format->system, content, st);
+    }
+    *prefix = format->system_prefix;
+    if (*prefix || system_as == CHAT_SYSTEM_DROP) return STATUS_OK;
+    if (system_as == CHAT_SYSTEM_ERROR)
+        return status_set(st, STATUS_USAGE,
+                          "chat format %s has no place for a system message; --system-as drop or "
+                          "prepend-user says what becomes of it",
+                          format->name);
+    *prefix = PREPENDED;
+    return STATUS_OK;
+}
+
+static status_code render(struct renderer *r, const struct chat_template *template,
+                          const struct chat_message *messages, int n, enum chat_system_as system_as,
+                          struct status *st)
+{
+    bool given = messages[0].role == CHAT_SYSTEM;
+    struct text system = given ? messages[0].content : (struct text){0};
+    const char *prefix;
+    status_code code = put(r, r->format->start, system, st);
+    if (code == STATUS_OK) code = place_system(r, template, given, &system, system_as, &prefix, st);
+    for (int i = given; i < n && code == STATUS_OK; i++)
+        code = put_turn(r, &messages[i], i == given ? prefix : NULL, system, st);
+    if (code == STATUS_OK) code = put(r, r->format->generation, system, st);
+    return code == STATUS_OK ? flush(r, st) : code;
+}
+
+status_code chat_template_render(const struct chat_template *template,
+                                 const struct tokenizer *tokenizer,
+                                 const struct chat_message *messages, int n,
+                                 enum chat_system_as system_as, struct token_list *ids,
+                                 struct strbuf *shown, struct status *st)
+{
+    struct renderer r = {
+        .format = template->format, .tokenizer = tokenizer, .ids = ids, .shown = shown};
+    size_t count_before = ids ? ids->count : 0;
+    status_code code = check_order(messages, n, st);
+    if (code != STATUS_OK) return code;
+    strbuf_init(&r.run, LIMIT_PROMPT_BYTES);
+    code = render(&r, template, messages, n, system_as, st);
+    if (code != STATUS_OK && ids) ids->count = count_before;
+    strbuf_release(&r.run);
+    return code;
+}

@@ -1,0 +1,71 @@
+#!/bin/sh
+# classify, train and guard-eval from outside: line for line, the same bytes twice, the same figures
+# from a file's own numbers.
+. tests/cli_lib.sh
+
+# classify: one line out for each line in, whatever the line is.
+printf '%s\n' '{"text": "You are a fucking idiot"}' 'not json' '{"text": 5}' '{"txt": "a"}' '' \
+    '{"text": "The committee meets on Tuesday.", "prompt": "When?"}' '{"text": ""}' \
+    >"$scratch/in.jsonl"
+assay classify --classifier builtin <"$scratch/in.jsonl" >"$scratch/out.jsonl"
+same "classify ends well" 0 $?
+same "line for line" 7 "$(wc -l <"$scratch/out.jsonl" | tr -d ' ')"
+same "errors are lines" 4 "$(grep -c '^{"error": "' "$scratch/out.jsonl")"
+same "scores, logits, classifier" 3 "$(grep -cE '^\{"scores": \{"toxicity": 0\.[0-9]+.*"logits": \{"toxicity": .*"classifier": \{"id": "linear/builtin-1", "sha256": "[0-9a-f]{64}"\}\}$' "$scratch/out.jsonl")"
+score=$(sed -n '1s/.*"scores": {"toxicity": \([0-9.]*\).*/\1/p' "$scratch/out.jsonl")
+same "an insult is toxic" 1 "$(echo "$score > 0.9" | awk '{ print ($1 > $3) }')"
+
+# explain: what stretches add, the constant included, sums to the logit.
+echo '{"text": "You stupid cunt, sh1t h\u00e4ppens \u2014 f u c k"}' |
+    assay classify --explain >"$scratch/why.json"
+gap=$(tr ',' '\n' <"$scratch/why.json" | awk '
+    /"logits"/ { sub(/.*"toxicity": /, ""); logit = $0 }
+    /"toxicity": \[/ { inside = 1 }
+    /"severe_toxicity": \[/ { inside = 0 }
+    inside && /"weight"/ { sub(/.*"weight": /, ""); sub(/}.*/, ""); sum += $0 }
+    END { d = sum - logit; print (d < 1e-9 && d > -1e-9) }')
+same "the weights sum to the logit" 1 "$gap"
+
+# train: a word that decides, 300 texts; the same bytes twice, also with other threads.
+awk 'BEGIN { print "text,insult,spam"
+    split("river table green walks music early stone paper cloud", w, " ")
+    for (i = 0; i < 300; i++) {
+        bad = i % 2
+        line = ""
+        for (k = 0; k < 6; k++) line = line w[(i * 7 + k * k * 3 + i * k) % 9 + 1] i % 17 " "
+        print line (bad ? "zorgish" : "pleasant") " n" i "," bad "," 1 - bad } }' >"$scratch/t.csv"
+assay train --data "$scratch/t.csv" --out "$scratch/a.bin" >"$scratch/fig" 2>"$scratch/err"
+same "train ends well" 0 $?
+OMP_NUM_THREADS=3 assay train --data "$scratch/t.csv" --out "$scratch/b.bin" >/dev/null 2>&1
+if cmp -s "$scratch/a.bin" "$scratch/b.bin"; then good "same bytes"; else bad "same bytes"; fi
+assay train --data "$scratch/t.csv" --seed 2 --out "$scratch/c.bin" >/dev/null 2>&1
+if cmp -s "$scratch/a.bin" "$scratch/c.bin"; then bad "the seed counts"; else good "the seed counts"; fi
+same "held-out figures" 1 "$(grep -c '^data  *insult .* 1.0000' "$scratch/fig")"
+same "only hazard categories are labels" 0 "$(grep -c spam "$scratch/fig")"
+assay train --data "$scratch/t.csv" --labels insult=insult,harassment=spam --refit --json \
+    --out "$scratch/d.bin" 2>/dev/null >"$scratch/fig"
+same "labels by name" 2 "$(grep -c '"auroc": 1,' "$scratch/fig")"
+echo '{"text": "green zorgish table"}' | assay classify --classifier "linear:$scratch/d.bin" >"$scratch/o"
+same "the trained one judges its categories" 1 "$(grep -c '"scores": {"insult": 0\.[0-9]*, "harassment": 0' "$scratch/o")"
+assay train --data "$scratch/t.csv" --labels nonsense=insult --out "$scratch/e.bin" >"$scratch/o" 2>&1
+same "a label that is no category" 2 $?
+printf 'text,insult\na,1\nb,2\n' >"$scratch/bad.csv"
+assay train --data "$scratch/bad.csv" --out "$scratch/e.bin" >"$scratch/o" 2>&1
+same "a label that is no probability" 3 $?
+same "and where" 1 "$(grep -c 'bad.csv: line 3: the label 2 is not between 0 and 1' "$scratch/o")"
+if [ -e "$scratch/e.bin" ]; then bad "nothing is written"; else good "nothing is written"; fi
+
+# guard-eval: figures of the trained one on its own file, groups, and a policy.
+assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --json >"$scratch/e.json"
+same "guard-eval ends well" 0 $?
+same "all in order" 1 "$(grep -c '"auroc": 1, "auprc": 1, ' "$scratch/e.json")"
+same "reliability bins" 10 "$(sed 's/.*"reliability": \[\([^]]*\)\].*/\1/' "$scratch/e.json" | tr '{' '\n' | grep -c '"n":')"
+assay guard-eval --data "$scratch/t.csv" --labels any=insult --group-words zorgish,river3 >"$scratch/e.txt"
+same "groups by word" 1 "$(grep -c '^ *zorgish  *150  *150 ' "$scratch/e.txt")"
+assay guard-eval --policy balanced --data "$scratch/t.csv" --labels any=insult >"$scratch/e.txt"
+same "a policy" 1 "$(grep -c '^any  *300  *150 ' "$scratch/e.txt")"
+assay guard-eval --policy balanced --data "$scratch/t.csv" --labels insult=insult >/dev/null 2>&1
+same "a policy has one verdict" 2 $?
+assay guard-eval --data "$scratch/t.csv" --text-column absent --labels any=insult >"$scratch/o" 2>&1
+same "a column that is not there" 3 $?
+finish

@@ -1,0 +1,422 @@
+#include "suite.h"
+
+#include <math.h>
+
+#include "classifiers/classifier.h"
+#include "classifiers/linear_model.h"
+#include "classifiers/training.h"
+#include "engine/base/rng.h"
+
+/* ---- normalization ---- */
+
+struct words {
+    char text[4096];
+    size_t length, covered;
+};
+
+static void keep_word(void *user, const struct normalized_word *word)
+{
+    struct words *words = user;
+    for (size_t i = 0; i < word->n && words->length < sizeof words->text - 8; i++) {
+        uint32_t c = word->letters[i];
+        words->text[words->length++] = c < 0x80 ? (char)c : '#';
+    }
+    words->text[words->length++] = word->is_joined ? '+' : ' ';
+    words->text[words->length] = '\0';
+    words->covered += word->end - word->start;
+}
+
+static struct words normalize(const char *text)
+{
+    struct words words = {.length = 0};
+    struct text_normalizer normalizer;
+    text_normalizer_init(&normalizer);
+    text_normalizer_add(&normalizer, text_of(text), keep_word, &words);
+    text_normalizer_end(&normalizer, keep_word, &words);
+    return words;
+}
+
+static void check_words(const char *text, const char *expected)
+{
+    struct words words = normalize(text);
+    if (strcmp(words.text, expected) != 0)
+        fprintf(stderr, "  \"%s\" gave \"%s\", expected \"%s\"\n", text, words.text, expected);
+    CU_ASSERT_STRING_EQUAL(words.text, expected);
+}
+
+static void test_words(void)
+{
+    check_words("Hello, World!", "hello world ");
+    check_words("don't can\xe2\x80\x99t", "dont cant ");
+    check_words("in 2019 and 5 more", "in 0 and 0 more ");
+    check_words("", "");
+    check_words("...  --", "");
+}
+
+static void test_disguises(void)
+{
+    check_words("sh1t", "shit ");
+    check_words("a$$", "ass ");
+    check_words("b!tch b1tch", "bitch bitch ");
+    check_words("ni99er", "nigger ");
+    check_words("fuuuuuck", "fuck ");
+    check_words("f**k f***", "f**k f*** ");
+    check_words("\xef\xbc\xa6\xef\xbc\xb5\xef\xbc\xa3\xef\xbc\xab", "fuck "); /* full width */
+    check_words("\xd1\x95h\xd1\x96t", "shit ");                               /* Cyrillic */
+    check_words("sh\xe2\x80\x8bit", "shit ");                                 /* zero width */
+    check_words("id\xc3\xaf\xc3\xb6t", "idiot ");                             /* accents */
+    check_words("f u c k", "f u c k fuck+");
+    check_words("f.u-c k you", "f u c k fuck+you ");
+}
+
+static void test_not_disguises(void)
+{
+    check_words("$100 @home wow!", "0 home wow ");
+    check_words("covid19 b2b", "covid19 b2b "); /* 2 stands for no letter; 19 ends the word */
+    check_words("plan a b", "plan a b ");       /* two single letters spell nothing */
+    check_words("good", "good ");
+}
+
+static void test_long_words(void)
+{
+    char text[2000];
+    for (size_t i = 0; i < sizeof text - 1; i++) text[i] = (char)('a' + i % 26);
+    text[sizeof text - 1] = '\0';
+    struct words words = normalize(text);
+    CU_ASSERT_EQUAL(words.covered, sizeof text - 1); /* in parts, and nothing is lost */
+}
+
+/* ---- scores ---- */
+
+static struct linear_model *random_model(uint64_t seed)
+{
+    struct status st = {0};
+    struct linear_model *model;
+    struct rng rng;
+    ASSERT_OK(linear_model_create(&model, 12, 3, &st));
+    rng_seed(&rng, seed);
+    for (size_t i = 0; i < (size_t)1 << 12; i++)
+        for (size_t h = 0; h < 3; h++)
+            model->weights[i * LINEAR_MAX_HEADS + h] = (int8_t)(rng_next(&rng) & 0xff);
+    for (int h = 0; h < 3; h++) {
+        model->heads[h].category = (enum hazard_category)h;
+        model->heads[h].bias = -0.5 * h;
+        model->heads[h].scale = 0.01;
+    }
+    model->damping = 20;
+    model->version = 7;
+    strcpy(model->name, "random");
+    return model;
+}
+
+/* Texts that are hard to cut: words, disguises, scripts, pictures, invalid bytes. */
+static size_t random_text(struct rng *rng, char *out, size_t room)
+{
+    static const char *const parts[] = {"hello",
+                                        " ",
+                                        "f",
+                                        "$",
+                                        "1",
+                                        "\xc3\xa9",
+                                        "\xff",
+                                        "!",
+                                        "aaaa",
+                                        "\xe2\x80\x8b",
+                                        "\xf0\x9f\x98\x80",
+                                        ".",
+                                        "\xe2",
+                                        "W",
+                                        "*",
+                                        "\n",
+                                        "\xd1\x95",
+                                        "\xef\xbc\xa6"};
+    size_t length = 0, n = rng_next(rng) % 40;
+    for (size_t i = 0; i < n; i++) {
+        const char *part = parts[rng_next(rng) % (sizeof parts / sizeof parts[0])];
+        size_t bytes = strlen(part);
+        if (length + bytes > room) break;
+        memcpy(out + length, part, bytes);
+        length += bytes;
+    }
+    return length;
+}
+
+static void test_incremental(void)
+{
+    struct linear_model *model = random_model(3);
+    struct rng rng;
+    rng_seed(&rng, 4);
+    size_t n_checks = 0;
+    for (int round = 0; round < 2000; round++) {
+        char bytes[512];
+        size_t length = random_text(&rng, bytes, sizeof bytes);
+        struct linear_sum growing, whole;
+        double a[LINEAR_MAX_HEADS], b[LINEAR_MAX_HEADS], p[LINEAR_MAX_HEADS], q[LINEAR_MAX_HEADS];
+        linear_sum_init(&growing, model);
+        for (size_t done = 0; done < length;) {
+            size_t piece = 1 + rng_next(&rng) % 5;
+            if (piece > length - done) piece = length - done;
+            linear_sum_add(&growing, (struct text){bytes + done, piece});
+            done += piece;
+            linear_sum_init(&whole, model);
+            linear_sum_add(&whole, (struct text){bytes, done});
+            linear_sum_scores(&growing, a, p);
+            linear_sum_scores(&whole, b, q);
+            for (int h = 0; h < 3; h++, n_checks++)
+                if (a[h] != b[h] || p[h] != q[h]) CU_FAIL("pieces and whole differ");
+        }
+    }
+    CU_ASSERT_TRUE(n_checks > 10000);
+    linear_model_free(model);
+}
+
+struct terms {
+    double sum[LINEAR_MAX_HEADS];
+    size_t n, last_end, length;
+    bool out_of_text, out_of_order;
+};
+
+static void add_terms(void *user, size_t start, size_t end, const double *terms)
+{
+    struct terms *all = user;
+    for (int h = 0; h < 3; h++) all->sum[h] += terms[h];
+    all->n++;
+    if (start > end || end > all->length) all->out_of_text = true;
+    if (end < all->last_end) all->out_of_order = true;
+    all->last_end = end;
+}
+
+static void test_explain(void)
+{
+    struct linear_model *model = random_model(5);
+    struct rng rng;
+    rng_seed(&rng, 6);
+    for (int round = 0; round < 500; round++) {
+        char bytes[512];
+        size_t length = random_text(&rng, bytes, sizeof bytes);
+        struct linear_sum sum;
+        double logits[LINEAR_MAX_HEADS];
+        struct terms terms = {.length = length};
+        linear_sum_init(&sum, model);
+        linear_sum_add(&sum, (struct text){bytes, length});
+        linear_sum_scores(&sum, logits, NULL);
+        linear_model_explain(model, (struct text){bytes, length}, add_terms, &terms);
+        CU_ASSERT_TRUE(terms.n >= 1);
+        CU_ASSERT_FALSE(terms.out_of_text);
+        CU_ASSERT_FALSE(terms.out_of_order);
+        for (int h = 0; h < 3; h++) CU_ASSERT_DOUBLE_EQUAL(terms.sum[h], logits[h], 1e-9);
+    }
+    linear_model_free(model);
+}
+
+static void test_calibration(void)
+{
+    struct linear_head head = {.bias = 0};
+    linear_head_calibrate(&head, 2, -1);
+    for (int k = 0; k < LINEAR_KNOTS; k++) {
+        double z = 2 * head.knot_logit[k] - 1;
+        CU_ASSERT_DOUBLE_EQUAL(head.knot_probability[k], 1 / (1 + exp(-z)), 1e-12);
+    }
+}
+
+/* ---- the file ---- */
+
+static struct strbuf model_file(const struct linear_model *model)
+{
+    struct strbuf file;
+    struct status st = {0};
+    strbuf_init(&file, 1 << 20);
+    linear_model_append(&file, model, text_of("{\"seed\": 1}"));
+    ASSERT_OK(strbuf_check(&file, "a model", &st));
+    return file;
+}
+
+static void test_round_trip(void)
+{
+    struct status st = {0};
+    struct linear_model *model = random_model(8), *again;
+    struct strbuf file = model_file(model);
+    ASSERT_OK(linear_model_parse(&again, (struct text){file.data, file.length}, "m", &st));
+    CU_ASSERT_STRING_EQUAL(again->name, "random");
+    CU_ASSERT_EQUAL(again->version, 7);
+    CU_ASSERT_EQUAL(again->n_heads, 3);
+    CU_ASSERT_EQUAL(memcmp(again->weights, model->weights, LINEAR_MAX_HEADS << 12), 0);
+    CU_ASSERT_EQUAL(memcmp(again->heads, model->heads, 3 * sizeof model->heads[0]), 0);
+    linear_model_free(again);
+    linear_model_free(model);
+    strbuf_release(&file);
+}
+
+static void parse_changed(const char *from, const char *to, const char *message)
+{
+    struct status st = {0};
+    struct linear_model *model = random_model(8), *out;
+    struct strbuf file = model_file(model);
+    char *at = NULL;
+    for (size_t i = 0; i + strlen(from) <= file.length && !at; i++)
+        if (memcmp(file.data + i, from, strlen(from)) == 0) at = file.data + i;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    memcpy(at, to, strlen(to));
+    ASSERT_FAILS(linear_model_parse(&out, (struct text){file.data, file.length}, "m.bin", &st),
+                 STATUS_BAD_INPUT, message);
+    CU_ASSERT_PTR_NULL(out);
+    linear_model_free(model);
+    strbuf_release(&file);
+}
+
+static void test_bad_files(void)
+{
+    parse_changed("ASSAYLIN", "ASSAYLIM", "m.bin: not a linear model");
+    parse_changed("\"format\": 1", "\"format\": 2", "format");
+    parse_changed("\"features\": 1", "\"features\": 2", "features");
+    parse_changed("\"bits\": 12", "\"bits\": 13", "bytes of weights");
+    parse_changed("\"bits\": 12", "\"bits\": 99", "bits");
+    parse_changed("\"category\": \"obscene\"", "\"category\": \"obscenX\"", "head 2: category");
+    parse_changed("\"damping\": [20", "\"damping\": [-2", "damping");
+    parse_changed("\"scale\": ", "\"scalf\": ", "scalf");
+}
+
+static void test_cut_files(void)
+{
+    struct linear_model *model = random_model(8);
+    struct strbuf file = model_file(model);
+    size_t refused = 0, tried = 0;
+    for (size_t n = 0; n < file.length; n += n < 3000 ? 1 : 997, tried++) {
+        struct status st = {0};
+        struct linear_model *out;
+        char *copy = malloc(n + 1); /* so that a read past the end is seen */
+        memcpy(copy, file.data, n);
+        refused += linear_model_parse(&out, (struct text){copy, n}, "m", &st) != STATUS_OK;
+        linear_model_free(out);
+        free(copy);
+    }
+    CU_ASSERT_EQUAL(refused, tried);
+    linear_model_free(model);
+    strbuf_release(&file);
+}
+
+/* ---- training ---- */
+
+#define N_TEXTS 400
+
+/* Texts of neutral words, half of them with a bad one. */
+static void make_examples(struct training_example *examples, char (*texts)[128])
+{
+    static const char *const neutral[] = {"river", "table", "green", "walks", "music", "early"};
+    static const char *const bad[] = {"zorgish", "blatfink", "quimpy"};
+    struct rng rng;
+    rng_seed(&rng, 11);
+    for (int i = 0; i < N_TEXTS; i++) {
+        char *p = texts[i];
+        int words = 3 + (int)(rng_next(&rng) % 6);
+        bool is_bad = i % 2;
+        size_t length = 0;
+        for (int w = 0; w < words; w++)
+            length += (size_t)snprintf(p + length, 128 - length, "%s ",
+                                       is_bad && w == 1 ? bad[rng_next(&rng) % 3]
+                                                        : neutral[rng_next(&rng) % 6]);
+        examples[i] = (struct training_example){
+            .text = {p, length}, .weight = 1, .held_out = i % 10 >= 8, .domain = i % 3 == 0};
+        for (int h = 0; h < LINEAR_MAX_HEADS; h++) examples[i].label[h] = NAN;
+        examples[i].label[0] = is_bad ? 0.9f : 0.1f;
+    }
+}
+
+static const struct training_options options = {.name = "t",
+                                                .version = 1,
+                                                .n_heads = 1,
+                                                .category = {HAZARD_INSULT},
+                                                .bits = 12,
+                                                .epochs = 4,
+                                                .learning_rate = 1,
+                                                .l2 = 1e-5,
+                                                .domain_rate = 0.5,
+                                                .seed = 1};
+
+static double probability(const struct linear_model *model, const char *text)
+{
+    struct linear_sum sum;
+    double p[LINEAR_MAX_HEADS];
+    linear_sum_init(&sum, model);
+    linear_sum_add(&sum, text_of(text));
+    linear_sum_scores(&sum, NULL, p);
+    return p[0];
+}
+
+static void test_training(void)
+{
+    static struct training_example examples[N_TEXTS];
+    static char texts[N_TEXTS][128];
+    struct status st = {0};
+    struct linear_model *a, *b;
+    make_examples(examples, texts);
+    ASSERT_OK(training_run(&a, &options, examples, N_TEXTS, &st));
+    ASSERT_OK(training_run(&b, &options, examples, N_TEXTS, &st));
+    struct strbuf one = model_file(a), two = model_file(b);
+    CU_ASSERT_EQUAL(one.length, two.length);
+    CU_ASSERT_EQUAL(memcmp(one.data, two.data, one.length), 0);
+    CU_ASSERT_TRUE(probability(a, "green music blatfink river") > 0.7);
+    CU_ASSERT_TRUE(probability(a, "green music early river") < 0.3);
+    CU_ASSERT_TRUE(probability(a, "green music bl\xd0\xb0tf1nk river") > 0.7);
+    strbuf_release(&one);
+    strbuf_release(&two);
+    linear_model_free(a);
+    linear_model_free(b);
+}
+
+static void test_training_refuses(void)
+{
+    static struct training_example examples[N_TEXTS];
+    static char texts[N_TEXTS][128];
+    struct status st = {0};
+    struct linear_model *model;
+    make_examples(examples, texts);
+    for (int i = 0; i < N_TEXTS; i++) examples[i].label[0] = 0.1f;
+    ASSERT_FAILS(training_run(&model, &options, examples, N_TEXTS, &st), STATUS_BAD_INPUT,
+                 "insult: no example to learn from is positive");
+    CU_ASSERT_PTR_NULL(model);
+    ASSERT_FAILS(training_run(&model, &options, examples, 0, &st), STATUS_BAD_INPUT, "0 examples");
+}
+
+/* ---- the classifier ---- */
+
+static void test_builtin(void)
+{
+    struct status st = {0};
+    struct classifier *classifier;
+    struct hazard_scores scores;
+    ASSERT_OK(classifier_open(&classifier, "builtin", &st));
+    CU_ASSERT_STRING_EQUAL(classifier_id(classifier), "linear/builtin-1");
+    CU_ASSERT_EQUAL(classifier_categories(classifier), 0x7fu);
+    ASSERT_OK(classifier_score(classifier, text_of(""), text_of("You are a fucking idiot"), &scores,
+                               &st));
+    CU_ASSERT_TRUE(scores.of[HAZARD_TOXICITY].probability > 0.9);
+    CU_ASSERT_TRUE(scores.of[HAZARD_INSULT].probability > 0.8);
+    ASSERT_OK(classifier_score(classifier, text_of(""),
+                               text_of("The committee meets on Tuesday afternoon."), &scores, &st));
+    CU_ASSERT_TRUE(scores.of[HAZARD_TOXICITY].probability < 0.2);
+    CU_ASSERT_FALSE(scores.of[HAZARD_VIOLENCE].scored);
+    classifier_free(classifier);
+    ASSERT_FAILS(classifier_open(&classifier, "builtin:x", &st), STATUS_USAGE, "takes no argument");
+    ASSERT_FAILS(classifier_open(&classifier, "linear:/nowhere", &st), STATUS_NOT_FOUND,
+                 "/nowhere");
+    ASSERT_FAILS(classifier_open(&classifier, "linear:Makefile", &st), STATUS_BAD_INPUT,
+                 "Makefile: not a linear model");
+}
+
+static const struct test_case tests[] = {
+    {"texts become words", test_words},
+    {"disguises are undone", test_disguises},
+    {"what is no disguise stays", test_not_disguises},
+    {"long words come in parts", test_long_words},
+    {"pieces give the bits of the whole", test_incremental},
+    {"an explanation sums to the logit", test_explain},
+    {"the calibration is the logistic curve it was fitted to", test_calibration},
+    {"a model reads back as written", test_round_trip},
+    {"bad models are refused", test_bad_files},
+    {"cut models are refused", test_cut_files},
+    {"training learns, the same bytes each time", test_training},
+    {"training refuses what teaches nothing", test_training_refuses},
+    {"the model inside the program works", test_builtin},
+};
+SUITE("linear", tests)

@@ -1,0 +1,20 @@
+// The ids of texts.jsonl by Hugging Face's tokenizers library (Rust), through the package
+// @anush008/tokenizers 0.6.0: one array a line for each vocabulary, no special tokens added.
+const fs = require('fs');
+const { Tokenizer } = require('@anush008/tokenizers');
+
+async function encodeAll(name, texts) {
+  const tokenizer = Tokenizer.fromFile(`${name}.json`);
+  const lines = [];
+  for (const text of texts) {
+    const encoding = await tokenizer.encode(text, null, { addSpecialTokens: false });
+    lines.push(JSON.stringify(encoding.getIds()));
+  }
+  fs.writeFileSync(`${name}.ids.jsonl`, lines.join('\n') + '\n');
+}
+
+(async () => {
+  const rows = fs.readFileSync('texts.jsonl', 'utf8').trim().split('\n');
+  const texts = rows.map((row) => JSON.parse(row).text);
+  for (const name of ['byte_level', 'wordpiece', 'unigram']) await encodeAll(name, texts);
+})();
