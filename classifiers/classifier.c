@@ -12,6 +12,8 @@ static const struct classifier_kind kinds[] = {
     {"linear", "FILE", "a classifier that `assay train` made", linear_classifier_open},
     {"lexicon", "FILE.json", "words and phrases of a list, each with a category and a strength",
      lexicon_classifier_open},
+    {"encoder", "MODEL", "BERT, RoBERTa or DistilBERT with labels that name categories",
+     encoder_classifier_open},
     {"guard", "DEFINITION=MODEL", "a guard model: shieldgemma, llama-guard-3 or a definition file",
      guard_model_classifier_open},
     {"perspective", "URL", "Perspective's API, or a service with the same schema",

@@ -37,6 +37,10 @@ status_code lexicon_classifier_open(struct classifier **out, const char *argumen
 status_code guard_model_classifier_open(struct classifier **out, const char *argument,
                                         struct status *st) MUST_CHECK;
 
+/* encoder_classifier.c; `argument` is a model with a classification head. */
+status_code encoder_classifier_open(struct classifier **out, const char *argument,
+                                    struct status *st) MUST_CHECK;
+
 /* linear_classifier.c: the model inside the program, which takes no argument; a model's file. */
 status_code builtin_classifier_open(struct classifier **out, const char *argument,
                                     struct status *st) MUST_CHECK;

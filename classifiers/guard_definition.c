@@ -231,7 +231,7 @@ static status_code flush(struct strbuf *stretch, const struct tokenizer *tokeniz
     status_code code = strbuf_check(stretch, "a guard prompt", st);
     if (code == STATUS_OK && stretch->length)
         code = tokenizer_encode(tokenizer, (struct text){stretch->data, stretch->length},
-                                TOKENIZE_PLAIN, out, st);
+                                TOKENIZE_USER_TEXT, out, st);
     strbuf_clear(stretch);
     return code;
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
@@ -52,13 +51,6 @@ static status_code open_gguf(struct engine *e, struct status *st)
     if (code == STATUS_OK && has_vocabulary(e->gguf))
         code = tokenizer_load_gguf(&e->tokenizer, e->gguf, st);
     return code;
-}
-
-static bool has_file(const char *directory, const char *name)
-{
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%s/%s", directory, name);
-    return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
 }
 
 /* "id2label" maps "0", "1", ... to names. */
@@ -109,8 +101,10 @@ static status_code open_directory(struct engine *e, struct status *st)
     if (code != STATUS_OK) return code;
     e->source.safetensors = e->safetensors;
     e->info.format = "safetensors";
-    if (has_file(e->path.data, "tokenizer.json") || has_file(e->path.data, "tokenizer.model"))
-        code = tokenizer_load(&e->tokenizer, e->path.data, st);
+    struct status own = {0};
+    code = tokenizer_load(&e->tokenizer, e->path.data, &own);
+    if (code == STATUS_OK || code == STATUS_NOT_FOUND) return STATUS_OK; /* ids can be evaluated */
+    *st = own;
     return code;
 }
 

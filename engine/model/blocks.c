@@ -135,26 +135,38 @@ static void soft_cap(float *x, size_t n, float cap)
     for (size_t i = 0; i < n; i++) x[i] = cap * tanhf(x[i] / cap);
 }
 
-/* One query head over n positions; keys and values are the head's columns of the cache. */
-static void attend(const struct model *m, float *out, const float *query, const float *keys,
-                   const float *values, size_t stride, size_t n, float *scores)
+/* What one token's heads look at: n positions of the cache, columns of one key-value head. */
+struct seen {
+    const float *keys, *values;
+    size_t stride, n;
+};
+
+/* `heads` query heads that share keys and values, and so read each key once.  A head's scores do
+ * not depend on how many come together. */
+static void attend(const struct model *m, float *out, const float *queries, int heads,
+                   const struct seen *seen, float *scores)
 {
-    size_t head_dim = (size_t)m->config.head_dim;
-    m->kernels->dot_tile(scores, n, query, head_dim, keys, stride, 1, n, head_dim);
-    for (size_t i = 0; i < n; i++) scores[i] *= m->config.attention_scale;
-    if (m->config.score_softcap > 0) soft_cap(scores, n, m->config.score_softcap);
-    m->kernels->softmax(scores, n);
-    m->kernels->mix_rows(out, scores, values, stride, n, head_dim);
+    size_t head_dim = (size_t)m->config.head_dim, n = seen->n;
+    m->kernels->dot_tile(scores, n, queries, head_dim, seen->keys, seen->stride, (size_t)heads, n,
+                         head_dim);
+    for (int h = 0; h < heads; h++, scores += n, out += head_dim) {
+        for (size_t i = 0; i < n; i++) scores[i] *= m->config.attention_scale;
+        if (m->config.score_softcap > 0) soft_cap(scores, n, m->config.score_softcap);
+        m->kernels->softmax(scores, n);
+        m->kernels->mix_rows(out, scores, seen->values, seen->stride, n, head_dim);
+    }
 }
 
 /* state->heads (T, n_heads * head_dim) = attention of state->q over the layer's cache (Vaswani et
  * al., 2017, eq. 1; grouped queries: Ainslie et al., 2023).  A decoder's query at position p sees
- * positions 0..p, of which a window keeps the last. */
+ * positions 0..p, of which a window keeps the last.  One piece of work is a token's group of heads,
+ * or one head where there would be too few pieces for the threads. */
 static void attention_apply(const struct model *m, struct run_state *s, int layer, int T, int start)
 {
     const struct model_config *c = &m->config;
     size_t head_dim = (size_t)c->head_dim, stride = (size_t)c->n_kv_heads * head_dim;
     int group = c->n_heads / c->n_kv_heads; /* query heads that share keys and values */
+    int heads = T * c->n_kv_heads >= 2 * s->n_threads ? group : 1;
     int window = c->windowed[layer] ? c->window : 0;
     const float *keys = cache_rows(m, s, s->keys, layer, 0);
     const float *values = cache_rows(m, s, s->values, layer, 0);
@@ -162,13 +174,13 @@ static void attention_apply(const struct model *m, struct run_state *s, int laye
     bool parallel = work >= MIN_PARALLEL_WORK;
 #pragma omp parallel for collapse(2) schedule(static) num_threads(s->n_threads) if (parallel)
     for (int t = 0; t < T; t++)
-        for (int h = 0; h < c->n_heads; h++) {
+        for (int h = 0; h < c->n_heads; h += heads) {
             int end = c->architecture->is_encoder ? T : start + t + 1;
             int first = window && end > window ? end - window : 0;
             size_t at = ((size_t)t * (size_t)c->n_heads + (size_t)h) * head_dim;
             size_t from = (size_t)first * stride + (size_t)(h / group) * head_dim;
-            attend(m, s->heads + at, s->q + at, keys + from, values + from, stride,
-                   (size_t)(end - first), s->scores[omp_get_thread_num()]);
+            const struct seen seen = {keys + from, values + from, stride, (size_t)(end - first)};
+            attend(m, s->heads + at, s->q + at, heads, &seen, s->scores[omp_get_thread_num()]);
         }
 }
 

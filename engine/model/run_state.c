@@ -168,7 +168,8 @@ static void make_activations(struct run_state *s, const struct model_config *c, 
     s->gate = floats(a, RUN_MAX_TOKENS, d_ff);
     s->up = floats(a, RUN_MAX_TOKENS, d_ff);
     s->tile = per_thread(a, s->n_threads, RUN_TILE_ROWS, larger(larger(d_model, d_ff), q_dim));
-    s->scores = per_thread(a, s->n_threads, 1, (size_t)s->n_context);
+    s->scores =
+        per_thread(a, s->n_threads, (size_t)(c->n_heads / c->n_kv_heads), (size_t)s->n_context);
 }
 
 static void make_cache(struct run_state *s, const struct model_config *c, struct allocator *a)

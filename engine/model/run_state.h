@@ -49,7 +49,7 @@ struct run_state {
     struct rope_table local_rope; /* of windowed layers; the same memory where they do not differ */
 
     float **tile;   /* [n_threads] -> (RUN_TILE_ROWS, widest cols) unpacked weights */
-    float **scores; /* [n_threads] -> (C) attention of one head */
+    float **scores; /* [n_threads] -> (n_heads / n_kv_heads, C) attention of the heads of a group */
 
     struct arena arena;
 };
