@@ -96,6 +96,7 @@ status_code json_parse(struct json_value **out, struct text text, struct status 
     if (text.length > LIMIT_JSON_BYTES)
         return status_set(st, STATUS_LIMIT, "JSON is longer than %zu bytes",
                           (size_t)LIMIT_JSON_BYTES);
+    if (!text.length) return status_set(st, STATUS_BAD_INPUT, "not valid JSON: there is no text");
     if (!utf8_valid(text)) return status_set(st, STATUS_BAD_INPUT, "JSON is not valid UTF-8");
     bool nuls = false;
     status_code code = STATUS_OK;
