@@ -5,7 +5,6 @@ set -e
 assay=$1
 dir=build/demo
 store=$dir/demo.sqlite
-export OMP_WAIT_POLICY=passive # the demo shares the machine: waiting threads sleep
 mkdir -p $dir
 rm -f $store $store-wal $store-shm
 

@@ -29,6 +29,7 @@ struct command {
     const char *usage;   /* what follows the name */
     const char *summary; /* one line, as `assay -h` prints it */
     int (*run)(const struct command *self, int argc, const char **argv);
+    bool computes; /* with several threads */
 };
 
 /* Parses argv.  Returns true when the command goes on; else *exit_code is what it returns: help was

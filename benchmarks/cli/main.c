@@ -2,45 +2,50 @@
  */
 #include <locale.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/version.h"
 
 static const struct command commands[] = {
-    {"run", "--model M --tasks T[,T...] [options]", "evaluate a model and print the table",
-     cmd_run},
-    {"resume", "[RUN] [--store F]", "continue a run that was interrupted", cmd_resume},
-    {"status", "[RUN] [--store F]", "how far a run is", cmd_status},
-    {"table", "[RUN...] [--store F]", "print the benchmark table of a run", cmd_table},
-    {"compare", "A B [--store F]", "compare two runs document by document", cmd_compare},
+    {"run", "--model M --tasks T[,T...] [options]", "evaluate a model and print the table", cmd_run,
+     true},
+    {"resume", "[RUN] [--store F]", "continue a run that was interrupted", cmd_resume, true},
+    {"status", "[RUN] [--store F]", "how far a run is", cmd_status, false},
+    {"table", "[RUN...] [--store F]", "print the benchmark table of a run", cmd_table, false},
+    {"compare", "A B [--store F]", "compare two runs document by document", cmd_compare, false},
     {"gate", "--baseline A --candidate B [options]", "fail when B is worse than A, for CI",
-     cmd_gate},
+     cmd_gate, false},
     {"guard-price", "[RUN] [--sweep] [--store F]", "what a guard cost and what it kept out",
-     cmd_guard_price},
+     cmd_guard_price, false},
     {"report", "[RUN...] --out F.html [--store F]", "write one self-contained HTML page",
-     cmd_report},
+     cmd_report, false},
     {"export", "[RUN] --format jsonl [--store F]", "write a run's replies as JSON lines",
-     cmd_export},
+     cmd_export, false},
     {"generate", "--model M [--guard POLICY] [--chat] [options] PROMPT", "one guarded reply",
-     cmd_generate},
+     cmd_generate, true},
     {"score", "--task T --replies F.jsonl [options]",
-     "score replies made elsewhere; needs no model", cmd_score},
-    {"prompts", "--task T [options]", "print the prompts of a task as JSON lines", cmd_prompts},
+     "score replies made elsewhere; needs no model", cmd_score, false},
+    {"prompts", "--task T [options]", "print the prompts of a task as JSON lines", cmd_prompts,
+     false},
     {"classify", "[--classifier C] [--explain] < F.jsonl", "hazard scores of {\"text\": ...} lines",
-     cmd_classify},
+     cmd_classify, true},
     {"guard-eval", "--data F [--classifier C | --policy P] [options]",
-     "how good a classifier or a policy is on labelled text", cmd_guard_eval},
-    {"train", "--data F --out F [options]", "labelled text to a small classifier", cmd_train},
-    {"tokenize", "--model M [--bos] < F.jsonl", "token ids of {\"text\": ...} lines", cmd_tokenize},
+     "how good a classifier or a policy is on labelled text", cmd_guard_eval, true},
+    {"train", "--data F --out F [options]", "labelled text to a small classifier", cmd_train, true},
+    {"tokenize", "--model M [--bos] < F.jsonl", "token ids of {\"text\": ...} lines", cmd_tokenize,
+     false},
     {"logits", "--model M --tokens F --out F", "raw logits for token ids, as little-endian float32",
-     cmd_logits},
+     cmd_logits, true},
     {"inspect", "PATH [--json]", "what a model's files are, and the memory they will need",
-     cmd_inspect},
-    {"convert", "IN OUT --type T", "a model's files to one GGUF file, quantised", cmd_convert},
+     cmd_inspect, false},
+    {"convert", "IN OUT --type T", "a model's files to one GGUF file, quantised", cmd_convert,
+     true},
     {"speed", "--model M [options]", "prefill and decode rates, beside what the machine can do",
-     cmd_speed},
-    {"list", "tasks|models|datasets|classifiers", "what there is", cmd_list},
+     cmd_speed, true},
+    {"list", "tasks|models|datasets|classifiers", "what there is", cmd_list, false},
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
@@ -56,6 +61,16 @@ static void print_usage(FILE *out)
                  "is.\n\n"
                  "exit codes: 0 done, 1 gate failed, 2 usage, 3 cannot run, 4 incomplete,\n"
                  "            5 gate inconclusive, 130 interrupted\n");
+}
+
+/* The threads of an OpenMP runtime spin while they wait for each other.  On a machine that others
+ * use, a CI runner above all, that costs more than the work itself; and the runtime reads its
+ * policy when it is loaded.  So the program starts once more with the policy set.  Where it cannot,
+ * or where the user has chosen one, it goes on as it is. */
+static void wait_passively(char **argv)
+{
+    if (!getenv("OMP_WAIT_POLICY") && setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+        execv("/proc/self/exe", argv);
 }
 
 int main(int argc, char **argv)
@@ -76,8 +91,10 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            if (commands[i].computes) wait_passively(argv);
             return commands[i].run(&commands[i], argc - 1, (const char **)(void *)(argv + 1));
+        }
     fprintf(stderr, "assay: there is no command \"%s\"; assay -h lists them\n", argv[1]);
     return EXIT_USAGE;
 }
