@@ -1,6 +1,7 @@
 /* assay list: tasks, models, datasets, classifiers. */
 #include <dirent.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,44 +10,84 @@
 #include "classifiers/classifier.h"
 #include "classifiers/policy.h"
 #include "engine/base/json.h"
+#include "engine/base/limits.h"
 
-static void list_tasks(void)
+/* What a list collects: one line for each entry, for people or as JSON. */
+struct listing {
+    struct strbuf out;
+    bool json;
+};
+
+/* `depth` is 1 for what is inside the entry before. */
+static void PRINTF_LIKE(5, 6) add(struct listing *list, const char *kind, const char *name,
+                                  int depth, const char *format, ...)
+{
+    char detail[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(detail, sizeof detail, format, args);
+    va_end(args);
+    if (!list->json) {
+        strbuf_appendf(&list->out, "%*s%-*s %s", 2 * depth, "", 28 - 2 * depth, name, detail);
+        while (list->out.data[list->out.length - 1] == ' ')
+            strbuf_truncate(&list->out, list->out.length - 1);
+        strbuf_append_char(&list->out, '\n');
+        return;
+    }
+    strbuf_append_str(&list->out, "{\"kind\": ");
+    json_append_str(&list->out, kind);
+    strbuf_append_str(&list->out, ", \"name\": ");
+    json_append_str(&list->out, name);
+    strbuf_append_str(&list->out, ", \"detail\": ");
+    json_append_str(&list->out, detail);
+    strbuf_append_str(&list->out, "}\n");
+}
+
+static void list_tasks(struct listing *list)
 {
     for (size_t i = 0; i < task_registry_count(); i++) {
         const struct task *task = task_registry_at(i);
         const char *group;
-        printf("%-28s profile %s, version %s, %d-shot: %s\n", task->name, task->profile,
-               task->version, task->num_fewshot, task->summary);
+        add(list, "task", task->name, 0, "profile %s, version %s, %d-shot: %s", task->profile,
+            task->version, task->num_fewshot, task->summary);
         /* Profiles of a task have the same parts, which are named once. */
         const struct task *last = i ? task_registry_at(i - 1) : NULL;
         if (last && strcmp(last->name, task->name) == 0) continue;
         for (size_t g = 0; (group = task_group_at(task, g)) != NULL; g++)
-            printf("  %-26s group\n", group);
-        for (const struct task_subset *s = task->subsets; s && s->name; s++)
-            printf("  %s_%s\n", task->name, s->name);
+            add(list, "group", group, 1, "group");
+        for (const struct task_subset *s = task->subsets; s && s->name; s++) {
+            char name[TASK_NAME_SIZE];
+            snprintf(name, sizeof name, "%s_%s", task->name, s->name);
+            add(list, "task", name, 1, "%s", "");
+        }
     }
 }
 
-/* The entries of a folder whose name starts with `prefix`, as hub names. */
-static void list_folder(const char *folder, const char *prefix)
+/* The entries of a folder whose name starts with `prefix`, as hub names, in order. */
+static void list_folder(struct listing *list, const char *folder, const char *prefix)
 {
-    DIR *dir = opendir(folder);
-    const struct dirent *entry;
-    if (!dir) return; /* a cache that is not there is empty */
-    while ((entry = readdir(dir)) != NULL) {
-        size_t n = strlen(prefix);
-        if (entry->d_name[0] == '.' || strncmp(entry->d_name, prefix, n) != 0) continue;
-        const char *name = entry->d_name + n, *dashes = strstr(name, "--");
-        if (n && dashes)
-            printf("%.*s/%s\n", (int)(dashes - name), name, dashes + 2);
-        else
-            printf("%s\n", name);
+    struct dirent **entries;
+    int n = scandir(folder, &entries, NULL, alphasort);
+    for (int i = 0; i < n; i++) { /* a cache that is not there is empty: n is -1 */
+        const char *name = entries[i]->d_name, *dashes;
+        size_t skip = strlen(prefix);
+        char hub_name[2 * NAME_MAX];
+        if (name[0] != '.' && strncmp(name, prefix, skip) == 0) {
+            dashes = skip ? strstr(name + skip, "--") : NULL;
+            if (dashes)
+                snprintf(hub_name, sizeof hub_name, "%.*s/%s", (int)(dashes - name - (int)skip),
+                         name + skip, dashes + 2);
+            else
+                snprintf(hub_name, sizeof hub_name, "%s", name + skip);
+            add(list, "model", hub_name, 0, "%s", folder);
+        }
+        free(entries[i]);
     }
-    closedir(dir);
+    if (n >= 0) free(entries);
 }
 
-static void list_cache(const char *variable, const char *fallback, const char *below,
-                       const char *prefix)
+static void list_cache(struct listing *list, const char *variable, const char *fallback,
+                       const char *below, const char *prefix)
 {
     char path[PATH_MAX];
     const char *base = getenv(variable), *home = getenv("HOME");
@@ -54,17 +95,17 @@ static void list_cache(const char *variable, const char *fallback, const char *b
         snprintf(path, sizeof path, "%s/%s", base, below);
     else
         snprintf(path, sizeof path, "%s/%s/%s", home ? home : "", fallback, below);
-    list_folder(path, prefix);
+    list_folder(list, path, prefix);
 }
 
-static void list_models(void)
+static void list_models(struct listing *list)
 {
-    if (cli_demo_dir()) printf("demo\n");
-    list_cache("XDG_CACHE_HOME", ".cache", "assay/models", "");
-    list_cache("HF_HOME", ".cache/huggingface", "hub", "models--");
+    if (cli_demo_dir()) add(list, "model", "demo", 0, "comes with the program");
+    list_cache(list, "XDG_CACHE_HOME", ".cache", "assay/models", "");
+    list_cache(list, "HF_HOME", ".cache/huggingface", "hub", "models--");
 }
 
-static void list_datasets(void)
+static void list_datasets(struct listing *list)
 {
     const char *name;
     for (size_t i = 0; (name = manifest_name_at(i)) != NULL; i++) {
@@ -72,30 +113,31 @@ static void list_datasets(void)
         struct dataset *data = NULL;
         struct dataset_lookup lookup = cli_lookup(NULL);
         if (dataset_open(&data, &lookup, name, &st) == STATUS_OK)
-            printf("%-12s %s (%s)\n", name, dataset_directory(data),
-                   dataset_origin_name(dataset_origin(data)));
+            add(list, "dataset", name, 0, "%s (%s)", dataset_directory(data),
+                dataset_origin_name(dataset_origin(data)));
         else
-            printf("%-12s not found: %s\n", name, st.message);
+            add(list, "dataset", name, 0, "not found: %s", st.message);
         dataset_free(data);
     }
 }
 
-static void list_classifiers(void)
+static void list_classifiers(struct listing *list)
 {
     size_t n;
     const struct classifier_kind *kinds = classifier_kinds(&n);
-    for (size_t i = 0; i < n; i++)
-        printf("%s%s%s  %s\n", kinds[i].name, kinds[i].argument ? ":" : "",
-               kinds[i].argument ? kinds[i].argument : "", kinds[i].description);
+    for (size_t i = 0; i < n; i++) {
+        char spec[128];
+        snprintf(spec, sizeof spec, "%s%s%s", kinds[i].name, kinds[i].argument ? ":" : "",
+                 kinds[i].argument ? kinds[i].argument : "");
+        add(list, "classifier", spec, 0, "%s", kinds[i].description);
+    }
     const char *const *presets = policy_presets(&n);
-    printf("policies:");
-    for (size_t i = 0; i < n; i++) printf(" %s", presets[i]);
-    printf("\n");
+    for (size_t i = 0; i < n; i++) add(list, "policy", presets[i], 0, "a guard policy for --guard");
 }
 
 static const struct {
     const char *name;
-    void (*print)(void);
+    void (*fill)(struct listing *list);
 } lists[] = {
     {"tasks", list_tasks},
     {"models", list_models},
@@ -103,15 +145,28 @@ static const struct {
     {"classifiers", list_classifiers},
 };
 
+static int print_list(void (*fill)(struct listing *list), bool json)
+{
+    struct status st = {0};
+    struct listing list = {.json = json};
+    strbuf_init(&list.out, LIMIT_REPORT_BYTES);
+    fill(&list);
+    bool good = strbuf_check(&list.out, "the list", &st) == STATUS_OK &&
+                cli_write(&list.out, &st) == STATUS_OK;
+    strbuf_release(&list.out);
+    return good ? EXIT_DONE : cli_fail(&st);
+}
+
 int cmd_list(const struct command *self, int argc, const char **argv)
 {
+    bool json = false;
+    const struct option_row rows[] = {
+        {"json", OPTION_FLAG, &json, NULL, "as JSON lines", 0, 0},
+    };
     struct command_line words;
     int code;
-    if (!cli_parse(self, NULL, 0, argc, argv, &words, &code)) return code;
+    if (!cli_parse(self, rows, 1, argc, argv, &words, &code)) return code;
     for (size_t i = 0; words.n_positional == 1 && i < sizeof lists / sizeof lists[0]; i++)
-        if (strcmp(words.positional[0], lists[i].name) == 0) {
-            lists[i].print();
-            return EXIT_DONE;
-        }
+        if (strcmp(words.positional[0], lists[i].name) == 0) return print_list(lists[i].fill, json);
     return cli_usage_error(self, "list what?");
 }
