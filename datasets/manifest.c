@@ -33,12 +33,6 @@ static const struct {
 };
 #define N_EMBEDDED (sizeof embedded / sizeof embedded[0])
 
-const char *manifest_match_name(enum manifest_match match)
-{
-    static const char *const names[] = {"unknown", "same", "different"};
-    return names[match];
-}
-
 const char *manifest_name_at(size_t index)
 {
     return index < N_EMBEDDED ? embedded[index].name : NULL;

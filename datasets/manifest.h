@@ -22,7 +22,6 @@ enum manifest_match {
     MANIFEST_SAME,     /* every file read is the official one, byte for byte */
     MANIFEST_DIFFERENT /* at least one is not */
 };
-const char *manifest_match_name(enum manifest_match match); /* "unknown", "same", "different" */
 
 /* *out is NULL when there is no manifest of that name. */
 status_code manifest_open(struct manifest **out, const char *name, struct status *st) MUST_CHECK;

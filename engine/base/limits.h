@@ -47,7 +47,6 @@
 #define LIMIT_LINEAR_MODEL_BYTES (16u << 20)
 #define LIMIT_TRAINING_SOURCES   64
 #define LIMIT_EVAL_GROUPS        1000
-#define LIMIT_STOP_STRINGS       64
 #define LIMIT_REPEATS            1000     /* replies to one document */
 #define LIMIT_REGEX_STEPS        10000000 /* backtracking steps of one match */
 #define LIMIT_PATTERN_BYTES      65536    /* one regular expression of a tokenizer */
