@@ -38,6 +38,7 @@ static const struct field fields[] = {
     FIELD(FIELD_TEXT, data_dir),
     FIELD(FIELD_TEXT, guard),
     FIELD(FIELD_TEXT, kernels),
+    FIELD(FIELD_TEXT, type),
     FIELD(FIELD_TEXT, toxicity_classifier),
     FIELD(FIELD_INT, threads),
     FIELD(FIELD_INT, num_fewshot),

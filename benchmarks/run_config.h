@@ -20,6 +20,7 @@ struct run_config {
     const char *guard;    /* policy name or path; NULL: no guard */
     enum guard_mode guard_mode;
     const char *kernels;  /* NULL: the fastest */
+    const char *type;     /* what to compute in, a name of compute_type_find(); NULL: auto */
     int64_t threads;      /* 0: one per processor */
     int64_t num_fewshot;  /* -1: each task's own number */
     int64_t limit;        /* documents per leaf task; 0: all */

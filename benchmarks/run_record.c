@@ -9,7 +9,8 @@
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
-#define MAX_GROUPS 64
+#define MAX_GROUPS      64
+#define KERNEL_SET_SIZE 64
 
 /* ---- provenance ---- */
 
@@ -38,9 +39,17 @@ static const char *text_or_null(const char *text)
     return text[0] ? text : NULL;
 }
 
+/* Results depend on the kernel set and on what it computes in: "avx512", "avx512 int8". */
+static void kernel_set_name(const struct engine_info *engine, char out[KERNEL_SET_SIZE])
+{
+    bool exact = strcmp(engine->compute, "f32") == 0;
+    snprintf(out, KERNEL_SET_SIZE, "%s%s%s", engine->kernels, exact ? "" : " ",
+             exact ? "" : engine->compute);
+}
+
 /* The texts that a store_run points to while it is written. */
 struct run_texts {
-    char cpu[256];
+    char cpu[256], kernel_set[KERNEL_SET_SIZE];
     char weights_sha256[SHA256_HEX_SIZE];
     struct strbuf options, policy;
 };
@@ -69,6 +78,7 @@ static status_code describe_run(struct runner *r, const char *command_line, stru
     status_code code = engine_weights_sha256(r->engine, texts->weights_sha256, st);
     if (code != STATUS_OK) return code;
     cpu_name(texts->cpu, sizeof texts->cpu);
+    kernel_set_name(engine, texts->kernel_set);
     run_config_to_json(c, &texts->options);
     if (r->policy) {
         struct text canonical = policy_get_info(r->policy)->canonical;
@@ -80,7 +90,7 @@ static status_code describe_run(struct runner *r, const char *command_line, stru
         .compiler = version_compiler(),
         .build_flags = version_build_flags(),
         .cpu = text_or_null(texts->cpu),
-        .kernel_set = engine->kernels,
+        .kernel_set = texts->kernel_set,
         .threads = engine->n_threads,
         .backend = "native",
         .model_path = engine->path,
@@ -322,14 +332,15 @@ static status_code same(const char *what, const char *then, const char *now, str
 
 static status_code check_model(struct runner *r, const struct store_run *run, struct status *st)
 {
-    char weights[SHA256_HEX_SIZE];
+    char weights[SHA256_HEX_SIZE], kernel_set[KERNEL_SET_SIZE];
     const struct engine_info *engine = engine_get_info(r->engine);
+    kernel_set_name(engine, kernel_set);
     status_code code = engine_weights_sha256(r->engine, weights, st);
     if (code != STATUS_OK) return code;
     if ((code = same("weights (SHA-256)", run->weights_sha256, weights, st)) ||
         (code = same("tokenizer (SHA-256)", run->tokenizer_sha256,
                      tokenizer_get_info(engine_get_tokenizer(r->engine))->sha256, st)) ||
-        (code = same("kernel set", run->kernel_set, engine->kernels, st)) ||
+        (code = same("kernel set", run->kernel_set, kernel_set, st)) ||
         (code = same("program version", run->program_version, ASSAY_VERSION, st)))
         return code;
     return same("guard policy (SHA-256)", run->guard_policy_sha256,

@@ -118,6 +118,8 @@ static status_code load_model(struct runner *r, struct status *st)
         .n_threads = (int)r->config.threads,
         .round_embedding_scale = r->config.round_embedding_scale,
     };
+    if (!compute_type_find(r->config.type, &options.compute))
+        return status_set(st, STATUS_USAGE, "type \"%s\": auto or f32", r->config.type);
     struct backend_native_options backend = {.n_context = (int)r->config.max_context};
     status_code code = engine_open(&r->engine, &options, st);
     if (code != STATUS_OK) return code;

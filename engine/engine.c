@@ -29,6 +29,13 @@ struct engine {
     struct arena arena;
 };
 
+bool compute_type_find(const char *name, enum compute_type *out)
+{
+    bool automatic = !name || strcmp(name, "auto") == 0;
+    *out = automatic ? COMPUTE_AUTO : COMPUTE_F32;
+    return automatic || strcmp(name, "f32") == 0;
+}
+
 /* ---- opening ---- */
 
 /* llama.cpp calls the vocabulary of a model that has none "no_vocab" or "none". */
@@ -148,6 +155,7 @@ static void fill_info(struct engine *e, int n_threads)
     e->info.architecture = c->architecture->name;
     e->info.quantisation = main_type(&e->model);
     e->info.kernels = e->model.kernels->name;
+    e->info.compute = "f32";
     e->info.n_threads = n_threads;
     e->info.n_parameters = e->model.weights.n_parameters;
     count_matrices(&e->model, &e->info);

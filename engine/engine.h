@@ -26,10 +26,17 @@
 struct engine;  /* opaque; a loaded model */
 struct session; /* opaque; one timeline */
 
+/* How matrix products are computed.  Numbers stored as F32 are always computed in f32. */
+enum compute_type {
+    COMPUTE_AUTO, /* the fastest that the kernel set has for the weights' type */
+    COMPUTE_F32   /* weights unpacked exactly, products and sums in f32 */
+};
+
 struct engine_options {
     const char *model_path; /* a GGUF file, a Hugging Face directory, or a cached hub name */
     const char *kernels;    /* a kernel set's name; NULL = the fastest this machine runs */
-    int n_threads;          /* 0 = one per processor */
+    enum compute_type compute;
+    int n_threads; /* 0 = one per processor */
     /* Hugging Face rounds Gemma's embedding scale to the weights' type (sqrt(3072) is 55.5 in
      * BF16); gemma_pytorch in f32 and llama.cpp do not, and neither does 0 = false. */
     bool round_embedding_scale;
@@ -42,6 +49,7 @@ struct engine_info {
     const char *architecture; /* "gemma" */
     const char *quantisation; /* type of the largest share of the weights: "Q8_0" */
     const char *kernels;      /* name of the kernel set */
+    const char *compute;      /* what most products are computed in: "f32", "bf16" or "int8" */
     int n_threads;
     uint64_t n_parameters;
     uint64_t layer_parameters; /* in the layers' matrices: one multiply-add each per token */
@@ -54,6 +62,9 @@ struct engine_info {
     int n_labels;
     bool is_multilabel; /* each label by itself (sigmoid), not one of them (softmax) */
 };
+
+/* "auto" or "f32", or NULL for "auto"; false for any other name. */
+bool compute_type_find(const char *name, enum compute_type *out);
 
 /* Maps the files and checks everything that can be checked without computing.  Errors name the
  * file and the field or tensor. */

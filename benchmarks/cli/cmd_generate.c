@@ -11,6 +11,7 @@
 /* What the user asked for. */
 struct generate_options {
     struct engine_options engine;
+    const char *type;
     const char *prompt, *guard, *guard_mode, *system, *system_as, *template_name;
     bool chat, json;
     int64_t max_tokens, top_k, threads;
@@ -197,6 +198,7 @@ static const char *check_options(struct generate_options *o, const struct comman
                                  enum chat_system_as *system_as)
 {
     if (!o->engine.model_path) return "--model is missing";
+    if (!compute_type_find(o->type, &o->engine.compute)) return "--type: auto or f32";
     if (words->n_positional != 1) return "one PROMPT is needed, in quotes";
     o->prompt = words->positional[0];
     o->chat |= o->system || o->template_name;
@@ -228,7 +230,10 @@ int cmd_generate(const struct command *self, int argc, const char **argv)
         {"top-p", OPTION_NUMBER, &o.top_p, "X", "sample within this probability mass (1)", 0, 0},
         {"seed", OPTION_SEED, &o.seed, "S", "of the draws (1234)", 0, 0},
         {"threads", OPTION_INT, &o.threads, "N", "default: one per processor", 1, 1024},
-        {"kernels", OPTION_TEXT, &o.engine.kernels, "NAME", "auto, avx2 or generic (auto)", 0, 0},
+        {"kernels", OPTION_TEXT, &o.engine.kernels, "NAME", "auto, avx512, avx2 or generic (auto)",
+         0, 0},
+        {"type", OPTION_TEXT, &o.type, "auto|f32",
+         "compute in the fastest type for the weights, or in f32 throughout (auto)", 0, 0},
         {"json", OPTION_FLAG, &o.json, NULL, "the reply with all that is known of it", 0, 0},
     };
     struct command_line words;

@@ -107,10 +107,11 @@ int cmd_logits(const struct command *self, int argc, const char **argv)
          0},
         {"out", OPTION_TEXT, &out, "FILE",
          "where float32 numbers go: [n_tokens][vocab], or [n_labels]", 0, 0},
-        {"type", OPTION_TEXT, &type, "f32", "the type to compute in", 0, 0},
+        {"type", OPTION_TEXT, &type, "f32|auto",
+         "compute in f32 throughout, or in the fastest type for the weights (f32)", 0, 0},
         {"embedding-scale", OPTION_TEXT, &scale, "f32|weights",
          "round Gemma's embedding scale to the weights' type, as Hugging Face does", 0, 0},
-        {"kernels", OPTION_TEXT, &options.kernels, "NAME", "auto, avx2 or generic", 0, 0},
+        {"kernels", OPTION_TEXT, &options.kernels, "NAME", "auto, avx512, avx2 or generic", 0, 0},
         {"threads", OPTION_INT, &threads, "N", "default: one per processor", 1, 1024},
     };
     struct command_line words;
@@ -119,7 +120,8 @@ int cmd_logits(const struct command *self, int argc, const char **argv)
         return code;
     if (!options.model_path || !tokens || !out)
         return cli_usage_error(self, "--model, --tokens and --out are needed");
-    if (strcmp(type, "f32") != 0) return cli_usage_error(self, "--type \"%s\": only f32", type);
+    if (!compute_type_find(type, &options.compute))
+        return cli_usage_error(self, "--type \"%s\": f32 or auto", type);
     options.round_embedding_scale = strcmp(scale, "weights") == 0;
     if (!options.round_embedding_scale && strcmp(scale, "f32") != 0)
         return cli_usage_error(self, "--embedding-scale \"%s\": f32 or weights", scale);

@@ -5,6 +5,7 @@
 #include "benchmarks/cli/progress.h"
 #include "benchmarks/runner.h"
 #include "engine/base/limits.h"
+#include "engine/engine.h"
 
 /* argv as one line, for the run's record. */
 static void append_command_line(struct strbuf *out, int argc, const char **argv)
@@ -93,13 +94,16 @@ int cmd_run(const struct command *self, int argc, const char **argv)
          1, INT32_MAX},
         {"max-context", OPTION_INT, &c.max_context, "N",
          "positions; default: what the model was trained for", 1, LIMIT_CONTEXT},
-        {"kernels", OPTION_TEXT, &c.kernels, "NAME", "auto, avx2 or generic (auto)", 0, 0},
+        {"kernels", OPTION_TEXT, &c.kernels, "NAME", "auto, avx512, avx2 or generic (auto)", 0, 0},
+        {"type", OPTION_TEXT, &c.type, "auto|f32",
+         "compute in the fastest type for the weights, or in f32 throughout (auto)", 0, 0},
         {"embedding-scale", OPTION_TEXT, &scale, "f32|weights",
          "round Gemma's embedding scale to the weights' type", 0, 0},
         {"json", OPTION_FLAG, &json, NULL, "print the table as JSON", 0, 0},
     };
     struct command_line words;
     struct status st = {0};
+    enum compute_type compute;
     int code;
     if (cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code)) {
         c.round_embedding_scale = strcmp(scale, "weights") == 0;
@@ -109,6 +113,8 @@ int cmd_run(const struct command *self, int argc, const char **argv)
             code = cli_usage_error(self, "\"%s\" is not an option", words.positional[0]);
         else if (!c.round_embedding_scale && strcmp(scale, "f32") != 0)
             code = cli_usage_error(self, "--embedding-scale \"%s\": f32 or weights", scale);
+        else if (!compute_type_find(c.type, &compute))
+            code = cli_usage_error(self, "--type \"%s\": auto or f32", c.type);
         else if (cli_settle_guard(&c.guard, mode, &c.guard_mode, &st) != STATUS_OK)
             code = cli_usage_error(self, "%s", st.message);
         else

@@ -29,8 +29,9 @@ static status_code read_lengths(const char *list, int lengths[SPEED_MAX_ROWS], i
 static void append_text(const struct engine_info *info, const struct speed_result *r,
                         struct strbuf *out)
 {
-    strbuf_appendf(out, "model     %s, %s, %s, kernels %s, threads %d\n", info->path,
-                   info->architecture, info->quantisation, info->kernels, info->n_threads);
+    strbuf_appendf(out, "model     %s, %s, %s, kernels %s, products in %s, threads %d\n",
+                   info->path, info->architecture, info->quantisation, info->kernels, info->compute,
+                   info->n_threads);
     strbuf_appendf(out, "machine   %.1f GFLOP/s in f32, %.1f GB/s read\n", r->peak_flops / 1e9,
                    r->read_bandwidth / 1e9);
     strbuf_appendf(out, "memory    %.0f MB resident at most\n\n",
@@ -115,7 +116,7 @@ static int measure(const struct engine_options *options, const struct speed_opti
 
 int cmd_speed(const struct command *self, int argc, const char **argv)
 {
-    const char *prompt = "512,128";
+    const char *prompt = "512,128", *type = NULL;
     int64_t decode = 32, context = 128, repetitions = 5, threads = 0;
     struct engine_options options = {0};
     bool json = false;
@@ -130,7 +131,10 @@ int cmd_speed(const struct command *self, int argc, const char **argv)
         {"repetitions", OPTION_INT, &repetitions, "N", "of each row; the median is shown (5)", 1,
          SPEED_MAX_REPETITIONS},
         {"threads", OPTION_INT, &threads, "N", "default: one per processor", 1, 1024},
-        {"kernels", OPTION_TEXT, &options.kernels, "NAME", "auto, avx2 or generic (auto)", 0, 0},
+        {"kernels", OPTION_TEXT, &options.kernels, "NAME", "auto, avx512, avx2 or generic (auto)",
+         0, 0},
+        {"type", OPTION_TEXT, &type, "auto|f32",
+         "compute in the fastest type for the weights, or in f32 throughout (auto)", 0, 0},
         {"json", OPTION_FLAG, &json, NULL, "print JSON", 0, 0},
     };
     struct command_line words;
@@ -140,6 +144,8 @@ int cmd_speed(const struct command *self, int argc, const char **argv)
     if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
         return code;
     if (!options.model_path) return cli_usage_error(self, "--model is missing");
+    if (!compute_type_find(type, &options.compute))
+        return cli_usage_error(self, "--type \"%s\": auto or f32", type);
     if (read_lengths(prompt, lengths, &speed.n_prefill, &st) != STATUS_OK)
         return cli_usage_error(self, "%s", st.message);
     speed.decode_tokens = (int)decode;

@@ -3,52 +3,7 @@
 #include <math.h>
 #include <omp.h>
 
-/* Multiplications below which waking other threads takes longer than doing the work alone. */
-#define MIN_PARALLEL_WORK ((size_t)1 << 19)
-
-/* ---- matrix products ---- */
-
-/* f32 weights that are aligned can be used where they lie. */
-static const float *rows_in_place(const struct linear *w, int row)
-{
-    const unsigned char *p = w->data + (size_t)row * w->row_bytes;
-    bool usable = w->type->type == TENSOR_F32 && (uintptr_t)p % _Alignof(float) == 0;
-    return usable ? (const float *)(const void *)p : NULL;
-}
-
-static const float *unpack_rows(const struct kernel_set *kernels, const struct linear *w, int row,
-                                int n, float *tile)
-{
-    const float *in_place = rows_in_place(w, row);
-    if (in_place) return in_place;
-    size_t cols = (size_t)w->cols;
-    for (int r = 0; r < n; r++)
-        kernels->unpack(tile + (size_t)r * cols, w->data + (size_t)(row + r) * w->row_bytes,
-                        w->type, cols);
-    return tile;
-}
-
-/* Columns row..row+n-1 of out (T, stride). */
-static void add_bias(float *out, size_t stride, const float *bias, int T, int n)
-{
-    for (int t = 0; t < T; t++)
-        for (int r = 0; r < n; r++) out[(size_t)t * stride + (size_t)r] += bias[r];
-}
-
-void linear_apply(const struct model *model, struct run_state *state, float *out, const float *x,
-                  int T, const struct linear *w)
-{
-    size_t rows = (size_t)w->rows, cols = (size_t)w->cols;
-    bool parallel = (size_t)T * rows * cols >= MIN_PARALLEL_WORK;
-#pragma omp parallel for schedule(static) num_threads(state->n_threads) if (parallel)
-    for (int row = 0; row < w->rows; row += RUN_TILE_ROWS) {
-        int n = w->rows - row < RUN_TILE_ROWS ? w->rows - row : RUN_TILE_ROWS;
-        const float *tile =
-            unpack_rows(model->kernels, w, row, n, state->tile[omp_get_thread_num()]);
-        model->kernels->dot_tile(out + row, rows, x, cols, tile, cols, (size_t)T, (size_t)n, cols);
-        if (w->bias) add_bias(out + row, rows, w->bias + row, T, n);
-    }
-}
+/* ---- embeddings ---- */
 
 void embed_row(const struct linear *embedding, float scale, int row, float *out)
 {

@@ -1,4 +1,4 @@
-/* blocks.h - the parts that families share: matrix products, norms, rotary positions, attention,
+/* blocks.h - the parts that families share: norms, rotary positions, attention,
  * feed-forward blocks.
  *
  * Work is split over threads by output row or by (token, head): no sum is ever split, so results do
@@ -10,11 +10,8 @@
 #include <stdint.h>
 
 #include "engine/model/model.h"
+#include "engine/model/linear.h"
 #include "engine/model/run_state.h"
-
-/* out (T, W.rows) = x (T, W.cols) W^T + bias */
-void linear_apply(const struct model *model, struct run_state *state, float *out, const float *x,
-                  int T, const struct linear *w);
 
 /* out (d_model) = one row of an embedding matrix times `scale`.  `row` is in the matrix. */
 void embed_row(const struct linear *embedding, float scale, int row, float *out);

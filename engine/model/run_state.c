@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "engine/model/linear.h"
+
 /* Collects allocations and remembers the first that failed.  Without an arena it only counts: what
  * run_state_bytes() predicts and what run_state_init() allocates is one list. */
 struct allocator {
@@ -151,11 +153,6 @@ void run_state_set_positions(struct run_state *s, int T, int start)
 
 /* ---- everything ---- */
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static void make_activations(struct run_state *s, const struct model_config *c, struct allocator *a)
 {
     size_t T = (size_t)s->max_tokens, d_model = (size_t)c->d_model, d_ff = (size_t)c->d_ff;
@@ -167,7 +164,8 @@ static void make_activations(struct run_state *s, const struct model_config *c, 
     s->block = floats(a, T, d_model);
     s->gate = floats(a, RUN_MAX_TOKENS, d_ff);
     s->up = floats(a, RUN_MAX_TOKENS, d_ff);
-    s->tile = per_thread(a, s->n_threads, RUN_TILE_ROWS, larger(larger(d_model, d_ff), q_dim));
+    s->linear_shared = floats(a, 1, linear_shared_bytes(c, T) / sizeof(float));
+    s->linear_own = per_thread(a, s->n_threads, 1, linear_thread_bytes(c, T) / sizeof(float));
     s->scores =
         per_thread(a, s->n_threads, (size_t)(c->n_heads / c->n_kv_heads), (size_t)s->n_context);
 }

@@ -14,9 +14,6 @@
  * activations stay in the cache.  An encoder's pass is the whole text. */
 #define RUN_MAX_TOKENS 64
 
-/* Rows of a weight matrix that a thread unpacks to f32 at a time. */
-#define RUN_TILE_ROWS 6
-
 /* Positions whose logits are computed together. */
 #define RUN_LOGIT_ROWS 8
 
@@ -48,7 +45,8 @@ struct run_state {
     struct rope_table rope;
     struct rope_table local_rope; /* of windowed layers; the same memory where they do not differ */
 
-    float **tile;   /* [n_threads] -> (RUN_TILE_ROWS, widest cols) unpacked weights */
+    float *linear_shared; /* scratch of matrix products, see linear.h */
+    float **linear_own;   /* [n_threads] -> the same, of each thread */
     float **scores; /* [n_threads] -> (n_heads / n_kv_heads, C) attention of the heads of a group */
 
     struct arena arena;

@@ -54,7 +54,7 @@ static float *logits_of(const char *path, int n, int *n_vocab)
     struct status st = {0};
     struct engine *engine = NULL;
     struct session *session = NULL;
-    struct engine_options options = {.model_path = path, .n_threads = 2};
+    struct engine_options options = {.model_path = path, .compute = COMPUTE_F32, .n_threads = 2};
     int32_t tokens[MAX_TOKENS];
     ASSERT_OK(engine_open(&engine, &options, &st));
     *n_vocab = engine_get_info(engine)->n_vocab;

@@ -31,7 +31,7 @@ static struct engine *open_model(const char *path, const char *kernels, int n_th
     struct status st = {0};
     struct engine *engine = NULL;
     struct engine_options options = {
-        .model_path = path, .kernels = kernels, .n_threads = n_threads};
+        .model_path = path, .kernels = kernels, .compute = COMPUTE_F32, .n_threads = n_threads};
     ASSERT_OK(engine_open(&engine, &options, &st));
     return engine;
 }

@@ -258,7 +258,8 @@ static void compare_logits(const char *name, const char *kernels)
     snprintf(path, sizeof path, "../shared/" LOGITS "%s/logits.f32", name);
     ASSERT_OK(strbuf_read_file(&file, path, &st));
     snprintf(path, sizeof path, "../shared/" LOGITS "%s/model.gguf", name);
-    struct engine_options options = {.model_path = path, .kernels = kernels, .n_threads = 1};
+    struct engine_options options = {
+        .model_path = path, .kernels = kernels, .compute = COMPUTE_F32, .n_threads = 1};
     ASSERT_OK(engine_open(&engine, &options, &st));
     ASSERT_OK(session_create(&session, engine, n, &st));
     struct comparison c = {.n_vocab = engine_get_info(engine)->n_vocab};

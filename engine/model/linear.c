@@ -1,0 +1,75 @@
+#include "engine/model/linear.h"
+
+#include <omp.h>
+
+#include "engine/model/run_state.h"
+
+/* Rows of a weight matrix that a thread unpacks to f32 at a time. */
+#define TILE_ROWS 6
+
+/* ---- scratch ---- */
+
+/* Columns of the widest matrix of the layers and the heads on them. */
+static size_t widest(const struct model_config *c)
+{
+    size_t d_model = (size_t)c->d_model, d_ff = (size_t)c->d_ff;
+    size_t q_dim = (size_t)c->n_heads * (size_t)c->head_dim;
+    size_t most = d_model > d_ff ? d_model : d_ff;
+    return most > q_dim ? most : q_dim;
+}
+
+size_t linear_shared_bytes(const struct model_config *c, size_t T)
+{
+    (void)c, (void)T;
+    return 0;
+}
+
+size_t linear_thread_bytes(const struct model_config *c, size_t T)
+{
+    (void)T;
+    return (TILE_ROWS * widest(c) * sizeof(float) + 63) / 64 * 64;
+}
+
+/* ---- in f32 ---- */
+
+/* f32 weights that are aligned can be used where they lie. */
+static const float *rows_in_place(const struct linear *w, int row)
+{
+    const unsigned char *p = w->data + (size_t)row * w->row_bytes;
+    bool usable = w->type->type == TENSOR_F32 && (uintptr_t)p % _Alignof(float) == 0;
+    return usable ? (const float *)(const void *)p : NULL;
+}
+
+static const float *unpack_rows(const struct kernel_set *kernels, const struct linear *w, int row,
+                                int n, float *tile)
+{
+    const float *in_place = rows_in_place(w, row);
+    if (in_place) return in_place;
+    size_t cols = (size_t)w->cols;
+    for (int r = 0; r < n; r++)
+        kernels->unpack(tile + (size_t)r * cols, w->data + (size_t)(row + r) * w->row_bytes,
+                        w->type, cols);
+    return tile;
+}
+
+/* Columns row..row+n-1 of out (T, stride). */
+static void add_bias(float *out, size_t stride, const float *bias, int T, int n)
+{
+    for (int t = 0; t < T; t++)
+        for (int r = 0; r < n; r++) out[(size_t)t * stride + (size_t)r] += bias[r];
+}
+
+void linear_apply(const struct model *model, struct run_state *state, float *out, const float *x,
+                  int T, const struct linear *w)
+{
+    size_t rows = (size_t)w->rows, cols = (size_t)w->cols;
+    bool parallel = (size_t)T * rows * cols >= MIN_PARALLEL_WORK;
+#pragma omp parallel for schedule(static) num_threads(state->n_threads) if (parallel)
+    for (int row = 0; row < w->rows; row += TILE_ROWS) {
+        int n = w->rows - row < TILE_ROWS ? w->rows - row : TILE_ROWS;
+        const float *tile =
+            unpack_rows(model->kernels, w, row, n, state->linear_own[omp_get_thread_num()]);
+        model->kernels->dot_tile(out + row, rows, x, cols, tile, cols, (size_t)T, (size_t)n, cols);
+        if (w->bias) add_bias(out + row, rows, w->bias + row, T, n);
+    }
+}
