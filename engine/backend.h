@@ -22,10 +22,18 @@
 
 struct backend; /* opaque */
 
+/* Context and continuation as one list of ids, of which the first n_context are the context. */
+struct token_pair {
+    const int32_t *ids;
+    size_t n, n_context;
+};
+
 struct loglikelihood_request {
     struct text context;
     struct text continuation[MAX_CONTINUATIONS];
     int n_continuations;
+    /* The same as ids, one for each continuation, or NULL: as `tokens` of a generate_request. */
+    const struct token_pair *pairs;
 };
 
 struct loglikelihood_result {

@@ -5,14 +5,13 @@
 #include "engine/backend_vtable.h"
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
-#include "engine/base/utf8.h"
+#include "engine/prompt_tokens.h"
 #include "engine/sampling/sampler.h"
 
 struct native_backend {
     struct backend base;
     const struct engine *engine;
     const struct tokenizer *tokenizer;
-    enum tokenize_flags encode_flags; /* the model's BOS policy */
     struct session *session;
     struct sampler *sampler;
     int n_vocab;
@@ -85,60 +84,35 @@ static status_code score_all(struct native_backend *b, struct scored *scored, in
     return STATUS_OK;
 }
 
-/* Trailing whitespace of the context belongs to the continuation, where the model saw it in
- * training: lm-eval's _encode_pair. */
-static void move_whitespace(struct strbuf *continuation, struct text *context, struct text text)
+/* The ids as the request brought them, or of its texts. */
+static status_code encode(struct native_backend *b, const struct loglikelihood_request *request,
+                          int i, struct scored *s, size_t *n_context, struct status *st)
 {
-    struct text stripped = utf8_rstrip(*context);
-    strbuf_append(continuation, context->data + stripped.length, context->length - stripped.length);
-    strbuf_append(continuation, text.data, text.length);
-    *context = stripped;
-}
-
-/* Without a context the continuation follows BOS alone, or EOS where there is no BOS. */
-static status_code encode_bare(struct native_backend *b, struct text text, struct token_list *whole,
-                               size_t *n_context, struct status *st)
-{
-    const struct tokenizer_info *info = tokenizer_get_info(b->tokenizer);
-    int32_t prefix = info->bos >= 0 ? info->bos : info->eos;
-    status_code code = token_list_append(whole, prefix, st);
-    if (code == STATUS_OK) code = tokenizer_encode(b->tokenizer, text, TOKENIZE_PLAIN, whole, st);
-    *n_context = 1;
+    status_code code = STATUS_OK;
+    if (!request->pairs) {
+        struct prompt_tokens pair = {0};
+        code =
+            prompt_tokens_pair(b->tokenizer, request->context, request->continuation[i], &pair, st);
+        s->whole = pair.ids;
+        *n_context = pair.n_context;
+        return code;
+    }
+    const struct token_pair *pair = &request->pairs[i];
+    for (size_t k = 0; k < pair->n && code == STATUS_OK; k++)
+        code = token_list_append(&s->whole, pair->ids[k], st);
+    *n_context = pair->n_context;
+    if (code == STATUS_OK && pair->n <= pair->n_context)
+        code = status_set(st, STATUS_BAD_INPUT, "a continuation adds no token to its context");
     return code;
 }
 
-static status_code encode_pair(struct native_backend *b, struct text context, struct text text,
-                               struct token_list *whole, size_t *n_context, struct status *st)
-{
-    if (!context.length) return encode_bare(b, text, whole, n_context, st);
-    struct strbuf joined, continuation;
-    struct token_list context_ids = {0};
-    strbuf_init(&joined, LIMIT_PROMPT_BYTES);
-    strbuf_init(&continuation, LIMIT_PROMPT_BYTES);
-    move_whitespace(&continuation, &context, text);
-    strbuf_append(&joined, context.data, context.length);
-    strbuf_append(&joined, continuation.data, continuation.length);
-    status_code code = strbuf_check(&joined, "prompt", st);
-    if (code == STATUS_OK)
-        code = tokenizer_encode(b->tokenizer, (struct text){joined.data, joined.length},
-                                b->encode_flags, whole, st);
-    if (code == STATUS_OK)
-        code = tokenizer_encode(b->tokenizer, context, b->encode_flags, &context_ids, st);
-    *n_context = context_ids.count;
-    token_list_release(&context_ids);
-    strbuf_release(&joined);
-    strbuf_release(&continuation);
-    return code;
-}
-
-static status_code prepare(struct native_backend *b, struct text context, struct text text,
-                           struct scored *s, struct loglikelihood_result *result, struct status *st)
+static status_code prepare(struct native_backend *b, const struct loglikelihood_request *request,
+                           int i, struct scored *s, struct loglikelihood_result *result,
+                           struct status *st)
 {
     size_t n_context = 0;
-    status_code code = encode_pair(b, context, text, &s->whole, &n_context, st);
+    status_code code = encode(b, request, i, s, &n_context, st);
     if (code != STATUS_OK) return code;
-    if (s->whole.count <= n_context)
-        return status_set(st, STATUS_BAD_INPUT, "a continuation adds no token to its context");
     s->n_targets = (int)(s->whole.count - n_context);
     s->targets = s->whole.ids + n_context;
     size_t keep = (size_t)session_context(b->session);
@@ -148,8 +122,8 @@ static status_code prepare(struct native_backend *b, struct text context, struct
                           "a continuation of %d tokens does not fit a context of "
                           "%zu",
                           s->n_targets, keep);
-    for (size_t i = cut; i + 1 < s->whole.count; i++)
-        if ((code = token_list_append(&s->tokens, s->whole.ids[i], st)) != STATUS_OK) return code;
+    for (size_t k = cut; k + 1 < s->whole.count; k++)
+        if ((code = token_list_append(&s->tokens, s->whole.ids[k], st)) != STATUS_OK) return code;
     result->n_context_tokens = (int)n_context;
     if ((int)cut > result->n_truncated) result->n_truncated = (int)cut;
     return STATUS_OK;
@@ -163,7 +137,7 @@ static status_code answer_loglikelihood(struct native_backend *b,
     int n = request->n_continuations;
     status_code code = STATUS_OK;
     for (int i = 0; i < n && code == STATUS_OK; i++) {
-        code = prepare(b, request->context, request->continuation[i], &scored[i], result, st);
+        code = prepare(b, request, i, &scored[i], result, st);
         result->n_tokens[i] = scored[i].n_targets;
         result->is_greedy[i] = true;
     }
@@ -282,23 +256,21 @@ static status_code encode_prompt(struct native_backend *b, struct generation *g,
     if (max_tokens < 1 || max_tokens >= context)
         return status_set(st, STATUS_LIMIT, "a reply of %d tokens does not fit a context of %d",
                           max_tokens, context);
-    struct token_list all = {0};
+    struct prompt_tokens all = {0};
     const int32_t *ids = g->request->tokens;
     size_t n = g->request->n_tokens, keep = (size_t)(context - max_tokens);
     status_code code = STATUS_OK;
     if (!ids) {
-        code = tokenizer_encode(b->tokenizer, g->request->prompt, b->encode_flags, &all, st);
-        ids = all.ids;
-        n = all.count;
+        code = prompt_tokens_prompt(b->tokenizer, g->request->prompt, &all, st);
+        ids = all.ids.ids;
+        n = all.ids.count;
     }
-    if (code == STATUS_OK && n == 0)
-        code = status_set(st, STATUS_BAD_INPUT, "the prompt is empty and the model has no BOS");
     int cut = n > keep ? (int)(n - keep) : 0;
     for (size_t i = (size_t)cut; i < n && code == STATUS_OK; i++)
         code = token_list_append(&g->tokens, ids[i], st);
     g->result->n_prompt_tokens = (int)n;
     g->result->n_truncated = cut;
-    token_list_release(&all);
+    token_list_release(&all.ids);
     return code;
 }
 
@@ -359,7 +331,6 @@ status_code backend_native_open(struct backend **out, const struct engine *engin
         .base.vtable = &table,
         .engine = engine,
         .tokenizer = tokenizer,
-        .encode_flags = tokenizer_get_info(tokenizer)->add_bos ? TOKENIZE_ADD_BOS : TOKENIZE_PLAIN,
         .n_vocab = info->n_vocab,
     };
     status_code code = session_create(&b->session, engine, options->n_context, st);

@@ -221,7 +221,7 @@ int cmd_generate(const struct command *self, int argc, const char **argv)
         {"system", OPTION_TEXT, &o.system, "TEXT", "a system message; implies --chat", 0, 0},
         {"system-as", OPTION_TEXT, &o.system_as, "HOW",
          "for formats without one: drop, prepend-user or error (error)", 0, 0},
-        {"template", OPTION_TEXT, &o.template_name, "NAME",
+        {"chat-template", OPTION_TEXT, &o.template_name, "NAME",
          "chat format in place of the model's own; implies --chat", 0, 0},
         {"max-tokens", OPTION_INT, &o.max_tokens, "N", "longest reply (256)", 1, LIMIT_CONTEXT},
         {"temperature", OPTION_NUMBER, &o.temperature, "X", "0 is greedy (0)", 0, 0},

@@ -25,6 +25,7 @@ struct chat_format {
     const char *system_prefix;     /* in front of the first user message, or NULL */
     const char *user, *assistant;  /* turns */
     const char *generation;        /* where the reply begins */
+    const char *stop;              /* how the next turn would begin, where that is plain text */
     const char *needs;             /* recognised only with this piece in the vocabulary */
     enum trim_rule trim;
     bool always_system; /* the system turn is there even without a message */
@@ -136,6 +137,7 @@ static const struct chat_format formats[] = {
         .user = "Instruct: %s\n",
         .assistant = "Output: %s\n",
         .generation = "Output:",
+        .stop = "\nInstruct:",
     },
 };
 
@@ -143,15 +145,21 @@ static const struct chat_format formats[] = {
 #define N_MARKERS (sizeof formats[0].markers / sizeof formats[0].markers[0])
 #define PREPENDED "%s\n\n" /* CHAT_SYSTEM_PREPEND_USER */
 
+static const char *const system_as_names[] = {
+    [CHAT_SYSTEM_ERROR] = "error",
+    [CHAT_SYSTEM_DROP] = "drop",
+    [CHAT_SYSTEM_PREPEND_USER] = "prepend-user",
+};
+
+const char *chat_system_as_name(enum chat_system_as system_as)
+{
+    return system_as_names[system_as];
+}
+
 bool chat_system_as_find(const char *name, enum chat_system_as *out)
 {
-    static const char *const names[] = {
-        [CHAT_SYSTEM_ERROR] = "error",
-        [CHAT_SYSTEM_DROP] = "drop",
-        [CHAT_SYSTEM_PREPEND_USER] = "prepend-user",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0) {
+    for (size_t i = 0; i < sizeof system_as_names / sizeof system_as_names[0]; i++)
+        if (strcmp(name, system_as_names[i]) == 0) {
             *out = (enum chat_system_as)i;
             return true;
         }
@@ -212,7 +220,7 @@ static status_code find_default_system(struct chat_template *template, struct te
         if (memchr(said.data, '\\', said.length))
             return status_set(st, STATUS_UNSUPPORTED,
                               "the chat template's own system message has an escape; name the "
-                              "format with --template and the message with --system");
+                              "format with --chat-template and the message with --system");
         template->default_system = said;
         return STATUS_OK;
     }
@@ -223,14 +231,14 @@ static status_code unknown(const char *why, status_code code, struct status *st)
     struct strbuf names;
     strbuf_init(&names, LIMIT_LINE_BYTES);
     chat_template_append_names(&names);
-    status_set(st, code, "%s; formats to choose from with --template: %s", why, names.data);
+    status_set(st, code, "%s; formats to choose from with --chat-template: %s", why, names.data);
     strbuf_release(&names);
     return code;
 }
 
 static void choose(struct chat_template *out, const struct chat_format *format)
 {
-    *out = (struct chat_template){.format = format, .name = format->name};
+    *out = (struct chat_template){.format = format, .name = format->name, .stop = format->stop};
     if (format->always_system) out->default_system = (struct text){"", 0};
 }
 
@@ -246,6 +254,18 @@ static status_code find_by_name(struct chat_template *out, const char *name, str
     return unknown(why, STATUS_USAGE, st);
 }
 
+status_code chat_template_recognise(struct chat_template *out, const struct tokenizer *tokenizer,
+                                    struct text source, struct status *st)
+{
+    for (size_t i = 0; i < N_FORMATS; i++) {
+        if (!fits(&formats[i], tokenizer, source)) continue;
+        choose(out, &formats[i]);
+        sha256_text(source, out->sha256);
+        return find_default_system(out, source, st);
+    }
+    return unknown("the chat template is not one of the known formats", STATUS_UNSUPPORTED, st);
+}
+
 status_code chat_template_find(struct chat_template *out, const struct tokenizer *tokenizer,
                                const char *name, struct status *st)
 {
@@ -253,14 +273,15 @@ status_code chat_template_find(struct chat_template *out, const struct tokenizer
     if (name) return find_by_name(out, name, st);
     if (!source.length)
         return unknown("the model's files hold no chat template", STATUS_UNSUPPORTED, st);
-    for (size_t i = 0; i < N_FORMATS; i++) {
-        if (!fits(&formats[i], tokenizer, source)) continue;
-        choose(out, &formats[i]);
-        sha256_text(source, out->sha256);
-        return find_default_system(out, source, st);
-    }
-    return unknown("the model's own chat template is not one of the known formats",
-                   STATUS_UNSUPPORTED, st);
+    return chat_template_recognise(out, tokenizer, source, st);
+}
+
+const char *chat_template_system_place(const struct chat_template *template,
+                                       enum chat_system_as system_as)
+{
+    if (template->format->system) return "turn";
+    if (template->format->system_prefix || system_as == CHAT_SYSTEM_PREPEND_USER) return "user";
+    return system_as == CHAT_SYSTEM_DROP ? "dropped" : NULL;
 }
 
 /* ---- rendering ---- */
@@ -390,8 +411,7 @@ static status_code check_order(const struct chat_message *messages, int n, struc
                               "message %d of the chat is not the %s's, whose turn it is", i + 1,
                               expected == CHAT_USER ? "user" : "assistant");
     }
-    if (n <= first || messages[n - 1].role != CHAT_USER)
-        return status_set(st, STATUS_USAGE, "a chat prompt ends with a message of the user");
+    if (n <= first) return status_set(st, STATUS_USAGE, "a chat has no message of the user");
     return STATUS_OK;
 }
 
@@ -419,19 +439,47 @@ static status_code place_system(struct renderer *r, const struct chat_template *
     return STATUS_OK;
 }
 
+/* Where the model goes on: behind what opens its turn, or behind how its reply begins. */
+static status_code open_reply(struct renderer *r, const struct chat_message *last,
+                              struct status *st)
+{
+    const struct chat_format *format = r->format;
+    if (last->role == CHAT_USER) return put(r, format->generation, (struct text){0}, st);
+    struct text content = last->content;
+    if (format->trim != TRIM_NOTHING) content = utf8_strip(content);
+    char opening[64];
+    const char *place = strstr(format->assistant, "%s");
+    BUG_IF(!place || place - format->assistant >= (ptrdiff_t)sizeof opening);
+    snprintf(opening, sizeof opening, "%.*s", (int)(place - format->assistant), format->assistant);
+    status_code code = put(r, opening, content, st);
+    strbuf_append(&r->run, content.data, content.length);
+    return code;
+}
+
+/* All but the text behind the last control piece, which stays in r->run. */
 static status_code render(struct renderer *r, const struct chat_template *template,
                           const struct chat_message *messages, int n, enum chat_system_as system_as,
                           struct status *st)
 {
+    status_code code = check_order(messages, n, st);
+    if (code != STATUS_OK) return code;
     bool given = messages[0].role == CHAT_SYSTEM;
     struct text system = given ? messages[0].content : (struct text){0};
+    const struct chat_message *last = &messages[n - 1];
+    int n_whole = n - (last->role == CHAT_ASSISTANT);
     const char *prefix;
-    status_code code = put(r, r->format->start, system, st);
+    code = put(r, r->format->start, system, st);
     if (code == STATUS_OK) code = place_system(r, template, given, &system, system_as, &prefix, st);
-    for (int i = given; i < n && code == STATUS_OK; i++)
+    for (int i = given; i < n_whole && code == STATUS_OK; i++)
         code = put_turn(r, &messages[i], i == given ? prefix : NULL, system, st);
-    if (code == STATUS_OK) code = put(r, r->format->generation, system, st);
-    return code == STATUS_OK ? flush(r, st) : code;
+    return code == STATUS_OK ? open_reply(r, last, st) : code;
+}
+
+static void renderer_init(struct renderer *r, const struct chat_template *template,
+                          const struct tokenizer *tokenizer)
+{
+    *r = (struct renderer){.format = template->format, .tokenizer = tokenizer};
+    strbuf_init(&r->run, LIMIT_PROMPT_BYTES);
 }
 
 status_code chat_template_render(const struct chat_template *template,
@@ -440,14 +488,54 @@ status_code chat_template_render(const struct chat_template *template,
                                  enum chat_system_as system_as, struct token_list *ids,
                                  struct strbuf *shown, struct status *st)
 {
-    struct renderer r = {
-        .format = template->format, .tokenizer = tokenizer, .ids = ids, .shown = shown};
+    struct renderer r;
     size_t count_before = ids ? ids->count : 0;
-    status_code code = check_order(messages, n, st);
-    if (code != STATUS_OK) return code;
-    strbuf_init(&r.run, LIMIT_PROMPT_BYTES);
-    code = render(&r, template, messages, n, system_as, st);
+    renderer_init(&r, template, tokenizer);
+    r.ids = ids;
+    r.shown = shown;
+    status_code code = render(&r, template, messages, n, system_as, st);
+    if (code == STATUS_OK) code = flush(&r, st);
     if (code != STATUS_OK && ids) ids->count = count_before;
+    strbuf_release(&r.run);
+    return code;
+}
+
+/* What r->run holds, with a reply behind it, after the ids that came before it. */
+static status_code finish_with(const struct renderer *r, struct text run, struct text reply,
+                               struct token_list *out, struct status *st)
+{
+    struct renderer own = *r;
+    own.ids = out;
+    strbuf_init(&own.run, 2 * (size_t)LIMIT_PROMPT_BYTES);
+    strbuf_append(&own.run, run.data, run.length);
+    strbuf_append(&own.run, reply.data, reply.length);
+    status_code code = STATUS_OK;
+    for (size_t i = 0; i < r->ids->count && code == STATUS_OK; i++)
+        code = token_list_append(out, r->ids->ids[i], st);
+    if (code == STATUS_OK) code = flush(&own, st);
+    strbuf_release(&own.run);
+    return code;
+}
+
+status_code chat_template_render_replies(const struct chat_template *template,
+                                         const struct tokenizer *tokenizer,
+                                         const struct chat_message *messages, int n,
+                                         enum chat_system_as system_as,
+                                         struct chat_replies *replies, struct status *st)
+{
+    struct renderer r;
+    struct token_list before = {0}, context = {0};
+    renderer_init(&r, template, tokenizer);
+    r.ids = &before;
+    status_code code = render(&r, template, messages, n, system_as, st);
+    struct text run = {r.run.data, r.run.length};
+    if (code == STATUS_OK) code = strbuf_check(&r.run, "a chat prompt", st);
+    if (code == STATUS_OK) code = finish_with(&r, utf8_rstrip(run), (struct text){0}, &context, st);
+    replies->n_context = context.count;
+    for (int i = 0; i < replies->n && code == STATUS_OK; i++)
+        code = finish_with(&r, run, replies->texts[i], &replies->ids[i], st);
+    token_list_release(&before);
+    token_list_release(&context);
     strbuf_release(&r.run);
     return code;
 }

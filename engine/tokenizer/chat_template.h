@@ -44,6 +44,9 @@ struct chat_template {
     const char *name;             /* "gemma", "llama3", ... */
     char sha256[SHA256_HEX_SIZE]; /* of the model's own template; "" when it was chosen by name */
     struct text default_system;   /* what the model's own template says without a system message */
+    const char
+        *stop; /* a string that ends a reply where turns are divided by plain text; NULL: none
+                */
 };
 
 /* The format with this name, or for NULL the one that the model's own template is.  Fails with
@@ -52,18 +55,44 @@ struct chat_template {
 status_code chat_template_find(struct chat_template *out, const struct tokenizer *tokenizer,
                                const char *name, struct status *st) MUST_CHECK;
 
-/* Appends the prompt, up to where the model's reply begins, to `ids` and to `shown`; either may be
- * NULL.  A system message comes first or not at all; then user and assistant take turns, and the
- * user has the last word: STATUS_USAGE says which message breaks that.  STATUS_UNSUPPORTED names a
- * piece that the vocabulary lacks. */
+/* The format of a template that did not come with the model.  `source` must outlive `out`. */
+status_code chat_template_recognise(struct chat_template *out, const struct tokenizer *tokenizer,
+                                    struct text source, struct status *st) MUST_CHECK;
+
+/* Appends the prompt, up to where the model goes on, to `ids` and to `shown`; either may be NULL. A
+ * system message comes first or not at all; then user and assistant take turns: STATUS_USAGE says
+ * which message breaks that.  Where the assistant's is the last, it is how the reply begins, and
+ * its turn stays open.  STATUS_UNSUPPORTED names a piece that the vocabulary lacks. */
 status_code chat_template_render(const struct chat_template *template,
                                  const struct tokenizer *tokenizer,
                                  const struct chat_message *messages, int n,
                                  enum chat_system_as system_as, struct token_list *ids,
                                  struct strbuf *shown, struct status *st) MUST_CHECK;
 
+/* The same prompt followed by each of n replies: ids[i] are prompt and reply i together, of which
+ * the first n_context are the prompt.  White space at the prompt's end is counted to the reply, as
+ * in lm-eval's _encode_pair. */
+struct chat_replies {
+    const struct text *texts;
+    int n;
+    struct token_list *ids; /* (n); appended to */
+    size_t n_context;
+};
+status_code chat_template_render_replies(const struct chat_template *template,
+                                         const struct tokenizer *tokenizer,
+                                         const struct chat_message *messages, int n,
+                                         enum chat_system_as system_as,
+                                         struct chat_replies *replies,
+                                         struct status *st) MUST_CHECK;
+
+/* Where a system message ends up: "turn" of its own, "user" (in the first user turn) or "dropped".
+ * With CHAT_SYSTEM_ERROR and no place for it, NULL. */
+const char *chat_template_system_place(const struct chat_template *template,
+                                       enum chat_system_as system_as);
+
 /* "error", "drop", "prepend-user"; false when it is none of them. */
 bool chat_system_as_find(const char *name, enum chat_system_as *out);
+const char *chat_system_as_name(enum chat_system_as system_as);
 
 /* Appends the names of all formats, with commas between. */
 void chat_template_append_names(struct strbuf *out);
