@@ -10,6 +10,7 @@ struct regex {
     pcre2_code *code;
     pcre2_match_context *match_context;
     int n_groups;
+    bool is_fast; /* PCRE2 made machine code of it */
 };
 
 static status_code compile_error(const char *pattern, int error, size_t offset, struct status *st)
@@ -59,6 +60,11 @@ status_code regex_compile(struct regex **out, const char *pattern, struct status
     return STATUS_OK;
 }
 
+void regex_speed_up(struct regex *regex)
+{
+    regex->is_fast = pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE) == 0;
+}
+
 void regex_free(struct regex *regex)
 {
     if (!regex) return;
@@ -91,8 +97,16 @@ static status_code match_next(struct regex_scan *scan, pcre2_match_data *data, i
 {
     uint32_t options = scan->must_advance ? PCRE2_NOTEMPTY_ATSTART : 0;
     if (scan->is_valid) options |= PCRE2_NO_UTF_CHECK; /* it looks at all that is left */
-    *rc = pcre2_match(scan->regex->code, (PCRE2_SPTR)scan->text.data, scan->text.length,
-                      scan->position, options, data, scan->regex->match_context);
+    const struct regex *regex = scan->regex;
+    PCRE2_SPTR text = (PCRE2_SPTR)scan->text.data;
+    if (regex->is_fast && scan->is_valid) {
+        *rc = pcre2_jit_match(regex->code, text, scan->text.length, scan->position, options, data,
+                              regex->match_context);
+        if (*rc == PCRE2_ERROR_JIT_STACKLIMIT) options |= PCRE2_NO_JIT;
+    }
+    if (!regex->is_fast || !scan->is_valid || (options & PCRE2_NO_JIT))
+        *rc = pcre2_match(regex->code, text, scan->text.length, scan->position,
+                          options | PCRE2_NO_JIT, data, regex->match_context);
     if (*rc > 0 || *rc == PCRE2_ERROR_NOMATCH) {
         scan->is_valid = true;
         if (*rc <= 0) return STATUS_OK;
@@ -125,6 +139,7 @@ status_code regex_each(const struct regex *regex, struct text text, regex_visit 
                        struct status *st)
 {
     struct regex_scan scan = regex_scan_start(regex, text);
+    scan.is_valid = true;
     pcre2_match_data *data = pcre2_match_data_create_from_pattern(regex->code, NULL);
     if (!data) return status_no_memory(st, "a pattern match");
     const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(data);

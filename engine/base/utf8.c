@@ -1,6 +1,7 @@
 #include "engine/base/utf8.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <utf8proc.h>
 
 size_t utf8_decode(const char *p, size_t n, uint32_t *code_point)
@@ -19,19 +20,31 @@ size_t utf8_encode(uint32_t code_point, char out[4])
     return (size_t)utf8proc_encode_char((utf8proc_int32_t)code_point, (utf8proc_uint8_t *)out);
 }
 
-bool utf8_valid(struct text text)
+size_t utf8_ascii_length(struct text text)
+{
+    size_t i = 0;
+    for (uint64_t eight; text.length - i >= sizeof eight; i += sizeof eight) {
+        memcpy(&eight, text.data + i, sizeof eight);
+        if (eight & 0x8080808080808080u) break;
+    }
+    while (i < text.length && (unsigned char)text.data[i] < 0x80) i++;
+    return i;
+}
+
+size_t utf8_valid_length(struct text text)
 {
     uint32_t cp;
-    for (size_t i = 0; i < text.length;) {
-        if ((unsigned char)text.data[i] < 0x80) {
-            i++;
-            continue;
-        }
+    for (size_t i = 0;;) {
+        i += utf8_ascii_length((struct text){text.data + i, text.length - i});
         size_t used = utf8_decode(text.data + i, text.length - i, &cp);
-        if (!used) return false;
+        if (!used) return i;
         i += used;
     }
-    return true;
+}
+
+bool utf8_valid(struct text text)
+{
+    return utf8_valid_length(text) == text.length;
 }
 
 size_t utf8_count(struct text text)
@@ -230,17 +243,12 @@ static status_code append_valid_form(struct strbuf *sb, struct text text, enum u
 status_code utf8_append_form(struct strbuf *sb, struct text text, enum utf8_form form,
                              struct status *st)
 {
-    size_t plain = 0; /* no form changes ASCII */
-    while (plain < text.length && (unsigned char)text.data[plain] < 0x80) plain++;
-    if (plain == text.length) {
+    if (utf8_ascii_length(text) == text.length) { /* no form changes ASCII */
         strbuf_append(sb, text.data, text.length);
         return STATUS_OK;
     }
     for (size_t start = 0, i = 0; i < text.length; start = i) {
-        uint32_t cp;
-        size_t used = 1;
-        while (i < text.length && (used = utf8_decode(text.data + i, text.length - i, &cp)) != 0)
-            i += used;
+        i += utf8_valid_length((struct text){text.data + i, text.length - i});
         if (i > start) {
             struct text part = {text.data + start, i - start};
             status_code code = append_valid_form(sb, part, form, st);

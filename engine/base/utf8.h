@@ -18,6 +18,10 @@ size_t utf8_decode(const char *p, size_t n, uint32_t *code_point);
 /* Writes the sequence for a valid code point and returns its length, 1 to 4. */
 size_t utf8_encode(uint32_t code_point, char out[4]);
 
+/* How much of the text, from its start, is ASCII; and how much is valid UTF-8. */
+size_t utf8_ascii_length(struct text text);
+size_t utf8_valid_length(struct text text);
+
 bool utf8_valid(struct text text);
 
 /* Code points, as len() of a Python str; an invalid byte counts as one. */

@@ -144,11 +144,39 @@ static void apply_to_character(struct strbuf *out, enum normalizer_kind kind, st
     }
 }
 
+/* What the steps make of one ASCII character: itself, a space, a small letter, or nothing (-1). */
+static int of_ascii(enum normalizer_kind kind, char c)
+{
+    if (kind == NORMALIZE_LOWER) return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+    if (kind != NORMALIZE_CLEAN) return c;
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') return ' ';
+    return c > ' ' && c != 0x7f ? c : -1;
+}
+
+static void apply_to_ascii(struct strbuf *out, enum normalizer_kind kind, struct text text)
+{
+    char bytes[256];
+    size_t n = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        int to = of_ascii(kind, text.data[i]);
+        if (to >= 0) bytes[n++] = (char)to;
+        if (n == sizeof bytes || i + 1 == text.length) {
+            strbuf_append(out, bytes, n);
+            n = 0;
+        }
+    }
+}
+
 /* Invalid bytes stay. */
 static void apply_to_each(struct strbuf *out, enum normalizer_kind kind, struct text text)
 {
     for (size_t i = 0, used; i < text.length; i += used ? used : 1) {
         uint32_t cp;
+        used = utf8_ascii_length((struct text){text.data + i, text.length - i});
+        if (used) {
+            apply_to_ascii(out, kind, (struct text){text.data + i, used});
+            continue;
+        }
         used = utf8_decode(text.data + i, text.length - i, &cp);
         if (used)
             apply_to_character(out, kind, (struct text){text.data + i, used}, cp);

@@ -85,6 +85,7 @@ status_code pre_tokenizer_add_split(struct pre_tokenizer *pre, struct text patte
     if (code == STATUS_OK) code = regex_compile(&step->regex, translated.data, st);
     strbuf_release(&translated);
     if (code != STATUS_OK) return code;
+    regex_speed_up(step->regex);
     sha256_text(pattern, step->pattern_sha256);
     step->behaviour = behaviour;
     step->invert = invert;
@@ -241,10 +242,7 @@ status_code pre_tokenizer_run(const struct pre_tokenizer *pre, struct text text,
     if (!text.length) return STATUS_OK;
     if (!has_patterns(pre)) return run_steps(&walk, 0, text, is_first, st);
     for (size_t start = 0, i = 0; i < text.length; start = i) {
-        uint32_t cp;
-        size_t used = 1;
-        while (i < text.length && (used = utf8_decode(text.data + i, text.length - i, &cp)) != 0)
-            i += used;
+        i += utf8_valid_length((struct text){text.data + i, text.length - i});
         struct text valid = {text.data + start, i - start};
         status_code code = STATUS_OK;
         if (valid.length) code = run_steps(&walk, 0, valid, is_first && !start, st);

@@ -7,6 +7,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/mapped_file.h"
+#include "engine/base/utf8.h"
 #include "engine/gguf/gguf.h"
 #include "engine/tokenizer/tokenizer_core.h"
 
@@ -66,7 +67,27 @@ void tokenizer_free(struct tokenizer *tokenizer)
     normalizer_release(&tokenizer->normalizer);
     pre_tokenizer_release(&tokenizer->pre_tokenizer);
     arena_release(&tokenizer->arena);
+    free(tokenizer->whole);
     free(tokenizer);
+}
+
+/* What encoding looks up all the time. */
+static status_code prepare_encoding(struct tokenizer *tokenizer, struct status *st)
+{
+    tokenizer->whole = calloc((size_t)tokenizer->vocab.n, sizeof *tokenizer->whole);
+    if (!tokenizer->whole) return status_no_memory(st, "the vocabulary");
+    for (int c = 0; c < 128; c++) {
+        char character = (char)c;
+        tokenizer->ascii_ids[c] = vocabulary_find(&tokenizer->vocab, (struct text){&character, 1});
+    }
+    for (int byte = 0; byte < 256; byte++) {
+        struct byte_spelling *as = &tokenizer->spellings[byte];
+        char spelled[4] = {0};
+        as->length = (uint8_t)utf8_encode(byte_character((unsigned char)byte), spelled);
+        memcpy(as->bytes, spelled, sizeof as->bytes);
+    }
+    if (!tokenizer->byte_level) seams_init(&tokenizer->seams, &tokenizer->vocab);
+    return STATUS_OK;
 }
 
 status_code tokenizer_finish(struct tokenizer *tokenizer, struct status *st)
@@ -84,7 +105,7 @@ status_code tokenizer_finish(struct tokenizer *tokenizer, struct status *st)
     if (tokenizer->byte_level) info->kind = "byte-bpe";
     vocab->unknown = info->unknown;
     vocabulary_mark_ends(vocab, info->eos);
-    return STATUS_OK;
+    return prepare_encoding(tokenizer, st);
 }
 
 status_code tokenizer_add_merge(struct tokenizer *tokenizer, struct text left, struct text right,
@@ -294,7 +315,8 @@ status_code tokenizer_load(struct tokenizer **out, const char *path, struct stat
 
 size_t tokenizer_bytes(const struct tokenizer *tokenizer)
 {
-    return sizeof *tokenizer + tokenizer->arena.used;
+    return sizeof *tokenizer + tokenizer->arena.used +
+           (size_t)tokenizer->vocab.n * sizeof *tokenizer->whole;
 }
 
 const struct tokenizer_info *tokenizer_get_info(const struct tokenizer *tokenizer)

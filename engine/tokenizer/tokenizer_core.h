@@ -11,10 +11,13 @@
 #ifndef ASSAY_TOKENIZER_CORE_H
 #define ASSAY_TOKENIZER_CORE_H
 
+#include <stdatomic.h>
+
 #include "engine/tokenizer/matcher.h"
 #include "engine/tokenizer/merge_table.h"
 #include "engine/tokenizer/normalizer.h"
 #include "engine/tokenizer/pre_tokenizer.h"
+#include "engine/tokenizer/seams.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tokenizer/vocabulary.h"
 
@@ -40,6 +43,12 @@ struct wordpiece {
     size_t max_characters; /* a longer word is unknown */
 };
 
+/* How GPT-2's alphabet spells a byte. */
+struct byte_spelling {
+    char bytes[2];
+    uint8_t length;
+};
+
 struct tokenizer {
     struct tokenizer_info info;
     struct arena arena;
@@ -61,6 +70,10 @@ struct tokenizer {
     bool strip_leading_spaces; /* or the one that each of the first pieces starts with */
     int32_t *unused;           /* (n_unused) ids of PIECE_UNUSED, ascending; TOKENIZER_SPM */
     int n_unused;
+    struct seams seams;     /* where the text of a word falls apart; not of byte_level */
+    int32_t ascii_ids[128]; /* the piece of each such character, or -1 */
+    struct byte_spelling spellings[256];
+    atomic_uchar *whole; /* (n) what encoding has learned of each piece; see encode_part() */
 };
 
 /* An empty tokenizer with an arena and the digest of its file. */

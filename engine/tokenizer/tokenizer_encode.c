@@ -1,30 +1,13 @@
-/* Text to ids.  The whole of a prompt can be one word, so merging uses a heap of candidates over a
- * linked list of symbols: O(n log n) for n characters, where rescanning would be quadratic. */
+/* Text to ids. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/limits.h"
 #include "engine/base/utf8.h"
-#include "engine/tokenizer/tokenizer_core.h"
+#include "engine/tokenizer/merger.h"
 
 /* Normalizing turns one byte into at most a few: a space into a space symbol. */
 #define LIMIT_NORMALIZED_BYTES (4 * (size_t)LIMIT_PROMPT_BYTES)
-
-struct symbol {
-    uint32_t start, length; /* bytes of the encoder's text; length 0 once it merged into its left */
-    int32_t prev, next;     /* -1 at the ends */
-    int32_t id;             /* -1 where no piece spells it */
-    bool frozen;
-};
-
-/* Two neighbours that may merge.  It is stale when either has changed since: then the lengths no
- * longer add up. */
-struct candidate {
-    uint64_t key; /* order << 32 | left symbol: the best first, leftmost on ties */
-    int32_t right;
-    int32_t merged; /* the piece they become */
-    uint32_t length;
-};
 
 struct encoder {
     const struct tokenizer *tokenizer;
@@ -33,186 +16,14 @@ struct encoder {
     size_t bos_at; /* out->count right after BOS, or SIZE_MAX */
     struct strbuf scratch[2];
     struct pre_tokenizer_scratch pre_scratch;
+    struct merger merger;     /* TOKENIZER_BPE, TOKENIZER_SPM */
     struct unigram_path path; /* TOKENIZER_UNIGRAM */
-    struct text text;         /* what the symbols point into */
-    struct symbol *symbols;
-    size_t n_symbols, symbol_capacity;
-    struct candidate *heap;
-    size_t n_heap, heap_capacity;
-    uint32_t *split_at; /* (n_unused) where an unused piece's last candidate was put together */
     bool after_unknown;
 };
 
 static struct text slice(struct text text, size_t from, size_t to)
 {
     return (struct text){text.data + from, to - from};
-}
-
-/* ---- the heap ---- */
-
-static status_code heap_push(struct encoder *e, struct candidate candidate, struct status *st)
-{
-    if (e->n_heap == e->heap_capacity) {
-        size_t capacity = e->heap_capacity ? 2 * e->heap_capacity : 256;
-        struct candidate *heap = realloc(e->heap, capacity * sizeof *heap);
-        if (!heap) return status_no_memory(st, "tokenizing");
-        e->heap = heap;
-        e->heap_capacity = capacity;
-    }
-    size_t at = e->n_heap++;
-    while (at && e->heap[(at - 1) / 2].key > candidate.key) {
-        e->heap[at] = e->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    e->heap[at] = candidate;
-    return STATUS_OK;
-}
-
-static struct candidate heap_pop(struct encoder *e)
-{
-    struct candidate top = e->heap[0], last = e->heap[--e->n_heap];
-    size_t at = 0, child;
-    while ((child = 2 * at + 1) < e->n_heap) {
-        if (child + 1 < e->n_heap && e->heap[child + 1].key < e->heap[child].key) child++;
-        if (e->heap[child].key >= last.key) break;
-        e->heap[at] = e->heap[child];
-        at = child;
-    }
-    e->heap[at] = last;
-    return top;
-}
-
-/* ---- symbols and merges ---- */
-
-/* Whether this text may become the piece. */
-static bool is_allowed(const struct encoder *e, int32_t id)
-{
-    const struct piece *piece = &e->tokenizer->vocab.pieces[id];
-    if (piece->is_marker && (e->hidden & MATCH_MARKER)) return false;
-    return piece->type != PIECE_CONTROL && piece->type != PIECE_UNKNOWN;
-}
-
-/* The piece that spells these bytes and that this text may become. */
-static int32_t find_piece(const struct encoder *e, struct text bytes)
-{
-    int32_t id = vocabulary_find(&e->tokenizer->vocab, bytes);
-    return id >= 0 && is_allowed(e, id) ? id : -1;
-}
-
-static uint32_t *find_split(const struct encoder *e, int32_t id)
-{
-    int low = 0, high = e->tokenizer->n_unused - 1;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        if (e->tokenizer->unused[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return &e->split_at[low];
-}
-
-static bool find_merge(struct encoder *e, int32_t left_index, struct candidate *out)
-{
-    const struct tokenizer *tokenizer = e->tokenizer;
-    const struct symbol *left = &e->symbols[left_index], *right = &e->symbols[left->next];
-    *out = (struct candidate){.right = left->next, .length = left->length + right->length};
-    uint32_t order;
-    if (tokenizer->kind == TOKENIZER_BPE) {
-        if (left->id < 0 || right->id < 0) return false;
-        const struct merge_rule *rule = merge_table_find(&tokenizer->merges, left->id, right->id);
-        if (!rule || !is_allowed(e, rule->merged)) return false;
-        order = rule->rank;
-        out->merged = rule->merged;
-    } else {
-        if (out->length > tokenizer->vocab.max_bytes) return false;
-        out->merged = find_piece(e, slice(e->text, left->start, left->start + out->length));
-        if (out->merged < 0) return false;
-        const struct piece *piece = &tokenizer->vocab.pieces[out->merged];
-        if (piece->type == PIECE_BYTE) return false;
-        if (piece->type == PIECE_UNUSED) *find_split(e, out->merged) = left->length;
-        order = piece->order;
-    }
-    out->key = (uint64_t)order << 32 | (uint32_t)left_index;
-    return true;
-}
-
-static status_code consider(struct encoder *e, int32_t left, struct status *st)
-{
-    struct candidate candidate;
-    if (left < 0 || e->symbols[left].frozen) return STATUS_OK;
-    int32_t right = e->symbols[left].next;
-    if (right < 0 || e->symbols[right].frozen || !find_merge(e, left, &candidate)) return STATUS_OK;
-    return heap_push(e, candidate, st);
-}
-
-static struct symbol next_symbol(const struct encoder *e, size_t at)
-{
-    struct text rest = slice(e->text, at, e->text.length);
-    struct symbol symbol = {.start = (uint32_t)at, .id = -1};
-    if (e->tokenizer->byte_level) {
-        symbol.length = 1;
-        symbol.id = e->tokenizer->vocab.byte_ids[(unsigned char)rest.data[0]];
-        return symbol;
-    }
-    struct match match = matcher_longest(&e->tokenizer->frozen, rest, e->hidden & MATCH_MARKER);
-    if (match.length) {
-        symbol.length = (uint32_t)match.length;
-        symbol.id = match.id;
-        symbol.frozen = true;
-        return symbol;
-    }
-    uint32_t cp;
-    size_t used = utf8_decode(rest.data, rest.length, &cp);
-    symbol.length = used ? (uint32_t)used : 1;
-    symbol.frozen = !used; /* an invalid byte is nobody's neighbour */
-    if (used) symbol.id = find_piece(e, slice(rest, 0, used));
-    return symbol;
-}
-
-static status_code build_symbols(struct encoder *e, struct status *st)
-{
-    size_t most = e->tokenizer->byte_level ? e->text.length : utf8_count(e->text);
-    if (most > e->symbol_capacity) {
-        struct symbol *symbols = realloc(e->symbols, most * sizeof *symbols);
-        if (!symbols) return status_no_memory(st, "tokenizing");
-        e->symbols = symbols;
-        e->symbol_capacity = most;
-    }
-    e->n_symbols = 0;
-    for (size_t at = 0; at < e->text.length; e->n_symbols++) {
-        struct symbol symbol = next_symbol(e, at);
-        at += symbol.length;
-        symbol.prev = (int32_t)e->n_symbols - 1;
-        symbol.next = at < e->text.length ? (int32_t)e->n_symbols + 1 : -1;
-        e->symbols[e->n_symbols] = symbol;
-    }
-    return STATUS_OK;
-}
-
-static status_code merge_symbols(struct encoder *e, struct status *st)
-{
-    e->n_heap = 0;
-    for (size_t i = 0; i < e->n_symbols; i++) {
-        status_code code = consider(e, (int32_t)i, st);
-        if (code != STATUS_OK) return code;
-    }
-    while (e->n_heap) {
-        struct candidate best = heap_pop(e);
-        int32_t left_index = (int32_t)(uint32_t)best.key;
-        struct symbol *left = &e->symbols[left_index], *right = &e->symbols[best.right];
-        if (!left->length || !right->length || left->length + right->length != best.length)
-            continue;
-        left->length = best.length;
-        left->id = best.merged;
-        left->next = right->next;
-        right->length = 0;
-        if (left->next >= 0) e->symbols[left->next].prev = left_index;
-        status_code code = consider(e, left->prev, st);
-        if (code == STATUS_OK) code = consider(e, left_index, st);
-        if (code != STATUS_OK) return code;
-    }
-    return STATUS_OK;
 }
 
 /* ---- ids ---- */
@@ -254,37 +65,87 @@ static status_code emit_unknown(struct encoder *e, struct text bytes, struct sta
 static status_code emit(struct encoder *e, struct text bytes, int32_t id, struct status *st)
 {
     if (id < 0) return emit_unknown(e, bytes, st);
-    uint32_t split = 0;
-    if (e->split_at && e->tokenizer->vocab.pieces[id].type == PIECE_UNUSED)
-        split = *find_split(e, id);
+    uint32_t split = merger_split_of(&e->merger, id);
     if (!split) return append(e, id, st);
     struct text left = slice(bytes, 0, split), right = slice(bytes, split, bytes.length);
-    status_code code = emit(e, left, find_piece(e, left), st);
-    return code == STATUS_OK ? emit(e, right, find_piece(e, right), st) : code;
+    status_code code = emit(e, left, merger_find(&e->merger, left), st);
+    return code == STATUS_OK ? emit(e, right, merger_find(&e->merger, right), st) : code;
 }
 
-/* The piece that a whole word is, or -1. */
+/* ---- words ---- */
+
+/* The piece that spells a whole word, or -1. */
 static int32_t find_whole(const struct encoder *e, struct text word)
 {
+    const struct tokenizer *tokenizer = e->tokenizer;
     char spelled[LIMIT_PIECE_BYTES];
     size_t n = 0;
-    if (!e->tokenizer->byte_level) return find_piece(e, word);
+    if (!tokenizer->byte_level) return merger_find(&e->merger, word);
     if (2 * word.length > sizeof spelled) return -1;
-    for (size_t i = 0; i < word.length; i++)
-        n += utf8_encode(byte_character((unsigned char)word.data[i]), spelled + n);
-    return find_piece(e, (struct text){spelled, n});
+    for (size_t i = 0; i < word.length; i++) {
+        const struct byte_spelling *as = &tokenizer->spellings[(unsigned char)word.data[i]];
+        memcpy(spelled + n, as->bytes, 2);
+        n += as->length;
+    }
+    return merger_find(&e->merger, (struct text){spelled, n});
 }
 
-static status_code encode_merges(struct encoder *e, struct text text, struct status *st)
+/* What is known of a piece's own spelling, for texts of two kinds: two bits each. */
+enum { WHOLE_KNOWN = 1, WHOLE_IS_PIECE = 2 };
+static unsigned whole_shift(const struct encoder *e)
 {
-    status_code code = build_symbols(e, st);
-    if (code == STATUS_OK) code = merge_symbols(e, st);
-    for (int32_t i = 0; i >= 0 && code == STATUS_OK; i = e->symbols[i].next) {
-        const struct symbol *symbol = &e->symbols[i];
-        struct text bytes = slice(text, symbol->start, symbol->start + symbol->length);
+    return e->hidden & MATCH_MARKER ? 2 : 0;
+}
+
+/* A part that merges on its own.  Most parts of most texts spell a piece, and most pieces are what
+ * their own spelling merges into: found out once, that is remembered.  Not where an unused piece
+ * was met, which other parts may have put together as well. */
+static status_code encode_part(struct encoder *e, struct text part, struct status *st)
+{
+    struct merger *merger = &e->merger;
+    int32_t whole = find_whole(e, part);
+    atomic_uchar *memo = whole >= 0 ? &e->tokenizer->whole[whole] : NULL;
+    unsigned known = memo ? atomic_load_explicit(memo, memory_order_relaxed) : 0;
+    known = known >> whole_shift(e) & 3;
+    if (known & WHOLE_IS_PIECE) return append(e, whole, st);
+    status_code code = merger_run(merger, part, st);
+    if (code != STATUS_OK) return code;
+    if (memo && !known && !merger->met_unused) {
+        bool is_piece = merger->symbols[0].next < 0 && merger->symbols[0].id == whole;
+        unsigned bits = WHOLE_KNOWN | (is_piece ? WHOLE_IS_PIECE : 0);
+        atomic_fetch_or_explicit(memo, (unsigned char)(bits << whole_shift(e)),
+                                 memory_order_relaxed);
+    }
+    for (int32_t i = 0; i >= 0 && code == STATUS_OK; i = merger->symbols[i].next) {
+        const struct symbol *symbol = &merger->symbols[i];
+        struct text bytes = slice(part, symbol->start, symbol->start + symbol->length);
         code = emit(e, bytes, symbol->id, st);
     }
     return code;
+}
+
+/* Part by part; all at once where unused pieces come into it, since how one is taken apart depends
+ * on the whole word. */
+static status_code encode_merges(struct encoder *e, struct text word, struct status *st)
+{
+    const struct tokenizer *tokenizer = e->tokenizer;
+    size_t count_before = e->out->count;
+    status_code code = STATUS_OK;
+    if (tokenizer->ignore_merges) {
+        int32_t whole = find_whole(e, word);
+        if (whole >= 0) return append(e, whole, st);
+    }
+    e->merger.met_unused = false;
+    if (tokenizer->byte_level) return encode_part(e, word, st);
+    for (size_t from = 0, to; from < word.length && code == STATUS_OK; from = to) {
+        to = seams_next(&tokenizer->seams, word, from);
+        code = encode_part(e, slice(word, from, to), st);
+        if (e->merger.met_unused && (from || to < word.length)) break;
+    }
+    if (code != STATUS_OK || !e->merger.met_unused) return code;
+    e->out->count = count_before;
+    e->after_unknown = false;
+    return encode_part(e, word, st);
 }
 
 /* The path is linked from its end: turned round first. */
@@ -313,7 +174,6 @@ static status_code encode_word(void *user, struct text text, struct status *st)
     struct encoder *e = user;
     const struct tokenizer *tokenizer = e->tokenizer;
     if (!text.length) return STATUS_OK;
-    e->text = text;
     e->after_unknown = false;
     switch (tokenizer->kind) {
     case TOKENIZER_WORDPIECE:
@@ -321,10 +181,6 @@ static status_code encode_word(void *user, struct text text, struct status *st)
     case TOKENIZER_UNIGRAM:
         return encode_unigram(e, text, st);
     default:
-        if (tokenizer->ignore_merges) {
-            int32_t whole = find_whole(e, text);
-            if (whole >= 0) return append(e, whole, st);
-        }
         return encode_merges(e, text, st);
     }
 }
@@ -418,11 +274,8 @@ static status_code encode_all(struct encoder *e, struct text text, enum tokenize
                               struct status *st)
 {
     const struct tokenizer_info *info = &e->tokenizer->info;
-    status_code code = STATUS_OK;
-    if (e->tokenizer->n_unused) {
-        e->split_at = calloc((size_t)e->tokenizer->n_unused, sizeof *e->split_at);
-        if (!e->split_at) return status_no_memory(st, "tokenizing");
-    }
+    status_code code = merger_init(&e->merger, e->tokenizer, e->hidden, st);
+    if (code != STATUS_OK) return code;
     if ((flags & TOKENIZE_ADD_BOS) && info->bos >= 0) {
         code = token_list_append(e->out, info->bos, st);
         e->bos_at = e->out->count;
@@ -449,9 +302,7 @@ status_code tokenizer_encode(const struct tokenizer *tokenizer, struct text text
     if (code != STATUS_OK) out->count = count_before;
     for (int i = 0; i < 2; i++) strbuf_release(&e.scratch[i]);
     pre_tokenizer_scratch_release(&e.pre_scratch);
-    free(e.symbols);
-    free(e.heap);
-    free(e.split_at);
+    merger_release(&e.merger);
     free(e.path.steps);
     return code;
 }

@@ -122,26 +122,30 @@ uint64_t vocabulary_mix(uint64_t key)
 }
 
 /* FNV-1a over the bytes, from a seeded basis. */
-static size_t first_slot(const struct vocabulary *vocab, struct text stored)
+static uint64_t hash_of(const struct vocabulary *vocab, struct text stored)
 {
     uint64_t hash = 0xcbf29ce484222325u ^ vocab->seed;
     for (size_t i = 0; i < stored.length; i++)
         hash = (hash ^ (unsigned char)stored.data[i]) * 0x100000001b3u;
-    return (size_t)vocabulary_mix(hash) & vocab->slot_mask;
+    return vocabulary_mix(hash);
 }
 
 /* The slot that holds these bytes, or the free one where they belong. */
-static size_t find_slot(const struct vocabulary *vocab, struct text stored)
+static struct vocabulary_slot *find_slot(const struct vocabulary *vocab, struct text stored,
+                                         uint64_t hash)
 {
-    size_t slot = first_slot(vocab, stored);
-    while (vocab->slots[slot] >= 0 && !text_equal(vocab->pieces[vocab->slots[slot]].stored, stored))
-        slot = (slot + 1) & vocab->slot_mask;
-    return slot;
+    uint32_t tag = (uint32_t)(hash >> 32);
+    size_t at = (size_t)hash & vocab->slot_mask;
+    for (;; at = (at + 1) & vocab->slot_mask) {
+        struct vocabulary_slot *slot = &vocab->slots[at];
+        if (slot->id < 0) return slot;
+        if (slot->tag == tag && text_equal(vocab->pieces[slot->id].stored, stored)) return slot;
+    }
 }
 
 int32_t vocabulary_find(const struct vocabulary *vocab, struct text stored)
 {
-    return vocab->slots[find_slot(vocab, stored)];
+    return find_slot(vocab, stored, hash_of(vocab, stored))->id;
 }
 
 int32_t vocabulary_find_control(const struct vocabulary *vocab, struct text stored)
@@ -157,11 +161,12 @@ static status_code build_table(struct vocabulary *vocab, struct status *st)
         if (!stored.data)
             return status_set(st, STATUS_BAD_INPUT,
                               "no piece has id %d, though larger ids are used", id);
-        size_t slot = find_slot(vocab, stored);
-        if (vocab->slots[slot] >= 0)
+        uint64_t hash = hash_of(vocab, stored);
+        struct vocabulary_slot *slot = find_slot(vocab, stored, hash);
+        if (slot->id >= 0)
             return status_set(st, STATUS_BAD_INPUT, "piece \"%.*s\" is there twice, as %d and %d",
-                              TEXT_ARGS(piece_for_message(stored)), vocab->slots[slot], id);
-        vocab->slots[slot] = id;
+                              TEXT_ARGS(piece_for_message(stored)), slot->id, id);
+        *slot = (struct vocabulary_slot){(uint32_t)(hash >> 32), id};
     }
     return STATUS_OK;
 }

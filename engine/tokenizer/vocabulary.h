@@ -39,6 +39,13 @@ struct piece {
     bool is_marker; /* of turns in a chat: never part of what a user wrote */
 };
 
+/* One place of the table: some bits of a piece's hash, so that other pieces are told apart without
+ * being looked at, and its id; -1 is free. */
+struct vocabulary_slot {
+    uint32_t tag;
+    int32_t id;
+};
+
 /* How pieces are spelled in a file. */
 enum piece_spelling {
     SPELL_SPACES,    /* U+2581 for a space */
@@ -52,7 +59,7 @@ struct vocabulary {
     int n;
     size_t max_bytes; /* of the longest stored piece */
     uint64_t seed;
-    int32_t *slots; /* (slot_mask + 1) open addressing; -1 is free */
+    struct vocabulary_slot *slots; /* (slot_mask + 1) open addressing */
     size_t slot_mask;
     int32_t byte_ids[256]; /* -1 where the vocabulary has no piece for the byte */
     int32_t unknown;       /* -1 where there is none */

@@ -347,8 +347,6 @@ static void test_regex_each(void)
                  "a long match");
     CU_ASSERT_EQUAL(n, 6);
     st = (struct status){0};
-    ASSERT_FAILS(regex_each(regex, text_of("a \xff"), count_match, &n, &st), STATUS_LIMIT,
-                 "stopped");
     struct strbuf text;
     struct regex_match match;
     strbuf_init(&text, 1 << 20);
@@ -359,6 +357,10 @@ static void test_regex_each(void)
         ASSERT_OK(regex_scan_next(&scan, &match, &st));
         scanned += match.found;
     } while (match.found);
+    n = 0;
+    ASSERT_OK(regex_each(regex, (struct text){text.data, text.length}, count_match, &n, &st));
+    CU_ASSERT_EQUAL(n, scanned);
+    regex_speed_up(regex);
     n = 0;
     ASSERT_OK(regex_each(regex, (struct text){text.data, text.length}, count_match, &n, &st));
     CU_ASSERT_EQUAL(n, scanned);
