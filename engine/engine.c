@@ -27,6 +27,10 @@ struct engine {
     const char **labels; /* [n_labels] of an encoder */
     struct strbuf path;
     struct arena arena;
+    /* Of an engine that engine_adapt() made: the files above belong to its base. */
+    const struct engine *base;
+    struct engine *own_base; /* the same, where it is nobody else's */
+    struct adapter *adapter;
 };
 
 bool compute_type_find(const char *name, enum compute_type *out)
@@ -203,8 +207,8 @@ static status_code load(struct engine *e, const struct engine_options *options, 
     return check_vocabulary(e, st);
 }
 
-status_code engine_open(struct engine **out, const struct engine_options *options,
-                        struct status *st)
+static status_code open_base(struct engine **out, const struct engine_options *options,
+                             struct status *st)
 {
     struct engine *e = calloc(1, sizeof *e);
     if (!e) return status_no_memory(st, "the engine");
@@ -219,9 +223,63 @@ status_code engine_open(struct engine **out, const struct engine_options *option
     return STATUS_OK;
 }
 
+status_code engine_adapt(struct engine **out, const struct engine *base, const char *adapter_path,
+                         struct status *st)
+{
+    if (base->adapter)
+        return status_set(st, STATUS_USAGE, "%s: has an adapter; a model takes one at a time",
+                          base->info.path);
+    struct engine *e = malloc(sizeof *e);
+    if (!e) return status_no_memory(st, "the engine");
+    *e = *base;
+    e->base = base;
+    arena_init(&e->arena, SIZE_MAX);
+    status_code code = adapter_open(&e->adapter, adapter_path, st);
+    if (code == STATUS_OK)
+        code = adapter_attach(e->adapter, &base->model, &e->arena, &e->model, st);
+    if (code != STATUS_OK) {
+        engine_free(e);
+        return code;
+    }
+    e->info.adapter = adapter_get_info(e->adapter);
+    *out = e;
+    return STATUS_OK;
+}
+
+status_code engine_open(struct engine **out, const struct engine_options *options,
+                        struct status *st)
+{
+    struct engine *base = NULL, *adapted;
+    status_code code = open_base(&base, options, st);
+    if (code != STATUS_OK || !options->adapter_path) {
+        *out = base;
+        return code;
+    }
+    code = engine_adapt(&adapted, base, options->adapter_path, st);
+    if (code != STATUS_OK) {
+        engine_free(base);
+        return code;
+    }
+    adapted->own_base = base;
+    *out = adapted;
+    return STATUS_OK;
+}
+
+static void free_adapted(struct engine *e)
+{
+    adapter_free(e->adapter);
+    arena_release(&e->arena);
+    engine_free(e->own_base);
+    free(e);
+}
+
 void engine_free(struct engine *e)
 {
     if (!e) return;
+    if (e->base) {
+        free_adapted(e);
+        return;
+    }
     tokenizer_free(e->tokenizer);
     gguf_free(e->gguf);
     safetensors_free(e->safetensors);
@@ -264,6 +322,12 @@ status_code engine_weights_sha256(const struct engine *e, char hex[SHA256_HEX_SI
     if (code == STATUS_OK) sha256_text((struct text){lines.data, lines.length}, hex);
     strbuf_release(&lines);
     return code;
+}
+
+status_code engine_adapter_sha256(const struct engine *e, char hex[SHA256_HEX_SIZE],
+                                  struct status *st)
+{
+    return adapter_sha256(e->adapter, hex, st);
 }
 
 /* ---- sessions ---- */

@@ -20,6 +20,7 @@
 
 #include <stdint.h>
 
+#include "engine/adapter/adapter.h"
 #include "engine/base/sha256.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -33,8 +34,9 @@ enum compute_type {
 };
 
 struct engine_options {
-    const char *model_path; /* a GGUF file, a Hugging Face directory, or a cached hub name */
-    const char *kernels;    /* a kernel set's name; NULL = the fastest this machine runs */
+    const char *model_path;   /* a GGUF file, a Hugging Face directory, or a cached hub name */
+    const char *adapter_path; /* a LoRA adapter for it, as by engine_adapt(); NULL = none */
+    const char *kernels;      /* a kernel set's name; NULL = the fastest this machine runs */
     enum compute_type compute;
     int n_threads; /* 0 = one per processor */
     /* Hugging Face rounds Gemma's embedding scale to the weights' type (sqrt(3072) is 55.5 in
@@ -61,6 +63,7 @@ struct engine_info {
     bool is_encoder;
     int n_labels;
     bool is_multilabel; /* each label by itself (sigmoid), not one of them (softmax) */
+    const struct adapter_info *adapter; /* what engine_adapt() added; NULL = the base alone */
 };
 
 /* "auto" or "f32", or NULL for "auto"; false for any other name. */
@@ -72,6 +75,11 @@ status_code engine_open(struct engine **out, const struct engine_options *option
                         struct status *st) MUST_CHECK;
 void engine_free(struct engine *engine);
 
+/* An engine of its own that is `base` with a LoRA adapter (engine/adapter/adapter.h).  It shares
+ * the base's weights and tokenizer and must be freed before it; one base may have many. */
+status_code engine_adapt(struct engine **out, const struct engine *base, const char *adapter_path,
+                         struct status *st) MUST_CHECK;
+
 const struct engine_info *engine_get_info(const struct engine *engine);
 
 /* NULL when the model's files hold no tokenizer: token ids can still be evaluated. */
@@ -80,6 +88,10 @@ const struct tokenizer *engine_get_tokenizer(const struct engine *engine);
 /* The SHA-256 of the weights: of the file, or for shards of "digest  name\n" lines in the order of
  * their names.  Reads every byte of the files. */
 status_code engine_weights_sha256(const struct engine *engine, char hex[SHA256_HEX_SIZE],
+                                  struct status *st) MUST_CHECK;
+
+/* The SHA-256 of the adapter's files.  Only of an engine that has one. */
+status_code engine_adapter_sha256(const struct engine *engine, char hex[SHA256_HEX_SIZE],
                                   struct status *st) MUST_CHECK;
 
 /* An encoder's label i < n_labels as its config names it ("LABEL_0" where it does not). */

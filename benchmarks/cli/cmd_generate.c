@@ -214,6 +214,8 @@ int cmd_generate(const struct command *self, int argc, const char **argv)
     const struct option_row rows[] = {
         {"model", OPTION_TEXT, &o.engine.model_path, "M",
          "GGUF file, Hugging Face folder, cached name, or demo", 0, 0},
+        {"adapter", OPTION_TEXT, &o.engine.adapter_path, "LORA",
+         "a LoRA adapter for it: a PEFT folder or a GGUF file", 0, 0},
         {"guard", OPTION_TEXT, &o.guard, "POLICY", "a preset or a policy file", 0, 0},
         {"guard-mode", OPTION_TEXT, &o.guard_mode, "MODE",
          "off, shadow (note only) or enforce; default with --guard: enforce", 0, 0},

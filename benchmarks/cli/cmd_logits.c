@@ -103,6 +103,8 @@ int cmd_logits(const struct command *self, int argc, const char **argv)
     const struct option_row rows[] = {
         {"model", OPTION_TEXT, &options.model_path, "M", "a GGUF file or a Hugging Face folder", 0,
          0},
+        {"adapter", OPTION_TEXT, &options.adapter_path, "LORA",
+         "a LoRA adapter for it: a PEFT folder or a GGUF file", 0, 0},
         {"tokens", OPTION_TEXT, &tokens, "FILE", "a JSON array of token ids, taken as they are", 0,
          0},
         {"out", OPTION_TEXT, &out, "FILE",

@@ -29,6 +29,7 @@
 #define LIMIT_HEADS   1024
 #define LIMIT_LABELS  10000 /* of a classification head */
 #define LIMIT_CONTEXT (1 << 20)
+#define LIMIT_ADAPTER_RANK 4096
 
 /* Text */
 #define LIMIT_JSON_BYTES         (256u << 20)

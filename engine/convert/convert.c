@@ -152,8 +152,7 @@ static size_t tensor_rows(const struct tensor_view *view)
 static size_t source_row(const struct convert_item *item, size_t n_rows, size_t row)
 {
     if (!item->paired_heads) return row;
-    size_t per_head = n_rows / (size_t)item->paired_heads, within = row % per_head;
-    return row - within + within % 2 * (per_head / 2) + within / 2;
+    return rope_row_in_halves(n_rows / (size_t)item->paired_heads, row);
 }
 
 static status_code write_rows(struct output *out, const struct convert_item *item,

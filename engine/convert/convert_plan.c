@@ -76,12 +76,6 @@ static void add_item(struct convert_plan *plan, struct convert_item item)
 
 /* ---- from a Hugging Face directory ---- */
 
-/* GGUF keeps Mistral under Llama's name. */
-static const struct architecture *target_of(const struct architecture *arch)
-{
-    return arch == &architecture_mistral ? &architecture_llama : arch;
-}
-
 static const char *weight_name(struct arena *arena, const char *pattern, int layer)
 {
     char name[LIMIT_TENSOR_NAME];
@@ -186,7 +180,7 @@ static status_code choose_target(struct convert_plan *plan, const struct convert
                                  struct status *st)
 {
     const struct model_config *c = &plan->config;
-    plan->target = target_of(c->architecture);
+    plan->target = architecture_in_gguf(c->architecture);
     if (!plan->target->gguf_name)
         return status_set(st, STATUS_UNSUPPORTED, "%s: %s models cannot be written to GGUF here",
                           options->from, c->architecture->name);

@@ -20,6 +20,11 @@ const struct architecture *architecture_for_gguf(struct text name)
     return NULL;
 }
 
+const struct architecture *architecture_in_gguf(const struct architecture *architecture)
+{
+    return architecture == &architecture_mistral ? &architecture_llama : architecture;
+}
+
 const struct architecture *architecture_for_model_type(struct text model_type)
 {
     for (size_t i = 0; i < TABLE_SIZE; i++)

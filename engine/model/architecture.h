@@ -115,6 +115,9 @@ struct architecture {
 /* The row for a "general.architecture", or NULL. */
 const struct architecture *architecture_for_gguf(struct text name);
 
+/* The row that reads a GGUF file of this family: Mistral is kept under Llama's name. */
+const struct architecture *architecture_in_gguf(const struct architecture *architecture);
+
 /* The row for a config.json's model_type, also of a multimodal model; or NULL. */
 const struct architecture *architecture_for_model_type(struct text model_type);
 

@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include "engine/model/low_rank.h"
 #include "engine/model/run_state.h"
 
 /* Rows of a weight matrix that a thread unpacks to f32 at a time. */
@@ -72,4 +73,6 @@ void linear_apply(const struct model *model, struct run_state *state, float *out
         model->kernels->dot_tile(out + row, rows, x, cols, tile, cols, (size_t)T, (size_t)n, cols);
         if (w->bias) add_bias(out + row, rows, w->bias + row, T, n);
     }
+    if (w->low_rank)
+        low_rank_apply(model->kernels, state, out, x, T, w->rows, w->cols, w->low_rank);
 }

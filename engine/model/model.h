@@ -10,6 +10,7 @@ struct model {
     struct model_config config;
     struct model_weights weights;
     const struct kernel_set *kernels;
+    int adapter_rank; /* the largest of the weights' low_rank; 0 without an adapter */
 };
 
 #endif

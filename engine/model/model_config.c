@@ -6,6 +6,18 @@
 #include "engine/model/architecture.h"
 #include "engine/model/config_fields.h"
 
+size_t rope_row_in_halves(size_t head_dim, size_t row)
+{
+    size_t within = row % head_dim;
+    return row - within + within % 2 * (head_dim / 2) + within / 2;
+}
+
+size_t rope_row_in_neighbours(size_t head_dim, size_t row)
+{
+    size_t within = row % head_dim, half = head_dim / 2;
+    return row - within + within % half * 2 + within / half;
+}
+
 static status_code check_rope(const struct rope_settings *rope, struct status *st)
 {
     if (!(rope->theta >= 1) || !isfinite(rope->theta))

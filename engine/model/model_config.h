@@ -7,6 +7,7 @@
 #ifndef ASSAY_MODEL_CONFIG_H
 #define ASSAY_MODEL_CONFIG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/base/limits.h"
@@ -20,6 +21,11 @@ struct architecture;
  * i + rope_dim / 2.  GGUF files of the llama family have their Q and K rows permuted so that pairs
  * are neighbours; other families in GGUF do not. */
 enum rope_pairing { ROPE_HALVES, ROPE_NEIGHBOURS };
+
+/* Where row `row` of a Q or K matrix lies in the same matrix of the other pairing, for heads of
+ * `head_dim` rows. */
+size_t rope_row_in_halves(size_t head_dim, size_t neighbours_row);
+size_t rope_row_in_neighbours(size_t head_dim, size_t halves_row);
 
 enum rope_scaling {
     ROPE_UNSCALED,

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/gguf/gguf.h"
 #include "engine/safetensors/safetensors.h"
@@ -390,6 +391,41 @@ const struct tensor_view *model_weights_tensor(const struct model_config *config
     find_renaming(&f);
     write_name(&f, id, layer, name);
     return look_up(&f, name);
+}
+
+/* The layer in a name that matches a pattern. */
+static int layer_in(const char *name, const char *pattern)
+{
+    const char *slot = strstr(pattern, "%d");
+    return slot ? (int)strtol(name + (slot - pattern), NULL, 10) : 0;
+}
+
+bool model_weights_identify(const struct model_config *config, bool gguf_names, const char *name,
+                            enum weight_id *out, int *layer)
+{
+    for (size_t r = 0; r < RENAMING_COUNT; r++) {
+        char plain[LIMIT_TENSOR_NAME + 8];
+        const struct renaming *renaming = &renamings[r];
+        size_t skipped = strlen(renaming->new);
+        if (strncmp(name, renaming->new, skipped) != 0) continue;
+        snprintf(plain, sizeof plain, "%s%s", renaming->old, name + skipped);
+        for (int id = 0; id < WEIGHT_COUNT; id++) {
+            const struct weight_names *names = &config->architecture->weights[id];
+            const char *pattern = gguf_names ? names->gguf : names->safetensors;
+            if (!pattern || !matches(plain, pattern)) continue;
+            *out = (enum weight_id)id;
+            *layer = layer_in(plain, pattern);
+            return *layer < config->n_layers;
+        }
+    }
+    return false;
+}
+
+struct linear *model_weights_linear(struct model_weights *w, enum weight_id id, int layer)
+{
+    if (specs[id].cols == SIZE_NONE) return NULL;
+    void *into = id < W_FIRST_LAYER_WEIGHT ? (void *)w : (void *)&w->layer[layer];
+    return (struct linear *)(void *)((char *)into + specs[id].offset);
 }
 
 bool model_weights_is_offset(const struct model_config *config, enum weight_id id)

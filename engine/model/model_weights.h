@@ -12,6 +12,7 @@
 #include "engine/quants/tensor.h"
 
 struct safetensors;
+struct low_rank;
 
 /* A matrix that multiplies: y (rows) = W x (cols) + bias. */
 struct linear {
@@ -19,7 +20,8 @@ struct linear {
     const struct tensor_type_info *type;
     int rows, cols;
     size_t row_bytes;
-    const float *bias; /* (rows) or NULL */
+    const float *bias;               /* (rows) or NULL */
+    const struct low_rank *low_rank; /* what an adapter adds to the product; NULL without one */
 };
 
 /* RMSNorm, or LayerNorm where there is a bias. */
@@ -71,6 +73,14 @@ status_code model_weights_find(struct model_weights *out, const struct model_con
 const struct tensor_view *model_weights_tensor(const struct model_config *config,
                                                const struct tensor_source *source,
                                                enum weight_id id, int layer);
+
+/* The weight that a tensor of this name is, as the family's files of that kind name it; false where
+ * it is none.  `layer` is 0 for weights outside the layers. */
+bool model_weights_identify(const struct model_config *config, bool gguf_names, const char *name,
+                            enum weight_id *id, int *layer);
+
+/* The place of a matrix in the weights; NULL for a vector and for W_QKV, which is three. */
+struct linear *model_weights_linear(struct model_weights *weights, enum weight_id id, int layer);
 
 /* Whether a checkpoint in safetensors stores this weight of the config's family less 1. */
 bool model_weights_is_offset(const struct model_config *config, enum weight_id id);

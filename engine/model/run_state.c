@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/model/linear.h"
+#include "engine/model/low_rank.h"
 
 /* Collects allocations and remembers the first that failed.  Without an arena it only counts: what
  * run_state_bytes() predicts and what run_state_init() allocates is one list. */
@@ -178,7 +179,14 @@ static void make_cache(struct run_state *s, const struct model_config *c, struct
     s->values = cache(a, layers * (size_t)s->n_context, kv_dim);
 }
 
-/* Every buffer of a state whose three counts are set. */
+static void make_low_rank(struct run_state *s, struct allocator *a)
+{
+    if (!s->adapter_rank) return;
+    s->low_rank_hidden = floats(a, (size_t)s->max_tokens, (size_t)s->adapter_rank);
+    s->low_rank_delta = per_thread(a, s->n_threads, (size_t)s->max_tokens, LOW_RANK_TILE);
+}
+
+/* Every buffer of a state whose counts are set. */
 static void make_buffers(struct run_state *s, const struct model_config *c, struct allocator *a)
 {
     make_cache(s, c, a);
@@ -186,6 +194,7 @@ static void make_buffers(struct run_state *s, const struct model_config *c, stru
                                             : floats(a, RUN_LOGIT_ROWS, (size_t)c->n_vocab);
     make_activations(s, c, a);
     make_rope(s, c, a);
+    make_low_rank(s, a);
 }
 
 static struct run_state sized_state(const struct model_config *c, int n_context, int n_threads)
@@ -196,12 +205,17 @@ static struct run_state sized_state(const struct model_config *c, int n_context,
                                   c->architecture->is_encoder ? n_context : RUN_MAX_TOKENS};
 }
 
+/* Of a state whose counts are set; it is only looked at. */
+static size_t count_buffers(struct run_state sized, const struct model_config *config)
+{
+    struct allocator counter = {0};
+    make_buffers(&sized, config, &counter);
+    return counter.bytes;
+}
+
 size_t run_state_bytes(const struct model_config *config, int n_context, int n_threads)
 {
-    struct run_state s = sized_state(config, n_context, n_threads);
-    struct allocator counter = {0};
-    make_buffers(&s, config, &counter);
-    return counter.bytes;
+    return count_buffers(sized_state(config, n_context, n_threads), config);
 }
 
 size_t run_state_cache_bytes(const struct model_config *config, int n_context)
@@ -216,10 +230,11 @@ status_code run_state_init(struct run_state *state, const struct model *model, i
                            int n_threads, struct status *st)
 {
     struct run_state s = sized_state(&model->config, n_context, n_threads);
+    s.adapter_rank = model->adapter_rank;
     arena_init(&s.arena, SIZE_MAX);
     struct allocator a = {.arena = &s.arena};
     /* One block of the size that is known, where an arena that grows would double it. */
-    size_t bytes = run_state_bytes(&model->config, n_context, n_threads);
+    size_t bytes = count_buffers(s, &model->config);
     a.failed = !arena_reserve(&s.arena, bytes - run_state_cache_bytes(&model->config, n_context));
     if (!a.failed) make_buffers(&s, &model->config, &a);
     if (a.failed) {

@@ -27,6 +27,7 @@ struct run_state {
     int n_context; /* C */
     int n_threads;
     int max_tokens;
+    int adapter_rank; /* 0 without an adapter */
 
     float *x;      /* (T, d_model) the residual stream; after the pass, hidden states */
     float *normed; /* (T, d_model) input of a block */
@@ -47,6 +48,11 @@ struct run_state {
 
     float *linear_shared; /* scratch of matrix products, see linear.h */
     float **linear_own;   /* [n_threads] -> the same, of each thread */
+
+    /* Of an adapter; without one nothing is allocated. */
+    float *low_rank_hidden; /* (T, largest rank) A x */
+    float **low_rank_delta; /* [n_threads] -> (T, LOW_RANK_TILE) rows of B (A x) */
+
     float **scores; /* [n_threads] -> (n_heads / n_kv_heads, C) attention of the heads of a group */
 
     struct arena arena;
@@ -61,9 +67,9 @@ void run_state_set_positions(struct run_state *state, int T, int start);
 
 void run_state_release(struct run_state *state);
 
-/* The bytes that run_state_init() asks for, and the part of them that keys and values take;
- * SIZE_MAX when that is more than can be counted.  Pages of the cache that no token fills stay
- * untouched. */
+/* The bytes that run_state_init() asks for without an adapter, and the part of them that keys and
+ * values take; SIZE_MAX when that is more than can be counted.  Pages of the cache that no token
+ * fills stay untouched. */
 size_t run_state_bytes(const struct model_config *config, int n_context, int n_threads);
 size_t run_state_cache_bytes(const struct model_config *config, int n_context);
 

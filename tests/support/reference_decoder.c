@@ -301,6 +301,111 @@ void reference_write_gguf(const struct reference_decoder *r, const char *directo
     finish(&f, &header, directory, name);
 }
 
+/* ---- the adapter ---- */
+
+/* Half A (rank, cols) or B (rows, rank) of a matrix. */
+static float *half_of(const struct reference_decoder *r, const struct weight *w, bool is_a)
+{
+    struct weight half = {.rows = is_a ? r->lora_rank : w->rows,
+                          .cols = is_a ? w->cols : r->lora_rank,
+                          .kind = MATRIX};
+    struct reference_decoder own = *r;
+    own.seed = r->lora_seed;
+    snprintf(half.hf, sizeof half.hf, "%.100s.%c", w->hf, is_a ? 'A' : 'B');
+    return values_of(&own, &half);
+}
+
+static bool is_adapted(const struct reference_decoder *r, const struct weight *w)
+{
+    return r->lora_rank && w->cols && strcmp(w->hf, "model.embed_tokens.weight") != 0;
+}
+
+static void add_half(struct file *f, const struct weight *w, bool is_a)
+{
+    const uint64_t shape[2] = {(uint64_t)(is_a ? f->r->lora_rank : w->rows),
+                               (uint64_t)(is_a ? w->cols : f->r->lora_rank)};
+    size_t n = (size_t)(shape[0] * shape[1]);
+    char name[192];
+    snprintf(name, sizeof name, "base_model.model.%.*s.lora_%c.weight",
+             (int)(strlen(w->hf) - strlen(".weight")), w->hf, is_a ? 'A' : 'B');
+    safetensors_writer_tensor(&f->st, name, "F32", n * sizeof(float), 2, shape);
+    float *values = half_of(f->r, w, is_a);
+    put_values(f, values, n);
+    free(values);
+}
+
+static void add_to_peft(void *user, const struct weight *w)
+{
+    struct file *f = user;
+    if (!is_adapted(f->r, w)) return;
+    add_half(f, w, true);
+    add_half(f, w, false);
+}
+
+void reference_write_peft(const struct reference_decoder *r, const char *directory)
+{
+    struct file f = {.r = r};
+    struct strbuf header;
+    char json[512];
+    strbuf_init(&header, 1 << 28);
+    strbuf_init(&f.data, 1 << 28);
+    safetensors_writer_init(&f.st);
+    each_weight(r, add_to_peft, &f);
+    safetensors_writer_header(&f.st, &header);
+    safetensors_writer_release(&f.st);
+    finish(&f, &header, directory, "adapter_model.safetensors");
+    int n = snprintf(json, sizeof json,
+                     "{\"peft_type\": \"LORA\", \"base_model_name_or_path\": \"some/base\", "
+                     "\"r\": %d, \"lora_alpha\": %.17g, \"bias\": \"none\"}",
+                     r->lora_rank, r->lora_scale * r->lora_rank);
+    if (!write_file(directory, "adapter_config.json", json, (size_t)n)) abort();
+}
+
+static void add_to_gguf_adapter(void *user, const struct weight *w)
+{
+    struct file *f = user;
+    int rank = f->r->lora_rank;
+    if (!is_adapted(f->r, w)) return;
+    for (int half = 0; half < 2; half++) {
+        char name[96];
+        const uint64_t shape[2] = {(uint64_t)(half ? w->rows : rank),
+                                   (uint64_t)(half ? rank : w->cols)};
+        size_t n = (size_t)(shape[0] * shape[1]);
+        float *values = half_of(f->r, w, half == 0);
+        bool is_moved = half && (w->kind == QUERY || w->kind == KEY) &&
+                        strcmp(f->r->architecture, "llama") == 0;
+        if (is_moved) {
+            struct weight b = {.rows = w->rows, .cols = rank};
+            float *moved = permuted(values, &b, f->r->head_dim);
+            free(values);
+            values = moved;
+        }
+        snprintf(name, sizeof name, "%s.lora_%c", w->gguf, half ? 'b' : 'a');
+        gguf_writer_tensor(&f->gguf, name, TENSOR_F32, 2, shape);
+        put_values(f, values, n);
+        put_padding(f, n);
+        free(values);
+    }
+}
+
+void reference_write_gguf_adapter(const struct reference_decoder *r, const char *directory,
+                                  const char *name)
+{
+    struct file f = {.r = r};
+    struct strbuf header;
+    strbuf_init(&header, 1 << 28);
+    strbuf_init(&f.data, 1 << 28);
+    gguf_writer_init(&f.gguf);
+    gguf_writer_text(&f.gguf, "general.architecture", r->architecture);
+    gguf_writer_text(&f.gguf, "general.type", "adapter");
+    gguf_writer_text(&f.gguf, "adapter.type", "lora");
+    gguf_writer_f32(&f.gguf, "adapter.lora.alpha", (float)(r->lora_scale * r->lora_rank));
+    each_weight(r, add_to_gguf_adapter, &f);
+    gguf_writer_header(&f.gguf, &header);
+    gguf_writer_release(&f.gguf);
+    finish(&f, &header, directory, name);
+}
+
 /* ---- the computation ---- */
 
 static double frequency(const struct reference_decoder *r, double theta, int i)
@@ -327,10 +432,27 @@ struct computation {
     float *found;
 };
 
+/* W + scale * B A, summed in double. */
+static void merge(const struct reference_decoder *r, const struct weight *w, float *values)
+{
+    float *a = half_of(r, w, true), *b = half_of(r, w, false);
+    int rank = r->lora_rank;
+    for (int row = 0; row < w->rows; row++)
+        for (int col = 0; col < w->cols; col++) {
+            double sum = 0;
+            for (int k = 0; k < rank; k++)
+                sum += (double)b[row * rank + k] * (double)a[k * w->cols + col];
+            values[row * w->cols + col] += (float)(r->lora_scale * sum);
+        }
+    free(a), free(b);
+}
+
 static void take_wanted(void *user, const struct weight *w)
 {
     struct computation *c = user;
-    if (strcmp(w->hf, c->wanted) == 0) c->found = values_of(c->r, w);
+    if (strcmp(w->hf, c->wanted) != 0) return;
+    c->found = values_of(c->r, w);
+    if (is_adapted(c->r, w)) merge(c->r, w, c->found);
 }
 
 /* NULL where the model has no such weight. */

@@ -27,12 +27,22 @@ struct reference_decoder {
     double llama3[4];          /* factor, low, high, original context; factor 0 = not */
     int window, period;        /* layer i is windowed unless period divides i + 1 */
     uint64_t seed;
+    /* A LoRA adapter on every matrix but the embedding, merged: W + lora_scale * B A. */
+    int lora_rank; /* 0 = none */
+    double lora_scale;
+    uint64_t lora_seed;
 };
 
 /* Write config.json and model.safetensors into a folder, or one file. */
 void reference_write_safetensors(const struct reference_decoder *r, const char *directory);
 void reference_write_gguf(const struct reference_decoder *r, const char *directory,
                           const char *name);
+
+/* Write the adapter alone: adapter_config.json and adapter_model.safetensors into a folder, or one
+ * GGUF file. */
+void reference_write_peft(const struct reference_decoder *r, const char *directory);
+void reference_write_gguf_adapter(const struct reference_decoder *r, const char *directory,
+                                  const char *name);
 
 /* Logits (n, vocab), which the caller frees. */
 double *reference_logits(const struct reference_decoder *r, const int32_t *tokens, int n);

@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "tests/support/model_writer.h"
 #include "tests/support/reference_decoder.h"
+#include "tests/support/reference_shapes.h"
 #include "tests/unit/count_allocations.h"
 #include "tests/unit/scratch.h"
 
@@ -191,195 +192,6 @@ static void test_reference_logits(void)
 
 #define N_TOKENS 70 /* over one pass, and over every window below */
 
-static const struct reference_decoder shapes[] = {
-    {.model_type = "gemma",
-     .architecture = "gemma",
-     .extra = "\"head_dim\": 6, ",
-     .layers = 2,
-     .d_model = 15,
-     .heads = 3,
-     .kv_heads = 1,
-     .head_dim = 6,
-     .d_ff = 21,
-     .vocab = 37,
-     .norm_adds_one = true,
-     .embedding_scale = 3.872983346207417,
-     .attention_scale = 0.4082482904638631,
-     .rope_dim = 6,
-     .theta = 10000},
-    {.model_type = "gemma2",
-     .architecture = "gemma2",
-     .extra = "\"head_dim\": 8, \"query_pre_attn_scalar\": 8, \"sliding_window\": 5, "
-              "\"attn_logit_softcapping\": 1.5, \"final_logit_softcapping\": 2, ",
-     .layers = 3,
-     .d_model = 16,
-     .heads = 6,
-     .kv_heads = 2,
-     .head_dim = 8,
-     .d_ff = 20,
-     .vocab = 40,
-     .norm_adds_one = true,
-     .post_norms = true,
-     .embedding_scale = 4,
-     .attention_scale = 0.3535533905932738,
-     .score_cap = 1.5,
-     .logit_cap = 2,
-     .rope_dim = 8,
-     .theta = 10000,
-     .window = 5,
-     .period = 2},
-    {.model_type = "gemma3_text",
-     .architecture = "gemma3",
-     .extra = "\"head_dim\": 10, \"query_pre_attn_scalar\": 10, \"sliding_window\": 7, "
-              "\"rope_theta\": 50000, \"rope_local_base_freq\": 500, "
-              "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4}, ",
-     .layers = 7,
-     .d_model = 16,
-     .heads = 5,
-     .kv_heads = 5,
-     .head_dim = 10,
-     .d_ff = 24,
-     .vocab = 33,
-     .norm_adds_one = true,
-     .post_norms = true,
-     .qk_norms = true,
-     .embedding_scale = 4,
-     .attention_scale = 0.31622776601683794,
-     .rope_dim = 10,
-     .theta = 50000,
-     .local_theta = 500,
-     .linear = 4,
-     .window = 7,
-     .period = 6},
-    {.model_type = "llama",
-     .architecture = "llama",
-     .extra = "\"rope_theta\": 500, \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, "
-              "\"low_freq_factor\": 1, \"high_freq_factor\": 4, "
-              "\"original_max_position_embeddings\": 64}, ",
-     .layers = 2,
-     .d_model = 36,
-     .heads = 3,
-     .kv_heads = 3,
-     .head_dim = 12,
-     .d_ff = 50,
-     .vocab = 41,
-     .silu = true,
-     .embedding_scale = 1,
-     .attention_scale = 0.28867513459481287,
-     .rope_dim = 12,
-     .theta = 500,
-     .llama3 = {8, 1, 4, 64}},
-    {.model_type = "llama",
-     .architecture = "llama",
-     .extra = "\"head_dim\": 14, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, ",
-     .layers = 3,
-     .d_model = 20,
-     .heads = 7,
-     .kv_heads = 1,
-     .head_dim = 14,
-     .d_ff = 33,
-     .vocab = 50,
-     .untied = true,
-     .silu = true,
-     .embedding_scale = 1,
-     .attention_scale = 0.2672612419124244,
-     .rope_dim = 14,
-     .theta = 10000,
-     .linear = 2},
-    {.model_type = "mistral",
-     .extra = "\"sliding_window\": 9, ",
-     .layers = 2,
-     .d_model = 30,
-     .heads = 5,
-     .kv_heads = 5,
-     .head_dim = 6,
-     .d_ff = 31,
-     .vocab = 45,
-     .untied = true,
-     .silu = true,
-     .embedding_scale = 1,
-     .attention_scale = 0.4082482904638631,
-     .rope_dim = 6,
-     .theta = 10000,
-     .window = 9},
-    {.model_type = "phi",
-     .architecture = "phi2",
-     .extra = "\"partial_rotary_factor\": 0.4, ",
-     .layers = 3,
-     .d_model = 30,
-     .heads = 3,
-     .kv_heads = 1,
-     .head_dim = 10,
-     .d_ff = 44,
-     .vocab = 39,
-     .untied = true,
-     .is_phi = true,
-     .embedding_scale = 1,
-     .attention_scale = 0.31622776601683794,
-     .rope_dim = 4,
-     .theta = 10000},
-    {.model_type = "qwen3",
-     .architecture = "qwen3",
-     .extra = "\"head_dim\": 8, \"rope_theta\": 1000000, \"attention_bias\": false, ",
-     .layers = 2,
-     .d_model = 24,
-     .heads = 6,
-     .kv_heads = 3,
-     .head_dim = 8,
-     .d_ff = 40,
-     .vocab = 44,
-     .silu = true,
-     .qk_norms = true,
-     .embedding_scale = 1,
-     .attention_scale = 0.3535533905932738,
-     .rope_dim = 8,
-     .theta = 1000000},
-    {.model_type = "qwen3",
-     .extra = "\"head_dim\": 4, \"use_sliding_window\": true, \"sliding_window\": 6, "
-              "\"max_window_layers\": 0, ",
-     .layers = 2,
-     .d_model = 12,
-     .heads = 2,
-     .kv_heads = 1,
-     .head_dim = 4,
-     .d_ff = 40,
-     .vocab = 44,
-     .untied = true,
-     .silu = true,
-     .qk_norms = true,
-     .embedding_scale = 1,
-     .attention_scale = 0.5,
-     .rope_dim = 4,
-     .theta = 10000,
-     .window = 6},
-    /* Config fields as newer versions of transformers write them. */
-    {.model_type = "gemma3_text",
-     .extra = "\"head_dim\": 4, \"query_pre_attn_scalar\": 4, \"sliding_window\": 8, "
-              "\"layer_types\": [\"sliding_attention\", \"full_attention\", "
-              "\"sliding_attention\", \"full_attention\"], \"rope_parameters\": "
-              "{\"full_attention\": {\"rope_theta\": 9000, \"rope_type\": \"linear\", "
-              "\"factor\": 2}, \"sliding_attention\": {\"rope_theta\": 300}}, ",
-     .layers = 4,
-     .d_model = 16,
-     .heads = 4,
-     .kv_heads = 2,
-     .head_dim = 4,
-     .d_ff = 24,
-     .vocab = 33,
-     .norm_adds_one = true,
-     .post_norms = true,
-     .qk_norms = true,
-     .embedding_scale = 4,
-     .attention_scale = 0.5,
-     .rope_dim = 4,
-     .theta = 9000,
-     .local_theta = 300,
-     .linear = 2,
-     .window = 8,
-     .period = 2},
-};
-#define SHAPE_COUNT (sizeof shapes / sizeof *shapes)
-
 static void make_tokens(int32_t *tokens, int n, int n_vocab)
 {
     for (int i = 0; i < n; i++) tokens[i] = (i * 17 + i / 7) % n_vocab;
@@ -420,26 +232,19 @@ static void compare_with_plain(const char *path, const struct reference_decoder 
 
 static void test_other_shapes(void)
 {
-    for (size_t i = 0; i < SHAPE_COUNT; i++) {
-        compare_with_plain(write_folder(&shapes[i]), &shapes[i]);
-        if (!shapes[i].architecture) continue;
+    for (size_t i = 0; i < reference_shape_count; i++) {
+        compare_with_plain(write_folder(&reference_shapes[i]), &reference_shapes[i]);
+        if (!reference_shapes[i].architecture) continue;
         const char *path = in_scratch("model.gguf");
-        reference_write_gguf(&shapes[i], scratch, "model.gguf");
-        compare_with_plain(path, &shapes[i]);
+        reference_write_gguf(&reference_shapes[i], scratch, "model.gguf");
+        compare_with_plain(path, &reference_shapes[i]);
     }
-}
-
-static const struct reference_decoder *shape_of(const char *model_type)
-{
-    size_t i = 0;
-    while (strcmp(shapes[i].model_type, model_type) != 0) i++;
-    return &shapes[i];
 }
 
 /* Early GGUF files of Phi-2 keep Q, K and V in one matrix. */
 static void test_fused(void)
 {
-    struct reference_decoder r = *shape_of("phi");
+    struct reference_decoder r = *reference_shape("phi");
     const char *path = in_scratch("model.gguf");
     r.fused_in_gguf = true;
     reference_write_gguf(&r, scratch, "model.gguf");
@@ -451,7 +256,7 @@ static void test_multimodal(void)
 {
     static const char *const prefixes[] = {"language_model.model.", "model.language_model."};
     for (int i = 0; i < 2; i++) {
-        struct reference_decoder r = *shape_of("gemma3_text");
+        struct reference_decoder r = *reference_shape("gemma3_text");
         struct status st = {0};
         struct strbuf inner, outer;
         r.prefix = prefixes[i];
@@ -476,10 +281,10 @@ static void test_cuts(void)
 {
     static const int steps[] = {1, 3, 64, N_TOKENS};
     int32_t tokens[N_TOKENS];
-    for (size_t i = 0; i < SHAPE_COUNT; i++) {
-        make_tokens(tokens, N_TOKENS, shapes[i].vocab);
-        size_t bytes = N_TOKENS * (size_t)shapes[i].vocab * sizeof(float);
-        struct engine *one = open_model(write_folder(&shapes[i]), "auto", 1);
+    for (size_t i = 0; i < reference_shape_count; i++) {
+        make_tokens(tokens, N_TOKENS, reference_shapes[i].vocab);
+        size_t bytes = N_TOKENS * (size_t)reference_shapes[i].vocab * sizeof(float);
+        struct engine *one = open_model(write_folder(&reference_shapes[i]), "auto", 1);
         struct engine *three = open_model(scratch, "auto", 3);
         float *expected = decoder_logits(one, tokens, N_TOKENS, N_TOKENS);
         for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
@@ -497,10 +302,10 @@ static void test_no_allocation(void)
 {
     int32_t tokens[N_TOKENS];
     struct status st = {0};
-    for (size_t i = 0; i < SHAPE_COUNT; i++) {
+    for (size_t i = 0; i < reference_shape_count; i++) {
         struct session *session = NULL;
-        struct engine *engine = open_model(write_folder(&shapes[i]), "auto", 1);
-        make_tokens(tokens, N_TOKENS, shapes[i].vocab);
+        struct engine *engine = open_model(write_folder(&reference_shapes[i]), "auto", 1);
+        make_tokens(tokens, N_TOKENS, reference_shapes[i].vocab);
         ASSERT_OK(session_create(&session, engine, N_TOKENS, &st));
         ASSERT_OK(session_eval(session, tokens, 1, 1, NULL, NULL, &st));
         size_t before = allocations;
@@ -519,7 +324,7 @@ static void test_window(void)
 {
     static const char *const windows[] = {"\"sliding_window\": null, ", "\"sliding_window\": 70, ",
                                           "\"sliding_window\": 69, "};
-    struct reference_decoder r = *shape_of("mistral");
+    struct reference_decoder r = *reference_shape("mistral");
     int32_t tokens[N_TOKENS];
     float *logits[3];
     make_tokens(tokens, N_TOKENS, r.vocab);
@@ -576,7 +381,7 @@ static void test_configs(void)
         {"qwen3", "\"attention_bias\": true, ", STATUS_UNSUPPORTED, "attention_bias"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct reference_decoder r = *shape_of(cases[i].model_type);
+        struct reference_decoder r = *reference_shape(cases[i].model_type);
         struct status st = {0};
         struct engine *engine;
         r.extra = cases[i].extra;
@@ -591,7 +396,7 @@ static void test_weights(void)
 {
     struct status st = {0};
     struct engine *engine;
-    struct reference_decoder r = *shape_of("qwen3");
+    struct reference_decoder r = *reference_shape("qwen3");
     char config[1024];
     r.model_type = "mixtral";
     struct engine_options options = {.model_path = write_folder(&r)};
@@ -599,7 +404,7 @@ static void test_weights(void)
     r.model_type = "llama";
     write_folder(&r);
     ASSERT_FAILS(engine_open(&engine, &options, &st), STATUS_UNSUPPORTED, "k_norm.weight\" is no");
-    r = *shape_of("llama");
+    r = *reference_shape("llama");
     write_folder(&r);
     int n = snprintf(config, sizeof config,
                      "{\"model_type\": \"llama\", \"hidden_size\": %d, \"num_hidden_layers\": %d, "

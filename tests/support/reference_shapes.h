@@ -1,0 +1,17 @@
+/* reference_shapes.h - small decoders of every family, at shapes that real models do not have: odd
+ * numbers of heads, one key-value head, windows shorter than 70 tokens, every scaling of rotary
+ * positions. */
+#ifndef ASSAY_TESTS_REFERENCE_SHAPES_H
+#define ASSAY_TESTS_REFERENCE_SHAPES_H
+
+#include <stddef.h>
+
+#include "tests/support/reference_decoder.h"
+
+extern const struct reference_decoder reference_shapes[];
+extern const size_t reference_shape_count;
+
+/* The first of a model_type of config.json. */
+const struct reference_decoder *reference_shape(const char *model_type);
+
+#endif
