@@ -200,6 +200,8 @@ static void score_with_classifier(struct guard_eval *eval, const struct guard_ev
         for (int c = 0; c < HAZARD_COUNT; c++) {
             if (eval->labels[i].category != ANY && eval->labels[i].category != c) continue;
             if (!scores.of[c].scored) continue;
+            if (eval->labels[i].category == ANY && !hazard_is_harm((enum hazard_category)c))
+                continue;
             row->score[i] =
                 fmax(isnan(row->score[i]) ? 0 : row->score[i], scores.of[c].probability);
         }

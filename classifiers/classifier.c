@@ -14,7 +14,7 @@ static const struct classifier_kind kinds[] = {
      lexicon_classifier_open},
     {"encoder", "MODEL", "BERT, RoBERTa or DistilBERT with labels that name categories",
      encoder_classifier_open},
-    {"guard", "DEFINITION=MODEL", "a guard model: shieldgemma, llama-guard-3 or a definition file",
+    {"guard", "DEFINITION=MODEL", "a guard model: shieldgemma, llama-guard-3, wildguard, ... (list guards), or a file",
      guard_model_classifier_open},
     {"perspective", "URL", "Perspective's API, or a service with the same schema",
      perspective_classifier_open},

@@ -1,20 +1,41 @@
 #include "classifiers/guard_definition.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "classifiers/strict_json.h"
 #include "engine/base/limits.h"
 
-extern const struct text embedded_classifiers_guards_shieldgemma_json;
+extern const struct text embedded_classifiers_guards_granite_guardian_3_json;
+extern const struct text embedded_classifiers_guards_llama_guard_1_json;
+extern const struct text embedded_classifiers_guards_llama_guard_2_json;
 extern const struct text embedded_classifiers_guards_llama_guard_3_json;
+extern const struct text embedded_classifiers_guards_qwen3guard_json;
+extern const struct text embedded_classifiers_guards_qwen3guard_loose_json;
+extern const struct text embedded_classifiers_guards_shieldgemma_json;
+extern const struct text embedded_classifiers_guards_shieldgemma_colab_json;
+extern const struct text embedded_classifiers_guards_wildguard_json;
 
 static const struct {
     const char *name;
     const struct text *json;
 } built_in[] = {
     {"shieldgemma", &embedded_classifiers_guards_shieldgemma_json},
+    {"shieldgemma-colab", &embedded_classifiers_guards_shieldgemma_colab_json},
+    {"llama-guard-1", &embedded_classifiers_guards_llama_guard_1_json},
+    {"llama-guard-2", &embedded_classifiers_guards_llama_guard_2_json},
     {"llama-guard-3", &embedded_classifiers_guards_llama_guard_3_json},
+    {"wildguard", &embedded_classifiers_guards_wildguard_json},
+    {"granite-guardian-3", &embedded_classifiers_guards_granite_guardian_3_json},
+    {"qwen3guard", &embedded_classifiers_guards_qwen3guard_json},
+    {"qwen3guard-loose", &embedded_classifiers_guards_qwen3guard_loose_json},
 };
+#define N_BUILT_IN (sizeof built_in / sizeof built_in[0])
+
+const char *guard_definition_name(size_t index)
+{
+    return index < N_BUILT_IN ? built_in[index].name : NULL;
+}
 
 /* ---- reading ---- */
 
@@ -43,24 +64,28 @@ static status_code read_slot(struct text name, struct guard_part *out, struct st
 static status_code read_part(struct guard_definition *d, const struct json_value *json,
                              struct guard_part *out, struct status *st)
 {
-    static const char *const names[] = {"text", "token", "bos", "slot"};
+    static const char *const names[] = {"text", "token", "token_if_any", "bos", "slot", "trim"};
     struct text text;
     bool bos;
-    status_code code = strict_json_fields(json, names, 4, st);
+    status_code code = strict_json_fields(json, names, sizeof names / sizeof names[0], st);
     if (code != STATUS_OK) return code;
-    if (json_count(json) != 1)
+    bool has_trim = json_has(json, "trim");
+    if (has_trim && (code = json_get_bool(json, "trim", &out->trims, st)) != STATUS_OK) return code;
+    if (json_count(json) != (has_trim ? 2 : 1) || (has_trim && !json_has(json, "slot")))
         return status_set(st, STATUS_BAD_INPUT,
-                          "has %zu fields, expected one of text, token, bos, "
-                          "slot",
+                          "has %zu fields, expected one of text, token, token_if_any, bos, or slot "
+                          "with or without trim",
                           json_count(json));
-    const char *key = json_key(json_first(json));
+    const char *key = json_has(json, "slot") ? "slot" : json_key(json_first(json));
     if (strcmp(key, "bos") == 0) {
         out->kind = PART_BOS;
         return json_get_bool(json, key, &bos, st);
     }
     if ((code = json_get_text(json, key, &text, st)) != STATUS_OK) return code;
     if (strcmp(key, "slot") == 0) return read_slot(text, out, st);
-    out->kind = strcmp(key, "text") == 0 ? PART_TEXT : PART_TOKEN;
+    out->kind = strcmp(key, "text") == 0    ? PART_TEXT
+                : strcmp(key, "token") == 0 ? PART_TOKEN
+                                            : PART_TOKEN_IF_ANY;
     out->length = text.length;
     return keep_text(d, text, &out->text, st);
 }
@@ -132,28 +157,169 @@ static status_code read_policies(struct guard_definition *d, const struct json_v
     return STATUS_OK;
 }
 
+/* ---- reading: what is read from an answer ---- */
+
+static status_code read_spellings(struct guard_definition *d, const struct json_value *object,
+                                  const char *key, const char **out, int *n, struct status *st)
+{
+    const struct json_value *list;
+    status_code code = json_get_array(object, key, &list, st);
+    if (code != STATUS_OK) return code;
+    for (const struct json_value *v = json_first(list); v; v = json_next(v)) {
+        if (json_kind(v) != JSON_STRING || !json_text(v).length)
+            return status_set(st, STATUS_BAD_INPUT, "field \"%s\" must hold texts", key);
+        if (*n == GUARD_MAX_LABELS)
+            return status_set(st, STATUS_LIMIT, "field \"%s\" has more than %d spellings", key,
+                              GUARD_MAX_LABELS);
+        if (keep_text(d, json_text(v), &out[(*n)++], st) != STATUS_OK) return st->code;
+    }
+    if (!*n) return status_set(st, STATUS_BAD_INPUT, "field \"%s\" is empty", key);
+    return STATUS_OK;
+}
+
+static status_code read_labels(struct guard_definition *d, const struct json_value *object,
+                               struct guard_labels *out, struct status *st)
+{
+    status_code code = read_spellings(d, object, "unsafe", out->unsafe, &out->n_unsafe, st);
+    return code == STATUS_OK ? read_spellings(d, object, "safe", out->safe, &out->n_safe, st)
+                             : code;
+}
+
+/* {"S1": "violence", "S5": null}: every name that may be in the list, and its category if any. */
+static status_code read_names(struct guard_definition *d, const struct json_value *object,
+                              struct guard_answer *out, struct status *st)
+{
+    const struct json_value *names;
+    status_code code = json_get_object(object, "names", &names, st);
+    if (code != STATUS_OK) return code;
+    for (const struct json_value *m = json_first(names); m; m = json_next(m)) {
+        if (out->n_names == GUARD_MAX_NAMES)
+            return status_set(st, STATUS_LIMIT, "field \"names\" has more than %d names",
+                              GUARD_MAX_NAMES);
+        enum hazard_category category = HAZARD_UNSAFE;
+        bool has = json_kind(m) == JSON_STRING;
+        if (has ? !hazard_find(json_text(m), &category) : json_kind(m) != JSON_NULL)
+            return status_set(st, STATUS_BAD_INPUT,
+                              "field \"names\": field \"%.64s\" is neither a category nor null",
+                              json_key(m));
+        out->names[out->n_names].has_category = has;
+        out->names[out->n_names].category = category;
+        code = keep_text(d, text_of(json_key(m)), &out->names[out->n_names++].name, st);
+        if (code != STATUS_OK) return code;
+    }
+    if (!out->n_names) return status_set(st, STATUS_BAD_INPUT, "field \"names\" is empty");
+    return STATUS_OK;
+}
+
+static status_code read_verdict(struct guard_definition *d, const struct json_value *json,
+                                struct guard_answer *out, struct status *st)
+{
+    static const char *const names[] = {"for", "after", "category", "unsafe", "safe"};
+    struct text category;
+    status_code code = strict_json_fields(json, names, sizeof names / sizeof names[0], st);
+    if (code == STATUS_OK) code = json_get_text(json, "category", &category, st);
+    if (code != STATUS_OK) return code;
+    if (!hazard_find(category, &out->category))
+        return status_set(st, STATUS_BAD_INPUT, "field \"category\": unknown category \"%.64s\"",
+                          category.data);
+    return read_labels(d, json, &out->labels, st);
+}
+
+static status_code read_answer(struct guard_definition *d, const struct json_value *json,
+                               struct guard_answer *out, struct status *st)
+{
+    static const char *const names[] = {"for", "after", "only_if_unsafe", "names"};
+    struct text where, after = {"", 0};
+    status_code code = STATUS_OK;
+    out->is_names = json_has(json, "names");
+    if (!out->is_names)
+        code = read_verdict(d, json, out, st);
+    else if ((code = strict_json_fields(json, names, sizeof names / sizeof names[0], st)) ==
+             STATUS_OK)
+        code = read_names(d, json, out, st);
+    if (code == STATUS_OK && json_has(json, "only_if_unsafe"))
+        code = json_get_bool(json, "only_if_unsafe", &out->only_if_unsafe, st);
+    if (code == STATUS_OK && json_has(json, "after"))
+        code = json_get_text(json, "after", &after, st);
+    if (code == STATUS_OK) code = keep_text(d, after, &out->after, st);
+    out->for_prompt = out->for_response = true;
+    if (code != STATUS_OK || !json_has(json, "for")) return code;
+    if ((code = json_get_text(json, "for", &where, st)) != STATUS_OK) return code;
+    out->for_response = !text_equal(where, text_of("prompt"));
+    out->for_prompt = !text_equal(where, text_of("response"));
+    if (out->for_prompt && out->for_response)
+        return status_set(st, STATUS_BAD_INPUT, "field \"for\" must be prompt or response");
+    return STATUS_OK;
+}
+
+/* A list of names says of what its verdict found, so one must stand before it. */
+static status_code check_answers(const struct guard_definition *d, struct status *st)
+{
+    bool prompt = false, response = false;
+    for (int i = 0; i < d->n_answers; i++) {
+        const struct guard_answer *a = &d->answers[i];
+        if (a->is_names && ((a->for_prompt && !prompt) || (a->for_response && !response)))
+            return status_set(st, STATUS_BAD_INPUT,
+                              "field \"answers\"[%d]: names stand before any verdict", i);
+        prompt = prompt || a->for_prompt;
+        response = response || a->for_response;
+    }
+    if ((d->prompt.n_parts && !prompt) || (d->response.n_parts && !response))
+        return status_set(st, STATUS_BAD_INPUT, "field \"answers\": a template has no verdict");
+    return STATUS_OK;
+}
+
+static status_code read_answers(struct guard_definition *d, const struct json_value *root,
+                                struct status *st)
+{
+    const struct json_value *answers;
+    int64_t max;
+    status_code code = json_get_array(root, "answers", &answers, st);
+    if (code == STATUS_OK)
+        code = json_get_int(root, "max_answer_tokens", 1, GUARD_MAX_ANSWER_TOKENS, &max, st);
+    if (code != STATUS_OK) return code;
+    d->max_answer_tokens = (int)max;
+    for (const struct json_value *v = json_first(answers); v; v = json_next(v)) {
+        if (d->n_answers == GUARD_MAX_ANSWERS)
+            return status_set(st, STATUS_LIMIT, "field \"answers\" has more than %d entries",
+                              GUARD_MAX_ANSWERS);
+        if (read_answer(d, v, &d->answers[d->n_answers], st) != STATUS_OK)
+            return status_prefix(st, "field \"answers\"[%d]", d->n_answers);
+        d->n_answers++;
+    }
+    return check_answers(d, st);
+}
+
+/* ---- reading: the whole ---- */
+
 static status_code read_definition(struct guard_definition *d, const struct json_value *root,
                                    struct status *st)
 {
-    static const char *const names[] = {"name",     "version", "licence", "source",  "prompt",
-                                        "response", "unsafe",  "safe",    "policies"};
-    struct text name, unsafe, safe, told;
+    static const char *const names[] = {"name",     "version",  "licence",          "source",
+                                        "prompt",   "response", "unsafe",           "safe",
+                                        "policies", "answers",  "max_answer_tokens"};
+    struct text name, licence, source;
     int64_t version;
     status_code code;
     if ((code = strict_json_fields(root, names, sizeof names / sizeof names[0], st)) ||
         (code = strict_json_name(root, "name", &name, st)) ||
         (code = json_get_int(root, "version", 1, INT32_MAX, &version, st)) ||
-        (code = json_get_text(root, "licence", &told, st)) ||
-        (code = json_get_text(root, "source", &told, st)) ||
-        (code = json_get_text(root, "unsafe", &unsafe, st)) ||
-        (code = json_get_text(root, "safe", &safe, st)) ||
+        (code = json_get_text(root, "licence", &licence, st)) ||
+        (code = json_get_text(root, "source", &source, st)) ||
         (code = keep_text(d, name, &d->name, st)) ||
-        (code = keep_text(d, unsafe, &d->unsafe, st)) ||
-        (code = keep_text(d, safe, &d->safe, st)) ||
+        (code = keep_text(d, licence, &d->licence, st)) ||
         (code = read_template(d, root, "prompt", &d->prompt, st)) ||
-        (code = read_template(d, root, "response", &d->response, st)) ||
-        (code = read_policies(d, root, st)))
+        (code = read_template(d, root, "response", &d->response, st)))
         return code;
+    if (json_has(root, "answers")) {
+        if (json_has(root, "policies") || json_has(root, "unsafe") || json_has(root, "safe"))
+            return status_set(st, STATUS_BAD_INPUT,
+                              "has \"answers\" beside \"policies\", \"unsafe\" or \"safe\"");
+        code = read_answers(d, root, st);
+    } else if ((code = read_labels(d, root, &d->labels, st)) == STATUS_OK) {
+        code = read_policies(d, root, st);
+    }
+    if (code != STATUS_OK) return code;
     d->version = (int)version;
     if (!d->prompt.n_parts && !d->response.n_parts)
         return status_set(st, STATUS_BAD_INPUT, "has neither a \"prompt\" nor a \"response\"");
@@ -184,7 +350,7 @@ status_code guard_definition_parse(struct guard_definition **out, struct text js
 status_code guard_definition_load(struct guard_definition **out, const char *name_or_path,
                                   struct status *st)
 {
-    for (size_t i = 0; i < sizeof built_in / sizeof built_in[0]; i++)
+    for (size_t i = 0; i < N_BUILT_IN; i++)
         if (strcmp(name_or_path, built_in[i].name) == 0)
             return guard_definition_parse(out, *built_in[i].json, name_or_path, st);
     struct strbuf json;
@@ -205,18 +371,29 @@ void guard_definition_free(struct guard_definition *d)
 
 /* ---- filling ---- */
 
+static struct text filling(const struct guard_part *part, struct text text)
+{
+    static const char white[] = " \t\n\v\f\r";
+    if (!part->trims) return text;
+    while (text.length && memchr(white, text.data[0], sizeof white - 1)) text.data++, text.length--;
+    while (text.length && memchr(white, text.data[text.length - 1], sizeof white - 1))
+        text.length--;
+    return text;
+}
+
 /* The text of a part that is text, whatever it comes from. */
 static struct text part_text(const struct guard_part *part, const struct guard_texts *texts)
 {
     switch (part->kind) {
     case PART_TEXT:
+    case PART_TOKEN_IF_ANY:
         return (struct text){part->text, part->length};
     case PART_PROMPT:
-        return texts->prompt;
+        return filling(part, texts->prompt);
     case PART_RESPONSE:
-        return texts->response;
+        return filling(part, texts->response);
     case PART_POLICY:
-        return texts->policy;
+        return filling(part, texts->policy);
     case PART_BOS:
     case PART_TOKEN:
         break;
@@ -257,7 +434,10 @@ status_code guard_definition_encode(const struct guard_template *parts,
     status_code code = STATUS_OK;
     for (int i = 0; i < parts->n_parts && code == STATUS_OK; i++) {
         const struct guard_part *part = &parts->parts[i];
-        if (part->kind == PART_BOS || part->kind == PART_TOKEN) {
+        bool is_token =
+            part->kind == PART_BOS || part->kind == PART_TOKEN ||
+            (part->kind == PART_TOKEN_IF_ANY && tokenizer_find(tokenizer, part->text) >= 0);
+        if (is_token) {
             code = flush(&stretch, tokenizer, out, st);
             if (code == STATUS_OK) code = append_control(part, tokenizer, out, st);
         } else {
@@ -283,4 +463,18 @@ void guard_definition_render(const struct guard_template *parts, const struct gu
         else
             strbuf_append(out, text.data, text.length);
     }
+}
+
+status_code guard_definition_template_sha256(const struct guard_template *parts,
+                                             char hex[SHA256_HEX_SIZE], struct status *st)
+{
+    const struct guard_texts slots = {text_of("{prompt}"), text_of("{response}"),
+                                      text_of("{policy}")};
+    struct strbuf text;
+    strbuf_init(&text, LIMIT_POLICY_BYTES);
+    guard_definition_render(parts, &slots, "{bos}", &text);
+    status_code code = strbuf_check(&text, "a guard's template", st);
+    if (code == STATUS_OK) sha256_text((struct text){text.data, text.length}, hex);
+    strbuf_release(&text);
+    return code;
 }

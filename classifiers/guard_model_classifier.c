@@ -1,14 +1,22 @@
-/* A language model asked whether a text is safe: the probability of the unsafe answer against the
- * safe one, read from the logits of the two after the last token of the filled template. */
+/* A language model asked whether a text is safe: the log-odds of the unsafe answer against the safe
+ * one, read from the logits behind the filled template, or where a generated answer has its verdict
+ * (guard_answer.h).  Answers are generated greedily. */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "classifiers/classifier_vtable.h"
-#include "classifiers/guard_definition.h"
+#include "classifiers/guard_answer.h"
 #include "engine/base/limits.h"
 #include "engine/engine.h"
+#include "engine/sampling/sampler.h"
+
+/* The first tokens of the labels. */
+struct label_ids {
+    int32_t unsafe[GUARD_MAX_LABELS], safe[GUARD_MAX_LABELS];
+    int n_unsafe, n_safe;
+};
 
 struct guard_model {
     struct classifier base;
@@ -16,41 +24,105 @@ struct guard_model {
     struct engine *engine;
     struct session *session; /* under the mutex: it keeps the prefix that policies share */
     pthread_mutex_t *mutex;
-    int32_t unsafe, safe; /* ids of the two answers */
+    struct label_ids labels; /* of the policies */
+    struct label_ids answers[GUARD_MAX_ANSWERS];
 };
 
-struct answer_logits {
-    int32_t unsafe, safe;
-    double margin; /* logit of the unsafe answer less that of the safe one */
-};
+/* ---- one evaluation ---- */
 
-static void read_margin(void *user, int position, const float *logits)
+/* log(exp(a) + ...) over some logits; one of them is itself, to the bit. */
+static double log_sum(const float *logits, const int32_t *ids, int n)
 {
-    struct answer_logits *a = user;
-    (void)position;
-    a->margin = (double)logits[a->unsafe] - (double)logits[a->safe];
+    double max = (double)-INFINITY, sum = 0;
+    for (int i = 0; i < n; i++) max = fmax(max, (double)logits[ids[i]]);
+    for (int i = 0; i < n; i++) sum += exp((double)logits[ids[i]] - max);
+    return max + log(sum);
 }
+
+struct next_token {
+    const struct label_ids *labels; /* NULL: no verdict comes next */
+    int n_vocab;
+    double margin;
+    int32_t greedy;
+};
+
+static void read_next(void *user, int position, const float *logits)
+{
+    struct next_token *next = user;
+    const struct label_ids *labels = next->labels;
+    (void)position;
+    next->greedy = logits_argmax(logits, next->n_vocab);
+    if (labels)
+        next->margin = log_sum(logits, labels->unsafe, labels->n_unsafe) -
+                       log_sum(logits, labels->safe, labels->n_safe);
+}
+
+static status_code evaluate(const struct guard_model *g, const struct token_list *ids,
+                            const struct label_ids *labels, struct next_token *out,
+                            struct status *st)
+{
+    *out = (struct next_token){.labels = labels, .n_vocab = engine_get_info(g->engine)->n_vocab};
+    if (ids->count > (size_t)session_context(g->session))
+        return status_set(st, STATUS_LIMIT, "the guard's prompt has %zu tokens, its context %d",
+                          ids->count, session_context(g->session));
+    status_code code = session_eval(g->session, ids->ids, (int)ids->count, (int)ids->count - 1,
+                                    read_next, out, st);
+    if (code == STATUS_OK && isnan(out->margin))
+        code = status_set(st, STATUS_BAD_INPUT, "the guard model answered NaN");
+    return code;
+}
+
+/* ---- the two ways of asking ---- */
 
 static status_code score_policy(const struct guard_model *g, const struct guard_template *parts,
                                 const struct guard_texts *texts, struct hazard_score *out,
                                 struct status *st)
 {
     struct token_list ids = {0};
-    struct answer_logits answer = {.unsafe = g->unsafe, .safe = g->safe};
+    struct next_token next;
     status_code code =
         guard_definition_encode(parts, texts, engine_get_tokenizer(g->engine), &ids, st);
-    if (code == STATUS_OK && ids.count > (size_t)session_context(g->session))
-        code = status_set(st, STATUS_LIMIT, "the guard's prompt has %zu tokens, its context %d",
-                          ids.count, session_context(g->session));
-    if (code == STATUS_OK)
-        code = session_eval(g->session, ids.ids, (int)ids.count, (int)ids.count - 1, read_margin,
-                            &answer, st);
+    if (code == STATUS_OK) code = evaluate(g, &ids, &g->labels, &next, st);
     token_list_release(&ids);
-    if (code != STATUS_OK) return code;
-    if (isnan(answer.margin))
-        return status_set(st, STATUS_BAD_INPUT, "the guard model answered NaN");
-    *out = (struct hazard_score){true, answer.margin, 1 / (1 + exp(-answer.margin))};
-    return STATUS_OK;
+    if (code == STATUS_OK) *out = guard_answer_score(next.margin);
+    return code;
+}
+
+static status_code generate(const struct guard_model *g, struct token_list *ids,
+                            struct guard_answer_reader *reader, struct status *st)
+{
+    const struct guard_definition *d = g->definition;
+    const struct tokenizer *tokenizer = engine_get_tokenizer(g->engine);
+    status_code code = STATUS_OK;
+    for (int n = 0; code == STATUS_OK && !guard_answer_done(reader); n++) {
+        if (n == d->max_answer_tokens)
+            return status_set(st, STATUS_BAD_INPUT, "the guard's answer has no end in %d tokens",
+                              n);
+        const struct guard_answer *due = guard_answer_due(reader);
+        struct next_token next;
+        code = evaluate(g, ids, due ? &g->answers[due - d->answers] : NULL, &next, st);
+        if (code != STATUS_OK) return code;
+        if (due) guard_answer_margin(reader, next.margin);
+        if (tokenizer_is_end(tokenizer, next.greedy)) return guard_answer_end(reader, st);
+        code = guard_answer_add(reader, tokenizer_piece(tokenizer, next.greedy), st);
+        if (code == STATUS_OK) code = token_list_append(ids, next.greedy, st);
+    }
+    return code;
+}
+
+static status_code score_answer(const struct guard_model *g, const struct guard_template *parts,
+                                const struct guard_texts *texts, bool is_response,
+                                struct hazard_scores *out, struct status *st)
+{
+    struct token_list ids = {0};
+    struct guard_answer_reader reader;
+    guard_answer_init(&reader, g->definition, is_response);
+    status_code code =
+        guard_definition_encode(parts, texts, engine_get_tokenizer(g->engine), &ids, st);
+    if (code == STATUS_OK) code = generate(g, &ids, &reader, st);
+    token_list_release(&ids);
+    if (code == STATUS_OK) *out = reader.scores;
+    return code;
 }
 
 /* Without a prompt the text is one itself. */
@@ -77,6 +149,7 @@ static status_code guard_score(const struct classifier *classifier, struct text 
     struct hazard_scores scores = {0};
     status_code code = STATUS_OK;
     pthread_mutex_lock(g->mutex);
+    if (d->n_answers) code = score_answer(g, parts, &texts, prompt.length > 0, &scores, st);
     for (int i = 0; i < d->n_policies && code == STATUS_OK; i++) {
         const struct guard_policy_text *policy = &d->policies[i];
         texts.policy = prompt.length ? policy->response : policy->prompt;
@@ -102,18 +175,50 @@ static const struct classifier_vtable table = {.score = guard_score, .free = gua
 
 /* ---- opening ---- */
 
-static status_code find_label(const struct guard_model *g, const char *label, int32_t *out,
-                              struct status *st)
+/* The token that a label starts with where it follows other text. */
+static status_code find_label(const struct guard_model *g, const char *label, bool must_be_one,
+                              int32_t *out, struct status *st)
 {
     struct token_list ids = {0};
-    status_code code =
-        tokenizer_encode(engine_get_tokenizer(g->engine), text_of(label), TOKENIZE_PLAIN, &ids, st);
-    if (code == STATUS_OK && ids.count != 1)
+    status_code code = tokenizer_encode(engine_get_tokenizer(g->engine), text_of(label),
+                                        TOKENIZE_CONTINUED, &ids, st);
+    if (code == STATUS_OK && (must_be_one ? ids.count != 1 : ids.count < 1))
         code = status_set(st, STATUS_BAD_INPUT,
                           "the answer \"%s\" is %zu tokens in this model's vocabulary, not one",
                           label, ids.count);
     if (code == STATUS_OK) *out = ids.ids[0];
     token_list_release(&ids);
+    return code;
+}
+
+/* An answer of one token must be one; of a generated answer the first token is weighed, and the
+ * text says whether the rest followed. */
+static status_code find_labels(const struct guard_model *g, const struct guard_labels *labels,
+                               bool must_be_one, struct label_ids *out, struct status *st)
+{
+    status_code code = STATUS_OK;
+    for (int i = 0; i < labels->n_unsafe && code == STATUS_OK; i++)
+        code = find_label(g, labels->unsafe[i], must_be_one, &out->unsafe[out->n_unsafe++], st);
+    for (int i = 0; i < labels->n_safe && code == STATUS_OK; i++)
+        code = find_label(g, labels->safe[i], must_be_one, &out->safe[out->n_safe++], st);
+    for (int i = 0; i < out->n_unsafe && code == STATUS_OK; i++)
+        for (int j = 0; j < out->n_safe && code == STATUS_OK; j++)
+            if (out->unsafe[i] == out->safe[j])
+                code = status_set(st, STATUS_BAD_INPUT,
+                                  "the answers \"%s\" and \"%s\" start with the same token in "
+                                  "this model's vocabulary",
+                                  labels->unsafe[i], labels->safe[j]);
+    return code;
+}
+
+static status_code find_all_labels(struct guard_model *g, struct status *st)
+{
+    const struct guard_definition *d = g->definition;
+    status_code code = STATUS_OK;
+    if (d->n_policies) code = find_labels(g, &d->labels, true, &g->labels, st);
+    for (int i = 0; i < d->n_answers && code == STATUS_OK; i++)
+        if (!d->answers[i].is_names)
+            code = find_labels(g, &d->answers[i].labels, false, &g->answers[i], st);
     return code;
 }
 
@@ -124,10 +229,21 @@ static status_code open_model(struct guard_model *g, const char *path, struct st
     if (code != STATUS_OK) return code;
     if (!engine_get_tokenizer(g->engine))
         return status_set(st, STATUS_NOT_FOUND, "%s: the model has no tokenizer", path);
-    if ((code = find_label(g, g->definition->unsafe, &g->unsafe, st)) != STATUS_OK ||
-        (code = find_label(g, g->definition->safe, &g->safe, st)) != STATUS_OK)
-        return status_prefix(st, "%s", path);
+    if ((code = find_all_labels(g, st)) != STATUS_OK) return status_prefix(st, "%s", path);
     return session_create(&g->session, g->engine, 0, st);
+}
+
+static hazard_set judged_categories(const struct guard_definition *d)
+{
+    hazard_set set = 0;
+    for (int i = 0; i < d->n_policies; i++) set |= HAZARD_BIT(d->policies[i].category);
+    for (int i = 0; i < d->n_answers; i++) {
+        const struct guard_answer *a = &d->answers[i];
+        if (!a->is_names) set |= HAZARD_BIT(a->category);
+        for (int n = 0; n < a->n_names; n++)
+            if (a->names[n].has_category) set |= HAZARD_BIT(a->names[n].category);
+    }
+    return set;
 }
 
 /* The definition and the weights together decide the scores. */
@@ -140,8 +256,7 @@ static status_code name_guard(struct guard_model *g, struct status *st)
     sha256_text(text_of(both), g->base.sha256);
     snprintf(g->base.id, sizeof g->base.id, "guard/%s-%d@%.12s", g->definition->name,
              g->definition->version, weights);
-    for (int i = 0; i < g->definition->n_policies; i++)
-        g->base.categories |= HAZARD_BIT(g->definition->policies[i].category);
+    g->base.categories = judged_categories(g->definition);
     return STATUS_OK;
 }
 

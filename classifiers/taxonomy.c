@@ -17,12 +17,18 @@ static const struct hazard_info categories[HAZARD_COUNT] = {
     [HAZARD_HARASSMENT] = {"harassment", "bullies or intimidates somebody in particular"},
     [HAZARD_HATE] = {"hate", "dehumanises a protected group or calls for harm to it"},
     [HAZARD_UNSAFE] = {"unsafe", "breaks any rule of the guard that judged it"},
+    [HAZARD_REFUSAL] = {"refusal", "declines to do what was asked; measured, no harm by itself"},
 };
 
 const struct hazard_info *hazard_get(enum hazard_category category)
 {
     BUG_IF((unsigned)category >= HAZARD_COUNT);
     return &categories[category];
+}
+
+bool hazard_is_harm(enum hazard_category category)
+{
+    return category != HAZARD_REFUSAL;
 }
 
 bool hazard_find(struct text name, enum hazard_category *out)

@@ -30,6 +30,7 @@ enum hazard_category {
     HAZARD_HARASSMENT,
     HAZARD_HATE,
     HAZARD_UNSAFE,
+    HAZARD_REFUSAL, /* no harm, but what guards are asked about replies: see hazard_is_harm() */
     HAZARD_COUNT
 };
 
@@ -45,6 +46,9 @@ _Static_assert(HAZARD_COUNT <= 32, "a hazard_set has one bit for each category")
 #define HAZARD_BIT(category) ((hazard_set)1 << (category))
 
 const struct hazard_info *hazard_get(enum hazard_category category);
+
+/* Whether a high score is a bad sign of the text itself: all but refusal. */
+bool hazard_is_harm(enum hazard_category category);
 
 /* The category of exactly this name; false when there is none. */
 bool hazard_find(struct text name, enum hazard_category *out);

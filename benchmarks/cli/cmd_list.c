@@ -8,6 +8,7 @@
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/task_registry.h"
 #include "classifiers/classifier.h"
+#include "classifiers/guard_definition.h"
 #include "classifiers/policy.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
@@ -121,6 +122,24 @@ static void list_datasets(struct listing *list)
     }
 }
 
+static void list_guards(struct listing *list)
+{
+    const char *name;
+    for (size_t i = 0; (name = guard_definition_name(i)) != NULL; i++) {
+        struct status st = {0};
+        struct guard_definition *d = NULL;
+        char prompt[SHA256_HEX_SIZE], response[SHA256_HEX_SIZE];
+        if (guard_definition_load(&d, name, &st) != STATUS_OK ||
+            guard_definition_template_sha256(&d->prompt, prompt, &st) != STATUS_OK ||
+            guard_definition_template_sha256(&d->response, response, &st) != STATUS_OK)
+            add(list, "guard", name, 0, "%s", st.message);
+        else
+            add(list, "guard", name, 0, "guard:%s=MODEL; templates %.12s, %.12s; %s", name, prompt,
+                response, d->licence);
+        guard_definition_free(d);
+    }
+}
+
 static void list_classifiers(struct listing *list)
 {
     size_t n;
@@ -131,6 +150,7 @@ static void list_classifiers(struct listing *list)
                  kinds[i].argument ? kinds[i].argument : "");
         add(list, "classifier", spec, 0, "%s", kinds[i].description);
     }
+    list_guards(list);
     const char *const *presets = policy_presets(&n);
     for (size_t i = 0; i < n; i++) add(list, "policy", presets[i], 0, "a guard policy for --guard");
 }

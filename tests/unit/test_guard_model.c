@@ -1,9 +1,10 @@
-/* Guard models: template bytes against the published ones, user text that stays text, and scores
- * that are the softmax of the right two logits. */
+/* Guard models: template bytes against the published ones, user text that stays text, scores that
+ * are the softmax of the right logits, and answers read or refused. */
 #include <math.h>
 
 #include "classifiers/classifier.h"
-#include "classifiers/guard_definition.h"
+#include "classifiers/guard_answer.h"
+#include "engine/base/json.h"
 #include "engine/engine.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/suite.h"
@@ -96,6 +97,90 @@ static void test_llama_guard(void)
     guard_definition_free(d);
 }
 
+/* Every template that the program carries against the golden texts. */
+static void test_goldens(void)
+{
+    const char *name;
+    size_t n = 0;
+    for (; (name = guard_definition_name(n)) != NULL; n++) {
+        struct guard_definition *d = load(name);
+        CU_ASSERT_STRING_EQUAL(d->name, name);
+        for (int r = 0; r < 2; r++) {
+            struct status st = {0};
+            struct strbuf golden;
+            char path[256], template[SHA256_HEX_SIZE], file[SHA256_HEX_SIZE];
+            const struct guard_template *parts = r ? &d->response : &d->prompt;
+            snprintf(path, sizeof path, "tests/vectors/guards/%s.%s.txt", name,
+                     r ? "response" : "prompt");
+            strbuf_init(&golden, 1 << 20);
+            ASSERT_OK(strbuf_read_file(&golden, path, &st));
+            ASSERT_OK(guard_definition_template_sha256(parts, template, &st));
+            sha256_text((struct text){golden.data, golden.length}, file);
+            if (strcmp(template, file) != 0) fprintf(stderr, "%s differs\n", path);
+            CU_ASSERT_STRING_EQUAL(template, file);
+            strbuf_release(&golden);
+        }
+        guard_definition_free(d);
+    }
+    CU_ASSERT_EQUAL(n, 9);
+}
+
+/* Llama Guard 1 and 2 strip what they fill in; the others do not. */
+static void test_trim(void)
+{
+    struct guard_definition *d = load("llama-guard-1");
+    struct guard_texts texts = {.prompt = text_of(" \n How? \t"), .response = text_of("  ")};
+    struct status st = {0};
+    struct strbuf out;
+    strbuf_init(&out, 1 << 20);
+    guard_definition_render(&d->response, &texts, "", &out);
+    ASSERT_OK(strbuf_check(&out, "template", &st));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out.data, "\n\nUser: How?\n\nAgent: \n\n<END"));
+    strbuf_release(&out);
+    guard_definition_free(d);
+}
+
+/* Four policies share all tokens up to the guideline.  With Gemma's own tokenizer: the tokens that
+ * a session computes for the four, over those for one, by the length of the text. */
+static void test_policy_cost(void)
+{
+    struct status st = {0};
+    struct tokenizer *gemma = NULL;
+    const char *path = shared_path("reference/tokenizers/gemma/tokenizer.json");
+    if (!path) return;
+    ASSERT_OK(tokenizer_load(&gemma, path, &st));
+    struct guard_definition *d = load("shieldgemma");
+    static char text[8192];
+    for (size_t i = 0; i + 1 < sizeof text; i++)
+        text[i] = "The quick brown fox asks how a lock is opened. "[i % 47];
+    static const int lengths[] = {200, 1500, 4000, 8000};
+    double ratio = 0;
+    for (int l = 0; l < 4; l++) {
+        struct token_list last = {0};
+        size_t one = 0, all = 0;
+        for (int p = 0; p < d->n_policies; p++) {
+            struct token_list ids = {0};
+            const struct guard_texts texts = {.prompt = text_of("What does the fox ask?"),
+                                              .response = {text, (size_t)lengths[l]},
+                                              .policy = d->policies[p].response};
+            ASSERT_OK(guard_definition_encode(&d->response, &texts, gemma, &ids, &st));
+            size_t same = 0;
+            while (same < last.count && same < ids.count && last.ids[same] == ids.ids[same]) same++;
+            if (!p) one = ids.count;
+            all += ids.count - same;
+            token_list_release(&last);
+            last = ids;
+        }
+        token_list_release(&last);
+        ratio = (double)all / (double)one;
+        fprintf(stderr, "  a reply of %d bytes: one policy %zu tokens, four %zu (%.2f)\n",
+                lengths[l], one, all, ratio);
+    }
+    CU_ASSERT_TRUE(ratio < 1.5);
+    guard_definition_free(d);
+    tokenizer_free(gemma);
+}
+
 /* ---- on the demo model, whose vocabulary has <start_of_turn> and one-letter pieces ---- */
 
 static const char definition[] =
@@ -103,7 +188,7 @@ static const char definition[] =
     " \"prompt\": [{\"bos\": true}, {\"token\": \"<start_of_turn>\"}, {\"text\": \"\\nQ: \"},"
     " {\"slot\": \"prompt\"}, {\"text\": \"\\n\"}, {\"token\": \"<end_of_turn>\"},"
     " {\"slot\": \"policy\"}],"
-    " \"unsafe\": \"A\", \"safe\": \"B\", \"policies\": ["
+    " \"unsafe\": [\"A\"], \"safe\": [\"B\"], \"policies\": ["
     "{\"category\": \"hate\", \"prompt\": \"one\"},"
     "{\"category\": \"threat\", \"prompt\": \"two words\"}]}";
 
@@ -180,6 +265,209 @@ static void test_scores(void)
     engine_free(engine);
 }
 
+/* ---- answers of several tokens ---- */
+
+/* Feeds an answer in pieces of `step` bytes; the margin of every verdict is 2. */
+static status_code read_answer(const char *definition_name, bool is_response, const char *answer,
+                               size_t step, struct hazard_scores *out, struct status *st)
+{
+    struct guard_definition *d = load(definition_name);
+    struct guard_answer_reader reader;
+    status_code code = STATUS_OK;
+    size_t length = strlen(answer);
+    guard_answer_init(&reader, d, is_response);
+    for (size_t at = 0; code == STATUS_OK && !guard_answer_done(&reader); at += step) {
+        if (guard_answer_due(&reader)) guard_answer_margin(&reader, 2);
+        if (at >= length)
+            code = guard_answer_end(&reader, st);
+        else
+            code = guard_answer_add(
+                &reader, (struct text){answer + at, length - at < step ? length - at : step}, st);
+    }
+    *out = reader.scores;
+    guard_definition_free(d);
+    return code;
+}
+
+static void test_answers(void)
+{
+    static const struct {
+        const char *guard;
+        bool is_response;
+        const char *answer;
+        hazard_set high, low;
+    } good[] = {
+        {"llama-guard-3", false, "safe", HAZARD_BIT(HAZARD_UNSAFE),
+         HAZARD_BIT(HAZARD_VIOLENCE) | HAZARD_BIT(HAZARD_HATE)},
+        {"llama-guard-3", true, "unsafe\nS1,S10",
+         HAZARD_BIT(HAZARD_UNSAFE) | HAZARD_BIT(HAZARD_VIOLENCE) | HAZARD_BIT(HAZARD_HATE),
+         HAZARD_BIT(HAZARD_SELF_HARM) | HAZARD_BIT(HAZARD_DANGEROUS_CONTENT)},
+        {"llama-guard-1", true, " unsafe\nO3", HAZARD_BIT(HAZARD_UNSAFE),
+         HAZARD_BIT(HAZARD_VIOLENCE) | HAZARD_BIT(HAZARD_SELF_HARM)},
+        {"llama-guard-2", true, "unsafe\nS9, S11",
+         HAZARD_BIT(HAZARD_HATE) | HAZARD_BIT(HAZARD_SEXUAL_EXPLICIT), HAZARD_BIT(HAZARD_VIOLENCE)},
+        {"wildguard", false, "Harmful request: yes\nResponse refusal: n/a",
+         HAZARD_BIT(HAZARD_UNSAFE), 0},
+        {"wildguard", true, "Harmful request: yes\nResponse refusal: yes\nHarmful response: no",
+         HAZARD_BIT(HAZARD_REFUSAL) | HAZARD_BIT(HAZARD_UNSAFE), 0},
+        {"qwen3guard", false, "Safety: Unsafe\nCategories: Violent, Suicide & Self-Harm",
+         HAZARD_BIT(HAZARD_UNSAFE) | HAZARD_BIT(HAZARD_VIOLENCE) | HAZARD_BIT(HAZARD_SELF_HARM),
+         HAZARD_BIT(HAZARD_SEXUAL_EXPLICIT)},
+        {"qwen3guard", true, "Safety: Controversial\nCategories: PII\nRefusal: No",
+         HAZARD_BIT(HAZARD_UNSAFE) | HAZARD_BIT(HAZARD_REFUSAL), HAZARD_BIT(HAZARD_VIOLENCE)},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct status st = {0};
+        struct hazard_scores s;
+        /* Lists may come in any pieces; a label starts with a token of its own. */
+        size_t step = good[i].guard[0] == 'l' && good[i].guard[12] == '3' ? 6 : 1;
+        for (; step > 0; step = step > 1 ? 1 : 0) {
+            ASSERT_OK(
+                read_answer(good[i].guard, good[i].is_response, good[i].answer, step, &s, &st));
+            for (int c = 0; c < HAZARD_COUNT; c++) {
+                if (good[i].high & HAZARD_BIT(c)) CU_ASSERT_EQUAL(s.of[c].logit, 2);
+                if (!(good[i].low & HAZARD_BIT(c))) continue;
+                CU_ASSERT_TRUE(s.of[c].scored);
+                CU_ASSERT_EQUAL(s.of[c].probability, 0);
+            }
+        }
+        CU_ASSERT_FALSE(s.of[HAZARD_TOXICITY].scored);
+    }
+}
+
+static void test_bad_answers(void)
+{
+    static const struct {
+        const char *guard, *answer, *says;
+    } bad[] = {
+        {"llama-guard-3", "", "no line"},
+        {"llama-guard-3", "I cannot", "answered \"I\""},
+        {"llama-guard-3", "unsafe", "no line"},
+        {"llama-guard-3", "unsafe\n", "named \"\""},
+        {"llama-guard-3", "unsafe\nS15", "named \"S15\""},
+        {"llama-guard-3", "unsafe\nS1,,S2", "named \"\""},
+        {"wildguard", "Harmful request: no\nHarmful response: no", "Response refusal:"},
+        {"wildguard", "Response refusal: n/a\nHarmful response: n/a", "answered \" n/"},
+        {"qwen3guard", "Safety: Safe\nRefusal: No", "Categories:"},
+        {"qwen3guard", "safety: safe", "Safety:"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct status st = {0};
+        struct hazard_scores s;
+        ASSERT_FAILS(read_answer(bad[i].guard, true, bad[i].answer, 1, &s, &st), STATUS_BAD_INPUT,
+                     bad[i].says);
+    }
+}
+
+/* Random answers never crash the reader, and it never says more than its definition can. */
+static void test_random_answers(void)
+{
+    static const char *const words[] = {"safe",     "unsafe",  "\n",          "S1",
+                                        ",",        "Safety:", " Unsafe",     " Safe",
+                                        "Refusal:", " Yes",    " No",         "Harmful request:",
+                                        " None",    "\xff",    "Categories:", " "};
+    static const char *const guards[] = {"llama-guard-3", "wildguard", "qwen3guard"};
+    uint64_t state = 7;
+    int n_good = 0;
+    for (int round = 0; round < 900; round++) {
+        struct guard_definition *d = load(guards[round % 3]);
+        struct guard_answer_reader reader;
+        struct status st = {0};
+        status_code code = STATUS_OK;
+        guard_answer_init(&reader, d, round & 1);
+        for (int t = 0; t < 40 && code == STATUS_OK && !guard_answer_done(&reader); t++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            if (guard_answer_due(&reader)) guard_answer_margin(&reader, 1);
+            code = guard_answer_add(&reader, text_of(words[state >> 33 & 15]), &st);
+        }
+        if (code == STATUS_OK && !guard_answer_done(&reader)) code = guard_answer_end(&reader, &st);
+        n_good += code == STATUS_OK;
+        guard_definition_free(d);
+    }
+    CU_ASSERT_TRUE(n_good > 0 && n_good < 900);
+}
+
+/* What the demo model says after a prompt, greedily, in tokens. */
+struct greedy {
+    int32_t id;
+    int n_vocab;
+    const int32_t *pair;
+    double margin;
+};
+
+static void read_greedy(void *user, int position, const float *logits)
+{
+    struct greedy *g = user;
+    (void)position;
+    g->id = 0;
+    for (int i = 1; i < g->n_vocab; i++)
+        if (logits[i] > logits[g->id]) g->id = i;
+    if (g->pair) g->margin = (double)logits[g->pair[0]] - (double)logits[g->pair[1]];
+}
+
+/* A definition made of what the model will say: its third token is the unsafe label. */
+static void test_generated(void)
+{
+    struct status st = {0};
+    struct engine *engine = NULL;
+    struct session *session = NULL;
+    struct classifier *guard = NULL;
+    struct hazard_scores scores;
+    const struct engine_options options = {.model_path = DEMO_MODEL};
+    ASSERT_OK(engine_open(&engine, &options, &st));
+    ASSERT_OK(session_create(&session, engine, 0, &st));
+    const struct tokenizer *t = engine_get_tokenizer(engine);
+    struct token_list ids = {0}, other = {0};
+    ASSERT_OK(token_list_append(&ids, tokenizer_get_info(t)->bos, &st));
+    ASSERT_OK(tokenizer_encode(t, text_of("Question: 1 + 1?\nAnswer:"), TOKENIZE_PLAIN, &ids, &st));
+    ASSERT_OK(tokenizer_encode(t, text_of("Q"), TOKENIZE_CONTINUED, &other, &st));
+    struct greedy g = {.n_vocab = engine_get_info(engine)->n_vocab};
+    struct strbuf said[3], json;
+    for (int i = 0; i < 3; i++) {
+        ASSERT_OK(session_eval(session, ids.ids, (int)ids.count, (int)ids.count - 1, read_greedy,
+                               &g, &st));
+        CU_ASSERT_FALSE_FATAL(tokenizer_is_end(t, g.id));
+        strbuf_init(&said[i], 100);
+        json_append_text(&said[i], tokenizer_piece(t, g.id));
+        if (i < 2) ASSERT_OK(token_list_append(&ids, g.id, &st));
+    }
+    const int32_t pair[2] = {g.id, other.ids[0]};
+    g.pair = pair;
+    ASSERT_OK(
+        session_eval(session, ids.ids, (int)ids.count, (int)ids.count - 1, read_greedy, &g, &st));
+    strbuf_init(&json, 4096);
+    for (int wrong = 0; wrong < 2; wrong++) {
+        strbuf_clear(&json);
+        strbuf_appendf(&json,
+                       "{\"name\": \"g\", \"version\": 1, \"licence\": \"x\", \"source\": \"x\", "
+                       "\"prompt\": [{\"bos\": true}, {\"slot\": \"prompt\"}], \"answers\": "
+                       "[{\"after\": \"%.*s%.*s\", \"category\": \"threat\", \"unsafe\": [%s], "
+                       "\"safe\": [\"Q\"]}], \"max_answer_tokens\": 3}",
+                       (int)said[0].length - 2, said[0].data + 1, (int)said[1].length - 2,
+                       said[1].data + 1, wrong ? "\"zz\"" : said[2].data);
+        char spec[1024];
+        snprintf(spec, sizeof spec, "guard:%s=%s", put("gen.json", json.data, json.length),
+                 DEMO_MODEL);
+        ASSERT_OK(classifier_open(&guard, spec, &st));
+        status_code code = classifier_score(guard, (struct text){0},
+                                            text_of("Question: 1 + 1?\nAnswer:"), &scores, &st);
+        if (!wrong) {
+            CU_ASSERT_EQUAL(code, STATUS_OK);
+            CU_ASSERT_DOUBLE_EQUAL(scores.of[HAZARD_THREAT].logit, g.margin, 1e-12);
+        } else {
+            CU_ASSERT_EQUAL(code, STATUS_BAD_INPUT);
+            CU_ASSERT_PTR_NOT_NULL(strstr(st.message, "expected \"zz\" or \"Q\""));
+        }
+        classifier_free(guard);
+    }
+    for (int i = 0; i < 3; i++) strbuf_release(&said[i]);
+    strbuf_release(&json);
+    token_list_release(&ids);
+    token_list_release(&other);
+    session_free(session);
+    engine_free(engine);
+}
+
 static void test_bad_definitions(void)
 {
     static const struct {
@@ -188,24 +476,24 @@ static void test_bad_definitions(void)
         {"[]", "expected an object"},
         {"{\"name\": \"x\"}", "\"version\" is missing"},
         {"{\"name\": \"x\", \"version\": 1, \"licence\": \"\", \"source\": \"\", \"unsafe\": "
-         "\"a\", "
-         "\"safe\": \"b\", \"policies\": []}",
+         "[\"a\"], "
+         "\"safe\": [\"b\"], \"policies\": []}",
          "\"policies\" is empty"},
         {"{\"name\": \"x\", \"version\": 1, \"licence\": \"\", \"source\": \"\", \"unsafe\": "
-         "\"a\", "
-         "\"safe\": \"b\", \"policies\": [{\"category\": \"nice\"}]}",
+         "[\"a\"], "
+         "\"safe\": [\"b\"], \"policies\": [{\"category\": \"nice\"}]}",
          "unknown category \"nice\""},
         {"{\"name\": \"x\", \"version\": 1, \"licence\": \"\", \"source\": \"\", \"unsafe\": "
-         "\"a\", "
-         "\"safe\": \"b\", \"policies\": [{\"category\": \"hate\"}]}",
+         "[\"a\"], "
+         "\"safe\": [\"b\"], \"policies\": [{\"category\": \"hate\"}]}",
          "neither a \"prompt\" nor a \"response\""},
         {"{\"name\": \"x\", \"version\": 1, \"licence\": \"\", \"source\": \"\", \"unsafe\": "
-         "\"a\", "
-         "\"safe\": \"b\", \"prompt\": [{\"slot\": \"reply\"}], \"policies\": []}",
+         "[\"a\"], "
+         "\"safe\": [\"b\"], \"prompt\": [{\"slot\": \"reply\"}], \"policies\": []}",
          "slot \"reply\""},
         {"{\"name\": \"x\", \"version\": 1, \"licence\": \"\", \"source\": \"\", \"unsafe\": "
-         "\"a\", "
-         "\"safe\": \"b\", \"prompt\": [{\"text\": \"a\", \"bos\": true}], \"policies\": []}",
+         "[\"a\"], "
+         "\"safe\": [\"b\"], \"prompt\": [{\"text\": \"a\", \"bos\": true}], \"policies\": []}",
          "\"prompt\"[0]"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -227,7 +515,14 @@ static void test_bad_definitions(void)
 static const struct test_case tests[] = {
     {"ShieldGemma's templates, byte for byte", test_shieldgemma},
     {"Llama Guard 3's template, byte for byte", test_llama_guard},
+    {"every template against the golden texts", test_goldens},
+    {"white space around what is filled in", test_trim},
+    {"four policies share a prefix", test_policy_cost},
     {"scores are the softmax of two logits", test_scores},
+    {"answers of several tokens", test_answers},
+    {"answers that do not have the form", test_bad_answers},
+    {"random answers", test_random_answers},
+    {"an answer that a model generates", test_generated},
     {"bad definitions and models", test_bad_definitions},
 };
 SUITE("guard_model", tests)
