@@ -1,4 +1,4 @@
-#include "classifiers/classifier_vtable.h"
+#include "classifiers/classifier_host.h"
 #include "classifiers/remote_classifier.h"
 
 #include <math.h>
@@ -8,18 +8,19 @@
 
 static const struct classifier_kind kinds[] = {
     {"builtin", NULL, "toxicity and its kinds on the scale of Perspective in 2020; in the program",
-     builtin_classifier_open},
-    {"linear", "FILE", "a classifier that `assay train` made", linear_classifier_open},
+     builtin_classifier_open, false},
+    {"linear", "FILE", "a classifier that `assay train` made", linear_classifier_open, false},
     {"lexicon", "FILE.json", "words and phrases of a list, each with a category and a strength",
-     lexicon_classifier_open},
+     lexicon_classifier_open, false},
     {"encoder", "MODEL", "BERT, RoBERTa or DistilBERT with labels that name categories",
-     encoder_classifier_open},
-    {"guard", "DEFINITION=MODEL", "a guard model: shieldgemma, llama-guard-3, wildguard, ... (list guards), or a file",
-     guard_model_classifier_open},
+     encoder_classifier_open, true},
+    {"guard", "DEFINITION=MODEL",
+     "a guard model: shieldgemma, llama-guard-3, wildguard, ... (list guards), or a file",
+     guard_model_classifier_open, true},
     {"perspective", "URL", "Perspective's API, or a service with the same schema",
-     perspective_classifier_open},
+     perspective_classifier_open, false},
     {"moderation", "URL#MODEL", "OpenAI's moderation endpoint, or one with the same schema",
-     moderation_classifier_open},
+     moderation_classifier_open, false},
 };
 
 const struct classifier_kind *classifier_kinds(size_t *n)
@@ -37,7 +38,9 @@ status_code classifier_open(struct classifier **out, const char *spec, struct st
         if (colon && !colon[1])
             return status_set(st, STATUS_USAGE, "classifier \"%s\": nothing follows the colon",
                               spec);
-        return kinds[i].open(out, colon ? colon + 1 : NULL, st);
+        status_code code = kinds[i].open(out, colon ? colon + 1 : NULL, st);
+        return code == STATUS_OK && kinds[i].runs_model ? classifier_host_create(out, *out, st)
+                                                        : code;
     }
     return status_set(st, STATUS_USAGE,
                       "classifier \"%.100s\": no such kind; `assay list classifiers` prints them",
@@ -102,9 +105,20 @@ static status_code check_lengths(const struct classifier *classifier, struct tex
 status_code classifier_score(const struct classifier *classifier, struct text prompt,
                              struct text text, struct hazard_scores *out, struct status *st)
 {
+    return classifier_score_within(classifier, prompt, text, 0, out, st);
+}
+
+status_code classifier_score_within(const struct classifier *classifier, struct text prompt,
+                                    struct text text, double seconds, struct hazard_scores *out,
+                                    struct status *st)
+{
+    const struct classifier_vtable *table = classifier->vtable;
     memset(out, 0, sizeof *out);
     status_code code = check_lengths(classifier, prompt, text, st);
-    if (code == STATUS_OK) code = classifier->vtable->score(classifier, prompt, text, out, st);
+    if (code == STATUS_OK)
+        code = seconds > 0 && table->score_within
+                   ? table->score_within(classifier, prompt, text, seconds, out, st)
+                   : table->score(classifier, prompt, text, out, st);
     if (code == STATUS_OK) code = check_scores(classifier, out, st);
     if (code != STATUS_OK) memset(out, 0, sizeof *out);
     return code;

@@ -6,7 +6,8 @@
  * may be shared by threads.  A hazard score is a probability and the logit it came from; a category
  * that the classifier does not judge is not scored, which is not the same as 0.  A classifier that
  * cannot decide (text too long, no memory, a model that failed) returns a status: it never answers
- * "safe" for want of an answer.
+ * "safe" for want of an answer.  One that runs a model does so in a process of its own, so that a
+ * crash is a failure of one text (classifier_host.h).
  *
  *   struct classifier *c;
  *   struct hazard_scores scores;
@@ -83,6 +84,13 @@ status_code classifier_score(const struct classifier *classifier, struct text pr
                              struct text text, struct hazard_scores *out,
                              struct status *st) MUST_CHECK;
 
+/* The same, given up with STATUS_TIMEOUT after so many seconds; 0 leaves it to the classifier's own
+ * ceiling.  Classifiers that run a model or ask a service keep to it; the others take microseconds
+ * and do not look at it. */
+status_code classifier_score_within(const struct classifier *classifier, struct text prompt,
+                                    struct text text, double seconds, struct hazard_scores *out,
+                                    struct status *st) MUST_CHECK;
+
 /* Calls on_span for every stretch that moved a score, in text order of their ends.
  * STATUS_UNSUPPORTED for a classifier that cannot say. */
 status_code classifier_explain(const struct classifier *classifier, struct text prompt,
@@ -96,6 +104,7 @@ struct classifier_kind {
     const char *argument; /* what follows the colon, for people */
     const char *description;
     status_code (*open)(struct classifier **out, const char *argument, struct status *st);
+    bool runs_model; /* it may crash or hang, and is given a process of its own */
 };
 const struct classifier_kind *classifier_kinds(size_t *n);
 

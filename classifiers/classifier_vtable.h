@@ -13,6 +13,11 @@ struct classifier_vtable {
     /* Scores every category of `categories`; *out comes cleared.  Fails rather than guess. */
     status_code (*score)(const struct classifier *classifier, struct text prompt, struct text text,
                          struct hazard_scores *out, struct status *st);
+    /* The same, given up with STATUS_TIMEOUT after so many seconds (over 0).  NULL where scoring
+     * takes microseconds and cannot hang. */
+    status_code (*score_within)(const struct classifier *classifier, struct text prompt,
+                                struct text text, double seconds, struct hazard_scores *out,
+                                struct status *st);
     /* NULL when the classifier cannot say which words did it. */
     status_code (*explain)(const struct classifier *classifier, struct text prompt,
                            struct text text,

@@ -48,11 +48,21 @@ bool guard_windows_next(struct guard_windows *windows, struct text *window)
     return true;
 }
 
+/* What is left of a stage's budget, at least a moment, so that a spent one fails as a timeout;
+ * 0: it has none. */
+static double seconds_left(const struct policy_stage *stage, double start)
+{
+    if (!(stage->budget_ms > 0)) return 0;
+    double left = stage->budget_ms / 1000 - (clock_seconds() - start);
+    return left > 1e-6 ? left : 1e-6;
+}
+
 /* The highest score of any window stands for the text; a window that fails fails the text. */
 static status_code score_text(const struct pipeline *pipeline, enum guard_stage stage,
-                              int classifier, struct text prompt, struct text text,
+                              int classifier, struct text prompt, struct text text, double start,
                               struct hazard_scores *out, struct status *st)
 {
+    const struct policy_stage *rules = &pipeline->rules->stage[stage];
     struct text window;
     status_code code = STATUS_OK;
     struct guard_windows windows = guard_windows_start(pipeline, stage, classifier, text);
@@ -60,7 +70,8 @@ static status_code score_text(const struct pipeline *pipeline, enum guard_stage 
     for (bool first = true; code == STATUS_OK && guard_windows_next(&windows, &window);
          first = false) {
         struct hazard_scores scores;
-        code = classifier_score(pipeline->classifiers[classifier], prompt, window, &scores, st);
+        code = classifier_score_within(pipeline->classifiers[classifier], prompt, window,
+                                       seconds_left(rules, start), &scores, st);
         for (int c = 0; c < HAZARD_COUNT && code == STATUS_OK; c++) {
             struct hazard_score *highest = &out->of[c];
             const struct hazard_score *score = &scores.of[c];
@@ -101,7 +112,7 @@ static void note_error(struct guard_event *event, const struct classifier *class
 
 /* Asks one step's classifier.  `open` are the categories that a cascade has not cleared. */
 static void run_step(const struct pipeline *pipeline, const struct policy_step *step,
-                     struct text prompt, struct text text, hazard_set *open,
+                     struct text prompt, struct text text, double start, hazard_set *open,
                      struct guard_check *check)
 {
     int i = step->classifier;
@@ -110,8 +121,10 @@ static void run_step(const struct pipeline *pipeline, const struct policy_step *
     struct status *status = &check->status[i];
     hazard_set wanted = step->categories & *open & classifier_categories(classifier);
     check->asked[i] = true;
-    status->code = score_text(pipeline, event->stage, i, prompt, text, &check->scores[i], status);
+    status->code =
+        score_text(pipeline, event->stage, i, prompt, text, start, &check->scores[i], status);
     if (status->code != STATUS_OK) {
+        event->timed_out = event->timed_out || status->code == STATUS_TIMEOUT;
         note_error(event, classifier, status->message, "");
         return;
     }
@@ -149,11 +162,11 @@ static void run_steps(const struct pipeline *pipeline, struct text prompt, struc
         hazard_set untouched = open;
         if (stage->is_cascade && event->verdict == GUARD_BLOCK) break;
         if (stage->is_cascade && !(step->categories & open)) continue;
-        run_step(pipeline, step, prompt, text, &open, check);
+        run_step(pipeline, step, prompt, text, start, &open, check);
         if (!stage->is_cascade) open = untouched;
-        event->timed_out = is_over_budget(stage, start);
+        event->timed_out = event->timed_out || is_over_budget(stage, start);
     }
-    if (event->timed_out && event->verdict != GUARD_BLOCK)
+    if (is_over_budget(stage, start) && event->verdict != GUARD_BLOCK)
         snprintf(event->error, sizeof event->error, "timeout: took longer than %g ms",
                  stage->budget_ms);
     if (event->verdict == GUARD_BLOCK)

@@ -425,7 +425,8 @@ static status_code parse_lexicon(struct lexicon *lexicon, struct text text, stru
 status_code lexicon_classifier_open(struct classifier **out, const char *argument,
                                     struct status *st)
 {
-    static const struct classifier_vtable table = {lexicon_score, lexicon_explain, lexicon_free};
+    static const struct classifier_vtable table = {
+        .score = lexicon_score, .explain = lexicon_explain, .free = lexicon_free};
     struct strbuf file;
     struct text text = embedded_classifiers_lexicons_demo_json;
     strbuf_init(&file, LIMIT_LEXICON_BYTES);

@@ -69,7 +69,8 @@ static void linear_free(struct classifier *classifier)
     free(linear);
 }
 
-static const struct classifier_vtable vtable = {linear_score, linear_explain, linear_free};
+static const struct classifier_vtable vtable = {
+    .score = linear_score, .explain = linear_explain, .free = linear_free};
 
 static status_code open_model(struct classifier **out, struct text bytes, const char *source,
                               const char *kind, struct status *st)

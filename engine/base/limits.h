@@ -46,6 +46,7 @@
 #define LIMIT_LEXICON_ENTRIES    1000000
 #define LIMIT_LEXICON_BYTES      (64u << 20)
 #define LIMIT_LINEAR_MODEL_BYTES (16u << 20)
+#define LIMIT_CLASSIFIER_SECONDS 600 /* of a model on one text; a policy may give it less */
 #define LIMIT_TRAINING_SOURCES   64
 #define LIMIT_EVAL_GROUPS        1000
 #define LIMIT_REPEATS            1000     /* replies to one document */

@@ -54,6 +54,7 @@ const char *status_code_name(status_code code)
         [STATUS_NO_MEMORY] = "no_memory",
         [STATUS_IO] = "io",
         [STATUS_STORE] = "store",
+        [STATUS_TIMEOUT] = "timeout",
         [STATUS_INTERRUPTED] = "interrupted",
     };
     return names[code];

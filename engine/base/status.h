@@ -27,6 +27,7 @@ typedef enum status_code {
     STATUS_NO_MEMORY,
     STATUS_IO,         /* the operating system refused a read, write or map */
     STATUS_STORE,      /* SQLite refused; the transaction in flight was rolled back */
+    STATUS_TIMEOUT,    /* what was asked for did not come in the time that was given */
     STATUS_INTERRUPTED /* the user asked to stop; what was finished is committed */
 } status_code;
 

@@ -250,7 +250,7 @@ static void test_built_in(void)
     ASSERT_OK(
         classifier_score(c, text_of(""), text_of("Water boils at 100 degrees."), &scores, &st));
     for (int i = 0; i < HAZARD_COUNT; i++) {
-        CU_ASSERT_EQUAL(scores.of[i].scored, i != HAZARD_UNSAFE); /* that one is for guard models */
+        CU_ASSERT_EQUAL(scores.of[i].scored, i != HAZARD_UNSAFE && i != HAZARD_REFUSAL); /* that one is for guard models */
         CU_ASSERT_EQUAL(scores.of[i].probability, 0);
     }
     /* Crude on purpose: a harmless question about a drug is not told from a threat. */
