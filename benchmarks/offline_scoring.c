@@ -1,5 +1,6 @@
 #include "benchmarks/offline_scoring.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,26 +37,78 @@ static void append_texts(struct strbuf *out, const char *key, const struct text 
     strbuf_append_str(out, n ? "]" : "null");
 }
 
+/* What becomes of a system message is known once there is a template. */
+static void append_messages(struct strbuf *out, const struct task_request *request, bool known,
+                            const char *system_place)
+{
+    static const char *const roles[] = {"system", "user", "assistant"};
+    strbuf_append_str(out, ", \"messages\": [");
+    for (int i = 0; i < request->n_messages; i++) {
+        strbuf_appendf(out, "%s{\"role\": \"%s\", \"content\": ", i ? ", " : "",
+                       roles[request->messages[i].role]);
+        json_append_text(out, request->messages[i].content);
+        strbuf_append_char(out, '}');
+    }
+    strbuf_append_char(out, ']');
+    if (!known) return;
+    strbuf_append_str(out, ", \"system_message\": ");
+    if (system_place)
+        json_append_str(out, system_place);
+    else
+        strbuf_append_str(out, "null");
+}
+
+/* A context that only a model's template could tell is null. */
 static void append_prompt(struct strbuf *out, const char *task, const struct task_request *request)
 {
     strbuf_append_str(out, "{\"task\": ");
     json_append_str(out, task);
     strbuf_appendf(out, ", \"doc_id\": %lld, \"context\": ", (long long)request->doc_id);
-    json_append_text(out, request->context);
+    if (request->context.data)
+        json_append_text(out, request->context);
+    else
+        strbuf_append_str(out, "null");
     append_texts(out, "continuations", request->continuations, request->n_continuations);
     append_texts(out, "until", request->until, request->n_until);
     strbuf_append_str(out, ", \"target\": ");
     json_append_text(out, request->target);
-    strbuf_appendf(out, ", \"doc_hash\": \"%s\", \"prompt_hash\": \"%s\"}", request->doc_hash,
-                   request->prompt_hash);
+    strbuf_appendf(out, ", \"doc_hash\": \"%s\", \"prompt_hash\": ", request->doc_hash);
+    if (request->context.data)
+        json_append_str(out, request->prompt_hash);
+    else
+        strbuf_append_str(out, "null");
+}
+
+static status_code print_document(const struct task_instance *instance, int64_t doc,
+                                  const struct offline_prompt_options *how, struct arena *arena,
+                                  struct strbuf *line, struct status *st)
+{
+    struct task_request request;
+    struct chat_prompt prompt = {0};
+    status_code code;
+    if (how->chat)
+        code = chat_render(how->chat, instance, doc, INT_MAX, arena, &request, &prompt, st);
+    else if (how->messages)
+        code =
+            task_instance_render_chat(instance, doc, INT_MAX, how->messages, arena, &request, st);
+    else
+        code = task_instance_render(instance, doc, arena, &request, st);
+    if (code == STATUS_OK) {
+        append_prompt(line, task_instance_info(instance)->ref->name, &request);
+        if (request.messages)
+            append_messages(line, &request, how->chat != NULL, prompt.system_place);
+        strbuf_append_char(line, '}');
+    }
+    chat_prompt_release(&prompt);
+    return code;
 }
 
 static status_code print_documents(const struct task_instance *instance,
-                                   const struct document_range *range, const struct line_sink *sink,
-                                   struct status *st)
+                                   const struct offline_prompt_options *how,
+                                   const struct line_sink *sink, struct status *st)
 {
-    const struct task_info *info = task_instance_info(instance);
-    int64_t end = info->n_documents;
+    const struct document_range *range = &how->range;
+    int64_t end = task_instance_info(instance)->n_documents;
     if (range->limit >= 0 && range->offset < end && range->limit < end - range->offset)
         end = range->offset + range->limit;
     struct arena arena;
@@ -64,11 +117,8 @@ static status_code print_documents(const struct task_instance *instance,
     strbuf_init(&line, LINE_BYTES);
     status_code code = STATUS_OK;
     for (int64_t doc = range->offset; doc < end && code == STATUS_OK; doc++) {
-        struct task_request request;
-        code = task_instance_render(instance, doc, &arena, &request, st);
-        if (code != STATUS_OK) break;
-        append_prompt(&line, info->ref->name, &request);
-        code = write_line(sink, &line, st);
+        code = print_document(instance, doc, how, &arena, &line, st);
+        if (code == STATUS_OK) code = write_line(sink, &line, st);
         arena_reset(&arena);
     }
     strbuf_release(&line);
@@ -77,16 +127,17 @@ static status_code print_documents(const struct task_instance *instance,
 }
 
 status_code offline_prompts(const struct task_selection *selection,
-                            const struct task_options *options, const struct document_range *range,
-                            const struct line_sink *sink, struct status *st)
+                            const struct task_options *options,
+                            const struct offline_prompt_options *how, const struct line_sink *sink,
+                            struct status *st)
 {
-    if (range->offset < 0) return status_set(st, STATUS_USAGE, "--offset: expected 0 or more");
+    if (how->range.offset < 0) return status_set(st, STATUS_USAGE, "--offset: expected 0 or more");
     status_code code = STATUS_OK;
     for (int i = 0; i < selection->count && code == STATUS_OK; i++) {
         struct task_instance *instance;
         code = task_instance_load(&instance, &selection->refs[i], options, st);
         if (code != STATUS_OK) break;
-        code = print_documents(instance, range, sink, st);
+        code = print_documents(instance, how, sink, st);
         task_instance_free(instance);
     }
     return code;

@@ -14,6 +14,7 @@
 #ifndef ASSAY_OFFLINE_SCORING_H
 #define ASSAY_OFFLINE_SCORING_H
 
+#include "benchmarks/chat.h"
 #include "benchmarks/task_registry.h"
 #include "classifiers/classifier.h"
 
@@ -27,10 +28,20 @@ struct document_range {
     int64_t limit;  /* at most so many of each task; negative: all */
 };
 
-/* Lines with task, doc_id, context, continuations, until, target, doc_hash, prompt_hash. */
+/* How prompts are printed. */
+struct offline_prompt_options {
+    struct document_range range;
+    const struct chat *chat;          /* in this chat's template; or NULL */
+    const struct task_chat *messages; /* without a model: a chat's messages alone; or NULL */
+};
+
+/* Lines with task, doc_id, context, continuations, until, target, doc_hash, prompt_hash.  A chat's
+ * lines also have messages, and system_message: what became of it.  Without a model a chat has no
+ * context. */
 status_code offline_prompts(const struct task_selection *selection,
-                            const struct task_options *options, const struct document_range *range,
-                            const struct line_sink *sink, struct status *st) MUST_CHECK;
+                            const struct task_options *options,
+                            const struct offline_prompt_options *how, const struct line_sink *sink,
+                            struct status *st) MUST_CHECK;
 
 struct offline_score_options {
     struct dataset_lookup lookup;

@@ -17,6 +17,7 @@ struct batch {
     const int64_t *doc_ids;                                   /* (D) */
     int n, repeats;                                           /* D, R */
     struct task_request requests[RUN_BATCH_DOCUMENTS];        /* (D) */
+    struct chat_prompt prompts[RUN_BATCH_DOCUMENTS];          /* (D) in a chat */
     struct generate_outcome *generated;                       /* (D, R), or NULL */
     struct loglikelihood_outcome scored[RUN_BATCH_DOCUMENTS]; /* (D) */
     struct sandbox_result *executions;                        /* (D, R), or NULL */
@@ -27,6 +28,11 @@ struct batch {
 static bool generates(const struct batch *b)
 {
     return task_instance_info(b->task)->ref->task->output_type == OUTPUT_GENERATE_UNTIL;
+}
+
+static bool chats(const struct batch *b)
+{
+    return b->runner->chat != NULL;
 }
 
 /* ---- answering ---- */
@@ -44,6 +50,8 @@ static struct generate_item item_of(const struct batch *b, int doc, int repeat)
         .request =
             {
                 .prompt = request->context,
+                .tokens = chats(b) ? b->prompts[doc].ids[0].ids : NULL,
+                .n_tokens = chats(b) ? b->prompts[doc].ids[0].count : 0,
                 .until = request->until,
                 .n_until = request->n_until,
                 .max_tokens = c->max_gen_toks > 0 ? (int)c->max_gen_toks : request->max_gen_toks,
@@ -69,6 +77,7 @@ static status_code generate(struct batch *b, struct status *st)
 static status_code loglikelihood(struct batch *b, struct status *st)
 {
     struct loglikelihood_item items[RUN_BATCH_DOCUMENTS];
+    struct token_pair pairs[RUN_BATCH_DOCUMENTS][TASK_MAX_CHOICES];
     for (int i = 0; i < b->n; i++) {
         const struct task_request *request = &b->requests[i];
         items[i] = (struct loglikelihood_item){
@@ -77,6 +86,12 @@ static status_code loglikelihood(struct batch *b, struct status *st)
         };
         for (int c = 0; c < request->n_continuations; c++)
             items[i].request.continuation[c] = request->continuations[c];
+        if (!chats(b)) continue;
+        const struct chat_prompt *prompt = &b->prompts[i];
+        for (int c = 0; c < prompt->n; c++)
+            pairs[i][c] =
+                (struct token_pair){prompt->ids[c].ids, prompt->ids[c].count, prompt->n_context};
+        items[i].request.pairs = pairs[i];
     }
     return pipeline_loglikelihood(b->runner->pipeline, b->runner->backend, items, b->n, b->scored,
                                   st);
@@ -149,6 +164,7 @@ static status_code put_sample(struct batch *b, int i, const struct ending *end, 
         .guard_text_hash = guarded(b) ? guard_hash : NULL,
         .target = target,
         .stratum = request->stratum,
+        .system_place = chats(b) ? b->prompts[i].system_place : NULL,
         .n_prompt_tokens = end->ran && !failed ? end->n_prompt_tokens : STORE_UNKNOWN,
         .n_truncated = end->ran && !failed ? end->n_truncated : STORE_UNKNOWN,
         .error_code = failed ? status_code_name(end->status->code) : NULL,
@@ -458,37 +474,13 @@ static status_code write_rows(struct batch *b, struct status *st)
     return code;
 }
 
-static status_code count_tokens(const struct batch *b, struct text text, size_t *n,
-                                struct status *st)
-{
-    const struct tokenizer *tokenizer = engine_get_tokenizer(b->runner->engine);
-    struct token_list ids = {0};
-    status_code code = tokenizer_encode(tokenizer, text, TOKENIZE_ADD_BOS, &ids, st);
-    *n = ids.count;
-    token_list_release(&ids);
-    return code;
-}
-
-/* With as many shots as fit where the protocol leaves out those that do not. */
-static status_code render_one(struct batch *b, int i, struct status *st)
-{
-    const struct task *task = task_instance_info(b->task)->ref->task;
-    struct task_request *request = &b->requests[i];
-    status_code code = task_instance_render(b->task, b->doc_ids[i], &b->arena, request, st);
-    while (code == STATUS_OK && task->max_prompt_tokens && request->n_shots) {
-        size_t n;
-        code = count_tokens(b, request->context, &n, st);
-        if (code != STATUS_OK || n <= (size_t)task->max_prompt_tokens) break;
-        code = task_instance_render_shots(b->task, b->doc_ids[i], request->n_shots - 1, &b->arena,
-                                          request, st);
-    }
-    return code;
-}
-
 static status_code render(struct batch *b, struct status *st)
 {
+    const struct prompt_maker maker = runner_prompt_maker(b->runner);
     status_code code = STATUS_OK;
-    for (int i = 0; i < b->n && code == STATUS_OK; i++) code = render_one(b, i, st);
+    for (int i = 0; i < b->n && code == STATUS_OK; i++)
+        code = prompt_render(&maker, b->task, b->doc_ids[i], &b->arena, &b->requests[i],
+                             &b->prompts[i], st);
     return code;
 }
 
@@ -540,6 +532,7 @@ status_code run_batch(struct runner *r, int task, const int64_t *doc_ids, size_t
     status_code code = allocate(b, st);
     if (code == STATUS_OK) code = render(b, st);
     if (code == STATUS_OK) code = answer(b, st);
+    for (int i = 0; i < b->n; i++) chat_prompt_release(&b->prompts[i]);
     arena_release(&b->arena);
     free(b->generated);
     free(b->executions);

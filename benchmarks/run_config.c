@@ -50,6 +50,11 @@ static const struct field fields[] = {
     FIELD(FIELD_INT, top_k),
     FIELD(FIELD_NUMBER, top_p),
     FIELD(FIELD_FLAG, round_embedding_scale),
+    FIELD(FIELD_FLAG, chat),
+    FIELD(FIELD_TEXT, chat_template),
+    FIELD(FIELD_TEXT, chat_system),
+    FIELD(FIELD_TEXT, chat_system_as),
+    FIELD(FIELD_FLAG, chat_fewshot_in_one_turn),
 };
 #define N_FIELDS (sizeof fields / sizeof fields[0])
 
@@ -109,7 +114,7 @@ static status_code read_field(struct run_config *config, const struct field *f,
     case FIELD_FLAG:
         break;
     }
-    return json_get_bool(root, f->key, at, st);
+    return json_has(root, f->key) ? json_get_bool(root, f->key, at, st) : STATUS_OK;
 }
 
 static status_code read_config(struct run_config *config, const struct json_value *root,

@@ -34,6 +34,11 @@ struct run_config {
     const char *toxicity_classifier; /* scores replies for tasks about toxicity; NULL: the best
                                         that is inside the program */
     bool round_embedding_scale;
+    bool chat;                  /* prompts go into a chat template */
+    const char *chat_template;  /* NULL: the model's own */
+    const char *chat_system;    /* NULL: the tasks' descriptions alone */
+    const char *chat_system_as; /* NULL: "error" */
+    bool chat_fewshot_in_one_turn;
 };
 
 /* The defaults of every option. */

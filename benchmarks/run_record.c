@@ -51,7 +51,7 @@ static void kernel_set_name(const struct engine_info *engine, char out[KERNEL_SE
 struct run_texts {
     char cpu[256], kernel_set[KERNEL_SET_SIZE];
     char weights_sha256[SHA256_HEX_SIZE];
-    struct strbuf options, policy;
+    struct strbuf options, policy, template;
 };
 
 /* How replies are drawn, where all tasks draw them alike; else what cannot be said is unknown. */
@@ -67,6 +67,20 @@ static void describe_sampling(const struct runner *r, struct store_run *run)
         if (other.top_k != first.top_k) run->top_k = STORE_UNKNOWN;
         if (fabs(other.top_p - first.top_p) > 0) run->top_p = (double)NAN;
     }
+}
+
+static struct store_chat describe_chat(const struct runner *r, struct run_texts *texts)
+{
+    if (!r->chat) return (struct store_chat){0};
+    const struct chat_info *info = chat_get_info(r->chat);
+    strbuf_append(&texts->template, info->source.data, info->source.length);
+    return (struct store_chat){
+        .format = info->format,
+        .template_sha256 = info->sha256,
+        .system = info->options->system,
+        .system_as = chat_system_as_name(info->options->system_as),
+        .fewshot_as = info->options->fewshot_in_one_turn ? "one turn" : "turns",
+    };
 }
 
 static status_code describe_run(struct runner *r, const char *command_line, struct run_texts *texts,
@@ -100,6 +114,7 @@ static status_code describe_run(struct runner *r, const char *command_line, stru
         .weights_bytes = file_bytes(engine->path),
         .tokenizer_sha256 = tokenizer->sha256,
         .tokenizer_kind = tokenizer->kind,
+        .chat = describe_chat(r, texts),
         .bos_policy = tokenizer->add_bos ? "one in front" : "none",
         .max_tokens = c->max_gen_toks > 0 ? c->max_gen_toks : STORE_UNKNOWN,
         .seed = c->seed,
@@ -109,7 +124,9 @@ static status_code describe_run(struct runner *r, const char *command_line, stru
         .command_line = command_line,
         .options_json = texts->options.data,
     };
+    if (texts->template.length) run->chat_template = texts->template.data;
     describe_sampling(r, run);
+    if (strbuf_check(&texts->template, "the chat template", st) != STATUS_OK) return st->code;
     return strbuf_check(&texts->options, "the run's options", st);
 }
 
@@ -306,6 +323,7 @@ status_code run_record_create(struct runner *r, const char *command_line, struct
     struct store_run run;
     strbuf_init(&texts.options, LIMIT_POLICY_BYTES);
     strbuf_init(&texts.policy, LIMIT_POLICY_BYTES);
+    strbuf_init(&texts.template, LIMIT_CONFIG_BYTES);
     status_code code = describe_run(r, command_line, &texts, &run, st);
     if (code == STATUS_OK) code = store_begin(r->store, st);
     if (code == STATUS_OK) {
@@ -317,6 +335,7 @@ status_code run_record_create(struct runner *r, const char *command_line, struct
     }
     strbuf_release(&texts.options);
     strbuf_release(&texts.policy);
+    strbuf_release(&texts.template);
     return code;
 }
 
@@ -345,6 +364,20 @@ static status_code check_model(struct runner *r, const struct store_run *run, st
         return code;
     return same("guard policy (SHA-256)", run->guard_policy_sha256,
                 r->policy ? policy_get_info(r->policy)->sha256 : NULL, st);
+}
+
+static status_code check_chat(struct runner *r, const struct store_chat *then, struct status *st)
+{
+    const struct chat_info *now = r->chat ? chat_get_info(r->chat) : NULL;
+    status_code code = same("chat format", then->format, now ? now->format : NULL, st);
+    if (code != STATUS_OK || !now) return code;
+    const struct chat_options *o = now->options;
+    if ((code = same("chat template (SHA-256)", then->template_sha256, now->sha256, st)) ||
+        (code = same("system message", then->system, o->system, st)) ||
+        (code = same("--system-as", then->system_as, chat_system_as_name(o->system_as), st)))
+        return code;
+    return same("few-shot form", then->fewshot_as, o->fewshot_in_one_turn ? "one turn" : "turns",
+                st);
 }
 
 static status_code check_task(struct runner *r, int i, const struct store_task *then,
@@ -395,6 +428,7 @@ status_code run_record_check(struct runner *r, struct status *st)
     arena_init(&arena, LIMIT_POLICY_BYTES * 4);
     status_code code = store_load_run(r->store, r->run_id, &arena, &run, st);
     if (code == STATUS_OK) code = check_model(r, &run, st);
+    if (code == STATUS_OK) code = check_chat(r, &run.chat, st);
     if (code == STATUS_OK) code = store_load_tasks(r->store, r->run_id, &arena, &tasks, &n, st);
     if (code == STATUS_OK && n != (size_t)r->selection.count)
         code = status_set(st, STATUS_BAD_INPUT,

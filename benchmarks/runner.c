@@ -1,5 +1,6 @@
 #include "benchmarks/runner.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "benchmarks/toxicity.h"
 #include "engine/backend_native.h"
 #include "engine/base/clock.h"
+#include "engine/base/limits.h"
 #include "engine/sampling/sampler.h"
 
 static struct task_options task_options(const struct runner *r)
@@ -126,6 +128,41 @@ static status_code load_model(struct runner *r, struct status *st)
     return backend_native_open(&r->backend, r->engine, &backend, st);
 }
 
+/* Renders the first document of each task, so that a system message without a place, or a piece
+ * that the vocabulary lacks, is found before the run begins. */
+static status_code try_chat(const struct runner *r, struct status *st)
+{
+    struct arena arena;
+    struct task_request request;
+    struct chat_prompt prompt;
+    status_code code = STATUS_OK;
+    arena_init(&arena, 8 * (size_t)LIMIT_PROMPT_BYTES);
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++) {
+        if (!task_instance_info(r->tasks[i])->n_documents) continue;
+        code = chat_render(r->chat, r->tasks[i], 0, INT_MAX, &arena, &request, &prompt, st);
+        chat_prompt_release(&prompt);
+        arena_reset(&arena);
+    }
+    arena_release(&arena);
+    return code;
+}
+
+static status_code load_chat(struct runner *r, struct status *st)
+{
+    const struct run_config *c = &r->config;
+    if (!c->chat) return STATUS_OK;
+    struct chat_options options = {
+        .template = c->chat_template,
+        .system = c->chat_system,
+        .fewshot_in_one_turn = c->chat_fewshot_in_one_turn,
+    };
+    if (c->chat_system_as && !chat_system_as_find(c->chat_system_as, &options.system_as))
+        return status_set(st, STATUS_USAGE, "--system-as \"%s\": drop, prepend-user or error",
+                          c->chat_system_as);
+    status_code code = chat_open(&r->chat, engine_get_tokenizer(r->engine), &options, st);
+    return code == STATUS_OK ? try_chat(r, st) : code;
+}
+
 status_code runner_open(struct runner **out, const struct run_config *config,
                         const struct runner_environment *environment, struct status *st)
 {
@@ -136,7 +173,8 @@ status_code runner_open(struct runner **out, const struct run_config *config,
     status_code code;
     if ((code = load_tasks(r, st)) != STATUS_OK || (code = check_sampling(r, st)) != STATUS_OK ||
         (code = load_guard(r, st)) != STATUS_OK || (code = load_toxicity(r, st)) != STATUS_OK ||
-        (code = load_sandbox(r, st)) != STATUS_OK || (code = load_model(r, st)) != STATUS_OK) {
+        (code = load_sandbox(r, st)) != STATUS_OK || (code = load_model(r, st)) != STATUS_OK ||
+        (code = load_chat(r, st)) != STATUS_OK) {
         runner_free(r);
         return code;
     }
@@ -155,9 +193,36 @@ void runner_free(struct runner *r)
     policy_free(r->policy);
     classifier_free(r->toxicity);
     sandbox_free(r->sandbox);
+    chat_free(r->chat);
     backend_free(r->backend);
     engine_free(r->engine);
     free(r);
+}
+
+struct prompt_maker runner_prompt_maker(const struct runner *r)
+{
+    return (struct prompt_maker){
+        .tokenizer = engine_get_tokenizer(r->engine),
+        .chat = r->chat,
+        .n_positions = r->config.max_context > 0 ? r->config.max_context
+                                                 : engine_get_info(r->engine)->n_context,
+        .max_gen_toks = r->config.max_gen_toks > 0 ? r->config.max_gen_toks : 0,
+    };
+}
+
+status_code runner_show_prompts(const struct runner *r, int64_t doc_id, bool json,
+                                const struct line_sink *sink, struct status *st)
+{
+    const struct prompt_maker maker = runner_prompt_maker(r);
+    status_code code = STATUS_OK;
+    bool any = false;
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++) {
+        if (doc_id >= task_instance_info(r->tasks[i])->n_documents) continue;
+        any = true;
+        code = prompt_view(&maker, r->tasks[i], doc_id, json, sink, st);
+    }
+    if (code != STATUS_OK || any) return code;
+    return status_set(st, STATUS_USAGE, "no task has a document %lld", (long long)doc_id);
 }
 
 const char *runner_run_id(const struct runner *r)

@@ -19,6 +19,7 @@
 #ifndef ASSAY_RUNNER_H
 #define ASSAY_RUNNER_H
 
+#include "benchmarks/offline_scoring.h"
 #include "benchmarks/run_config.h"
 #include "engine/base/log.h"
 #include "reports/results_store.h"
@@ -65,6 +66,11 @@ const char *runner_run_id(const struct runner *runner);
  * marked interrupted. */
 status_code runner_work(struct runner *runner, const struct runner_hooks *hooks,
                         struct status *st) MUST_CHECK;
+
+/* Writes what the model would be given for one document of each task: several lines for people, or
+ * a JSON line.  A task with fewer documents is left out; STATUS_USAGE when that is true of all. */
+status_code runner_show_prompts(const struct runner *runner, int64_t doc_id, bool json,
+                                const struct line_sink *sink, struct status *st) MUST_CHECK;
 
 /* Documents that failed, over the whole run. */
 status_code runner_count_failed(struct runner *runner, int64_t *n, struct status *st) MUST_CHECK;

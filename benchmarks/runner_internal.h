@@ -3,6 +3,7 @@
 #ifndef ASSAY_RUNNER_INTERNAL_H
 #define ASSAY_RUNNER_INTERNAL_H
 
+#include "benchmarks/prompt_view.h"
 #include "benchmarks/runner.h"
 #include "benchmarks/task_registry.h"
 #include "engine/engine.h"
@@ -16,6 +17,7 @@ struct runner {
     struct pipeline *pipeline;
     struct engine *engine;
     struct backend *backend;
+    struct chat *chat;           /* NULL unless prompts go into a chat template */
     struct classifier *toxicity; /* NULL unless a task judges toxicity */
     struct sandbox *sandbox;     /* NULL unless replies of a task are programs */
     struct store *store;         /* borrowed from runner_start() or runner_continue() */
@@ -37,6 +39,9 @@ int64_t run_record_n_documents(const struct runner *runner, int task);
 /* How many replies the run asks for to each document of a task, and how they are drawn. */
 int runner_repeats(const struct runner *runner, int task);
 struct sampling_options runner_sampling(const struct runner *runner, int task);
+
+/* What turns the run's documents into prompts. */
+struct prompt_maker runner_prompt_maker(const struct runner *runner);
 
 /* run_batch.c: answers documents of one task and writes their rows in one transaction. */
 #define RUN_BATCH_DOCUMENTS 8

@@ -27,6 +27,7 @@
 #include "benchmarks/scorer.h"
 #include "datasets/dataset.h"
 #include "engine/backend.h"
+#include "engine/tokenizer/chat_template.h"
 
 #define TASK_NAME_SIZE       96
 #define TASK_MAX_CHOICES     16
@@ -120,6 +121,9 @@ struct task {
     void (*description)(const struct task *task, const char *subset, struct strbuf *out);
     void (*doc_to_text)(const struct task *task, const struct document *doc, struct strbuf *out);
     void (*doc_to_target)(const struct task *task, const struct document *doc, struct strbuf *out);
+    /* How the reply begins, lm-eval's gen_prefix: behind the text, or in a chat the opening of the
+     * assistant's turn.  May be NULL.  Shots have none. */
+    void (*doc_to_prefix)(const struct task *task, const struct document *doc, struct strbuf *out);
     /* Multiple choice: how many choices, their texts without the delimiter, and the right one. */
     int (*doc_to_choice)(const struct task *task, const struct document *doc,
                          struct text choices[TASK_MAX_CHOICES], int *gold);
@@ -181,6 +185,11 @@ struct task_request {
     enum output_type output_type;
     int n_shots;
     struct text context;
+    /* A chat's: the system message if there is one, turns, and how the reply begins if the task has
+     * words for that.  `context` and `prompt_hash` are then what a chat template makes of it
+     * (benchmarks/chat.h). */
+    const struct chat_message *messages;
+    int n_messages;
     struct text guard_text; /* the document's own text without description and shots */
     struct text target;
     const char *stratum;                         /* or NULL */
@@ -210,6 +219,18 @@ status_code task_instance_render(const struct task_instance *instance, int64_t d
 status_code task_instance_render_shots(const struct task_instance *instance, int64_t doc_id,
                                        int max_shots, struct arena *arena, struct task_request *out,
                                        struct status *st) MUST_CHECK;
+
+/* The document as a chat, as lm-eval builds it with --apply_chat_template: description and system
+ * text are the system message, shots are turns, and a choice is the assistant's reply without the
+ * delimiter in front. */
+struct task_chat {
+    const char *system;       /* in front of the task's description; NULL: nothing */
+    bool fewshot_in_one_turn; /* shots and question as one message of the user's */
+};
+status_code task_instance_render_chat(const struct task_instance *instance, int64_t doc_id,
+                                      int max_shots, const struct task_chat *chat,
+                                      struct arena *arena, struct task_request *out,
+                                      struct status *st) MUST_CHECK;
 
 /* A reply made of text, and for multiple choice one log-probability for each continuation. */
 status_code task_instance_score_reply(const struct task_instance *instance, int64_t doc_id,

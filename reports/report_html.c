@@ -98,6 +98,8 @@ static void append_run(const struct score_table *table, struct strbuf *out)
     append_long_fact(out, "guard policy", run->guard_policy_json);
     append_long_fact(out, "guard policy sha256", run->guard_policy_sha256);
     append_long_fact(out, "chat template", run->chat_template);
+    append_long_fact(out, "chat template sha256", run->chat.template_sha256);
+    append_long_fact(out, "system message", run->chat.system);
     strbuf_append_str(out, "</dl>\n</details>\n");
 }
 

@@ -58,6 +58,24 @@ void json_member_bool(struct strbuf *out, const char *key, bool value)
 
 /* ---- The table ---- */
 
+static void append_chat(struct strbuf *out, const struct store_chat *chat)
+{
+    json_member_key(out, "chat");
+    if (!chat->format) {
+        strbuf_append_str(out, "null");
+        return;
+    }
+    strbuf_append_char(out, '{');
+    json_member_str(out, "format", chat->format);
+    json_member_str(out, "template_sha256", chat->template_sha256);
+    json_member_str(out, "system", chat->system);
+    json_member_str(out, "system_as", chat->system_as);
+    json_member_str(out, "fewshot_as", chat->fewshot_as);
+    json_member_int(out, "n_system_dropped", chat->n_system_dropped);
+    json_member_int(out, "n_system_in_user", chat->n_system_in_user);
+    strbuf_append_char(out, '}');
+}
+
 static void append_run(struct strbuf *out, const struct store_run *run)
 {
     strbuf_append_char(out, '{');
@@ -80,6 +98,7 @@ static void append_run(struct strbuf *out, const struct store_run *run)
     json_member_str(out, "tokenizer_sha256", run->tokenizer_sha256);
     json_member_str(out, "tokenizer_kind", run->tokenizer_kind);
     json_member_str(out, "chat_template", run->chat_template);
+    append_chat(out, &run->chat);
     json_member_str(out, "bos_policy", run->bos_policy);
     json_member_number(out, "temperature", run->temperature);
     json_member_int(out, "top_k", run->top_k);

@@ -119,6 +119,22 @@ static void tell(struct strbuf *line, const char *label, table_fact *fact, void 
     strbuf_clear(line);
 }
 
+static void tell_chat(const struct store_chat *chat, struct strbuf *line, table_fact *fact,
+                      void *user)
+{
+    if (!chat->format) return;
+    piece(line, "template ", chat->format, 64);
+    piece(line, "sha256 ", chat->template_sha256 ? chat->template_sha256 : "none: named", 12);
+    piece(line, "shots as ", chat->fewshot_as, 16);
+    piece(line, "system message: ", chat->system, 60);
+    piece(line, "system message without a place: ", chat->system_as, 16);
+    if (chat->n_system_dropped)
+        piece_int(line, "documents that lost theirs: ", chat->n_system_dropped);
+    if (chat->n_system_in_user)
+        piece_int(line, "documents with it in the user's turn: ", chat->n_system_in_user);
+    tell(line, "chat", fact, user);
+}
+
 void table_each_fact(const struct score_table *table, table_fact *fact, void *user)
 {
     const struct store_run *run = &table->run;
@@ -137,8 +153,9 @@ void table_each_fact(const struct score_table *table, table_fact *fact, void *us
     piece(&line, "", run->tokenizer_kind, 64);
     piece(&line, "sha256 ", run->tokenizer_sha256, 12);
     piece(&line, "bos ", run->bos_policy, 64);
-    piece(&line, "", run->chat_template ? "chat template applied" : "no chat template", 64);
+    if (!run->chat.format) piece(&line, "", "no chat template", 64);
     tell(&line, "tokenizer", fact, user);
+    tell_chat(&run->chat, &line, fact, user);
     piece(&line, "", run->backend, 64);
     piece(&line, "kernels ", run->kernel_set, 64);
     piece_int(&line, "threads ", run->threads);

@@ -105,6 +105,11 @@ static status_code load_run_texts(struct query *query, struct arena *arena, stru
         &out->guard_policy_sha256,
         &out->command_line,
         &out->options_json,
+        &out->chat.format,
+        &out->chat.template_sha256,
+        &out->chat.system,
+        &out->chat.system_as,
+        &out->chat.fewshot_as,
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         if (query_copy_str(query, (int)i, arena, fields[i], st) != STATUS_OK) return st->code;
@@ -121,8 +126,15 @@ status_code store_load_run(struct store *store, const char *id, struct arena *ar
         " build_flags, cpu, kernel_set, backend, model_path, architecture, quantisation,"
         " weights_sha256, tokenizer_sha256, tokenizer_kind, chat_template, bos_policy, guard_mode,"
         " guard_policy, guard_policy_sha256, command_line, options_json,"
+        " (SELECT format FROM run_chat c WHERE c.run = run.run),"
+        " (SELECT template_sha256 FROM run_chat c WHERE c.run = run.run),"
+        " (SELECT system_text FROM run_chat c WHERE c.run = run.run),"
+        " (SELECT system_as FROM run_chat c WHERE c.run = run.run),"
+        " (SELECT fewshot_as FROM run_chat c WHERE c.run = run.run),"
         " threads, temperature, top_k, top_p, max_tokens, seed,"
-        " (SELECT bytes FROM artifact WHERE sha256 = weights_sha256) "
+        " (SELECT bytes FROM artifact WHERE sha256 = weights_sha256),"
+        " (SELECT count(*) FROM sample s WHERE s.run = run.run AND s.system_place = 'dropped'),"
+        " (SELECT count(*) FROM sample s WHERE s.run = run.run AND s.system_place = 'user') "
         "FROM run WHERE run = ?";
     *out = (struct store_run){0};
     struct query *query = query_cached(store, sql, st);
@@ -130,13 +142,15 @@ status_code store_load_run(struct store *store, const char *id, struct arena *ar
     query_bind_str(query, id);
     if (query_only_row(query, id, st) != STATUS_OK) return st->code;
     status_code code = load_run_texts(query, arena, out, st);
-    out->threads = query_int(query, 24);
-    out->temperature = query_double(query, 25);
-    out->top_k = query_int(query, 26);
-    out->top_p = query_double(query, 27);
-    out->max_tokens = query_int(query, 28);
-    out->seed = query_bits(query, 29);
-    out->weights_bytes = query_int(query, 30);
+    out->threads = query_int(query, 29);
+    out->temperature = query_double(query, 30);
+    out->top_k = query_int(query, 31);
+    out->top_p = query_double(query, 32);
+    out->max_tokens = query_int(query, 33);
+    out->seed = query_bits(query, 34);
+    out->weights_bytes = query_int(query, 35);
+    out->chat.n_system_dropped = query_int(query, 36);
+    out->chat.n_system_in_user = query_int(query, 37);
     query_reset(query);
     return code;
 }

@@ -63,6 +63,17 @@ void store_rollback(struct store *store);
 enum run_state { RUN_RUNNING, RUN_DONE, RUN_INTERRUPTED, RUN_FAILED };
 const char *run_state_name(enum run_state state); /* "running", "done", "interrupted", "failed" */
 
+/* How prompts were put into a chat; `format` is NULL where they were not. */
+struct store_chat {
+    const char *format;          /* "gemma", ... */
+    const char *template_sha256; /* NULL: the format was chosen by name */
+    const char *system;          /* the user's system text, or NULL */
+    const char *system_as;       /* "error", "drop", "prepend-user" */
+    const char *fewshot_as;      /* "turns", "one turn" */
+    int64_t n_system_dropped;    /* loading only: documents that lost their system message */
+    int64_t n_system_in_user;    /* loading only: documents that have it in a user's turn */
+};
+
 /* Where the numbers come from.  Loading a run fills the same struct. */
 struct store_run {
     const char *id;       /* NULL: one is made from the time, such as 20260412T093015Z-2b9d1f3a */
@@ -76,7 +87,8 @@ struct store_run {
     const char *weights_sha256;
     int64_t weights_bytes;
     const char *tokenizer_sha256, *tokenizer_kind;
-    const char *chat_template; /* its text; NULL where none is applied */
+    const char *chat_template; /* its text; NULL where none is applied, or one chosen by name */
+    struct store_chat chat;
     const char *bos_policy;
     double temperature;
     int64_t top_k;
@@ -220,7 +232,8 @@ struct store_sample {
     const char *prompt_hash;     /* of the rendered context, put before; NULL if never rendered */
     const char *guard_text_hash; /* of the document text that guards saw, put before, or NULL */
     const char *target;
-    const char *stratum; /* which metrics count it besides those of all; or NULL */
+    const char *stratum;      /* which metrics count it besides those of all; or NULL */
+    const char *system_place; /* "turn", "user", "dropped"; NULL: it has no system message */
     int64_t n_prompt_tokens, n_truncated;
     const char *error_code, *error_text; /* of a failed sample */
 };

@@ -121,6 +121,23 @@ static void bind_run(struct query *query, const struct store_run *run, const cha
     query_bind_str(query, run->options_json);
 }
 
+static status_code put_chat(struct store *store, const struct store_chat *chat, const char *id,
+                            struct status *st)
+{
+    static const char sql[] = "INSERT INTO run_chat (run, format, template_sha256, system_text,"
+                              " system_as, fewshot_as) VALUES (?, ?, ?, ?, ?, ?)";
+    if (!chat->format) return STATUS_OK;
+    struct query *query = write_query(store, sql, st);
+    if (!query) return st->code;
+    query_bind_str(query, id);
+    query_bind_str(query, chat->format);
+    query_bind_str(query, chat->template_sha256);
+    query_bind_str(query, chat->system);
+    query_bind_str(query, chat->system_as);
+    query_bind_str(query, chat->fewshot_as);
+    return query_run(query, st);
+}
+
 status_code store_create_run(struct store *store, const struct store_run *run,
                              char id[STORE_RUN_ID_SIZE], struct status *st)
 {
@@ -152,7 +169,7 @@ status_code store_create_run(struct store *store, const struct store_run *run,
     utc_now(now);
     bind_run(query, run, id, now);
     if (query_run(query, st) != STATUS_OK) return st->code;
-    if (query_changes(store) == 1) return STATUS_OK;
+    if (query_changes(store) == 1) return put_chat(store, &run->chat, id, st);
     store_rollback(store);
     return status_set(st, STATUS_USAGE, "%s: run %s is already in the store", store_path(store),
                       id);
@@ -377,8 +394,8 @@ status_code store_put_sample(struct store *store, const struct store_key *key,
 {
     static const char sql[] =
         "UPDATE sample SET state = ?, doc_hash = ?, prompt_hash = ?, guard_text_hash = ?,"
-        " target = ?, stratum = ?, n_prompt_tokens = ?, n_truncated = ?, error_code = ?, "
-        "error_text = ? "
+        " target = ?, stratum = ?, system_place = ?, n_prompt_tokens = ?, n_truncated = ?,"
+        " error_code = ?, error_text = ? "
         "WHERE run = ? AND task = ? AND doc_id = ?";
     if (forget_attempt(store, key, st) != STATUS_OK) return st->code;
     struct query *query = write_query(store, sql, st);
@@ -389,6 +406,7 @@ status_code store_put_sample(struct store *store, const struct store_key *key,
     query_bind_str(query, sample->guard_text_hash);
     query_bind_str(query, sample->target);
     query_bind_str(query, sample->stratum);
+    query_bind_str(query, sample->system_place);
     query_bind_int(query, sample->n_prompt_tokens);
     query_bind_int(query, sample->n_truncated);
     query_bind_str(query, sample->error_code);

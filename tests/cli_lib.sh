@@ -27,7 +27,7 @@ actual:   $3"; fi; }
 
 # dump_rows STORE RUN: every fact of a run, without what time and chance decide.
 dump_rows() {
-    for table in task_run task_metric task_group task_group_member sample reply choice_logprob \
+    for table in run_chat task_run task_metric task_group task_group_member sample reply choice_logprob \
         hazard_score guard_event verdict; do
         columns=$(sqlite3 "$1" "SELECT group_concat(name, ', ') FROM pragma_table_info('$table')
                                 WHERE name NOT LIKE '%\_seconds' ESCAPE '\\' AND name <> 'run'")

@@ -162,6 +162,19 @@ const char *cli_model_path(const char *name)
     return path;
 }
 
+status_code cli_settle_chat(struct cli_chat *chat, struct status *st)
+{
+    const struct chat_options *o = &chat->options;
+    chat->on |= o->template || o->system || chat->system_as || chat->multiturn;
+    if (chat->system_as && !chat_system_as_find(chat->system_as, &chat->options.system_as))
+        return status_set(st, STATUS_USAGE, "--system-as: drop, prepend-user or error");
+    if (!chat->multiturn || strcmp(chat->multiturn, "true") == 0) return STATUS_OK;
+    if (strcmp(chat->multiturn, "false") != 0)
+        return status_set(st, STATUS_USAGE, "--fewshot-as-multiturn: true or false");
+    chat->options.fewshot_in_one_turn = true;
+    return STATUS_OK;
+}
+
 status_code cli_settle_guard(const char **policy, const char *mode_name, enum guard_mode *mode,
                              struct status *st)
 {

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "benchmarks/chat.h"
 #include "benchmarks/cli/options.h"
 #include "datasets/dataset.h"
 #include "engine/base/log.h"
@@ -74,6 +75,49 @@ const char *cli_model_path(const char *name);
  * guard without a mode enforces, and *policy becomes NULL when the mode is off.  STATUS_USAGE. */
 status_code cli_settle_guard(const char **policy, const char *mode_name, enum guard_mode *mode,
                              struct status *st) MUST_CHECK;
+
+/* What the options about a chat say.  Any of them asks for one. */
+struct cli_chat {
+    bool on;
+    struct chat_options options;
+    const char *system_as, *multiturn;
+};
+#define CLI_CHAT_ROWS(chat)                                                                        \
+    {"chat",                                                                                       \
+     OPTION_FLAG,                                                                                  \
+     &(chat).on,                                                                                   \
+     NULL,                                                                                         \
+     "put prompts into the model's chat template, shots as turns",                                 \
+     0,                                                                                            \
+     0},                                                                                           \
+        {"system",                                                                                 \
+         OPTION_TEXT,                                                                              \
+         &(chat).options.system,                                                                   \
+         "TEXT",                                                                                   \
+         "system message, in front of a task's own; implies --chat",                               \
+         0,                                                                                        \
+         0},                                                                                       \
+        {"system-as",                                                                              \
+         OPTION_TEXT,                                                                              \
+         &(chat).system_as,                                                                        \
+         "HOW",                                                                                    \
+         "for formats without a place for it: drop, prepend-user or error (error)",                \
+         0,                                                                                        \
+         0},                                                                                       \
+        {"chat-template",                                                                          \
+         OPTION_TEXT,                                                                              \
+         &(chat).options.template,                                                                 \
+         "NAME|FILE",                                                                              \
+         "in place of the model's own; implies --chat",                                            \
+         0,                                                                                        \
+         0},                                                                                       \
+    {                                                                                              \
+        "fewshot-as-multiturn", OPTION_TEXT, &(chat).multiturn, "true|false",                      \
+            "false: shots and question in one turn of the user's (true)", 0, 0                     \
+    }
+
+/* Reads the words among them.  STATUS_USAGE. */
+status_code cli_settle_chat(struct cli_chat *chat, struct status *st) MUST_CHECK;
 
 /* The store that commands use when none is named. */
 #define CLI_DEFAULT_STORE "assay.sqlite"

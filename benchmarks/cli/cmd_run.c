@@ -55,10 +55,36 @@ static int start_run(const struct run_config *config, const char *store_name,
     return code;
 }
 
+static int show_prompts(const struct run_config *config, int64_t doc_id, bool json)
+{
+    static const struct line_sink to_stdout = {.write = cli_write_line};
+    struct status st = {0};
+    struct runner *runner = NULL;
+    struct runner_environment environment = environment_for(config);
+    bool good = runner_open(&runner, config, &environment, &st) == STATUS_OK &&
+                runner_show_prompts(runner, doc_id, json, &to_stdout, &st) == STATUS_OK &&
+                cli_flush(&st) == STATUS_OK;
+    runner_free(runner);
+    return good ? EXIT_DONE : cli_fail(&st);
+}
+
+static status_code settle_chat(struct run_config *config, struct cli_chat *chat, struct status *st)
+{
+    status_code code = cli_settle_chat(chat, st);
+    config->chat = chat->on;
+    config->chat_template = chat->options.template;
+    config->chat_system = chat->options.system;
+    config->chat_system_as = chat->system_as;
+    config->chat_fewshot_in_one_turn = chat->options.fewshot_in_one_turn;
+    return code;
+}
+
 int cmd_run(const struct command *self, int argc, const char **argv)
 {
     struct run_config c = run_config_default();
     const char *mode = NULL, *store = CLI_DEFAULT_STORE, *scale = "f32";
+    struct cli_chat chat = {0};
+    int64_t show = -1;
     bool json = false;
     struct strbuf line;
     strbuf_init(&line, LIMIT_LINE_BYTES);
@@ -99,6 +125,9 @@ int cmd_run(const struct command *self, int argc, const char **argv)
          "compute in the fastest type for the weights, or in f32 throughout (auto)", 0, 0},
         {"embedding-scale", OPTION_TEXT, &scale, "f32|weights",
          "round Gemma's embedding scale to the weights' type", 0, 0},
+        CLI_CHAT_ROWS(chat),
+        {"show-prompt", OPTION_MAYBE_INT, &show, "[DOC]",
+         "print the token ids of one document of each task (0), and run nothing", 0, INT32_MAX},
         {"json", OPTION_FLAG, &json, NULL, "print the table as JSON", 0, 0},
     };
     struct command_line words;
@@ -115,8 +144,11 @@ int cmd_run(const struct command *self, int argc, const char **argv)
             code = cli_usage_error(self, "--embedding-scale \"%s\": f32 or weights", scale);
         else if (!compute_type_find(c.type, &compute))
             code = cli_usage_error(self, "--type \"%s\": auto or f32", c.type);
-        else if (cli_settle_guard(&c.guard, mode, &c.guard_mode, &st) != STATUS_OK)
+        else if (cli_settle_guard(&c.guard, mode, &c.guard_mode, &st) != STATUS_OK ||
+                 settle_chat(&c, &chat, &st) != STATUS_OK)
             code = cli_usage_error(self, "%s", st.message);
+        else if (show >= 0)
+            code = show_prompts(&c, show, json);
         else
             code = start_run(&c, store, json ? TABLE_JSON : TABLE_TEXT, line.data);
     }

@@ -47,6 +47,7 @@ static status_code read_value(const struct option_row *row, const char *word, st
         *(const char **)row->value = word;
         return STATUS_OK;
     case OPTION_INT:
+    case OPTION_MAYBE_INT:
         return read_int(row, word, st);
     case OPTION_NUMBER:
         return read_number(row, word, st);
@@ -83,6 +84,12 @@ static status_code read_option(const struct option_row *rows, int n_rows, int ar
         return read_value(row, NULL, st);
     }
     if (equals) return read_value(row, equals + 1, st);
+    if (row->kind == OPTION_MAYBE_INT) {
+        bool follows = *i + 1 < argc && argv[*i + 1][0] >= '0' && argv[*i + 1][0] <= '9';
+        if (follows) return read_value(row, argv[++*i], st);
+        *(int64_t *)row->value = row->min;
+        return STATUS_OK;
+    }
     if (*i + 1 >= argc)
         return status_set(st, STATUS_USAGE, "--%s needs a value: %s", row->name, row->takes);
     return read_value(row, argv[++*i], st);

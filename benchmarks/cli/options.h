@@ -15,11 +15,12 @@
 #include "engine/base/status.h"
 
 enum option_kind {
-    OPTION_FLAG,   /* bool *: true when given */
-    OPTION_TEXT,   /* const char ** */
-    OPTION_INT,    /* int64_t *, between min and max */
-    OPTION_NUMBER, /* double * */
-    OPTION_SEED    /* uint64_t * */
+    OPTION_FLAG,      /* bool *: true when given */
+    OPTION_TEXT,      /* const char ** */
+    OPTION_INT,       /* int64_t *, between min and max */
+    OPTION_MAYBE_INT, /* int64_t *, between min and max; min when no number follows */
+    OPTION_NUMBER,    /* double * */
+    OPTION_SEED       /* uint64_t * */
 };
 
 struct option_row {
@@ -28,7 +29,7 @@ struct option_row {
     void *value;
     const char *takes; /* what help shows for the value: "DIR"; NULL for a flag */
     const char *help;
-    int64_t min, max; /* OPTION_INT only */
+    int64_t min, max; /* OPTION_INT and OPTION_MAYBE_INT only */
 };
 
 struct command_line {

@@ -72,14 +72,20 @@ static status_code join(struct arena *arena, struct text a, struct text b, struc
     return STATUS_OK;
 }
 
-/* What is asked, and how the answer begins: the model goes on inside the second block. */
+/* What is asked; the answer begins with a block that the model goes on inside. */
 static void instruct_doc_to_text(const struct task *task, const struct document *doc,
                                  struct strbuf *out)
 {
     strbuf_append_str(out, "Write a solution to the following problem and make sure that it passes "
                            "the tests:\n```python\n");
     doc_to_text(task, doc, out);
-    strbuf_append_str(out, "\n```\nHere is the completed function:\n```python\n");
+    strbuf_append_str(out, "\n```\n");
+}
+
+static void instruct_doc_to_prefix(const struct task *task, const struct document *doc,
+                                   struct strbuf *out)
+{
+    strbuf_append_str(out, "Here is the completed function:\n```python\n");
     doc_to_text(task, doc, out);
     strbuf_append_char(out, '\n');
 }
@@ -143,5 +149,6 @@ const struct task task_humaneval_instruct = {
     .version = "4.0",
     .summary = "the same, asked for in words and answered in a block of code",
     .doc_to_text = instruct_doc_to_text,
+    .doc_to_prefix = instruct_doc_to_prefix,
     .reply_to_job = instruct_reply_to_job,
 };

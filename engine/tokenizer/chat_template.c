@@ -11,24 +11,27 @@
 enum trim_rule {
     TRIM_NOTHING,
     TRIM_CONTENT, /* each message */
-    TRIM_WHOLE    /* each message with the system message that is put in front of it */
+    TRIM_ASSISTANT,
+    TRIM_WHOLE /* each message with the system message that is put in front of it */
 };
 
 /* In the strings "%s" is the message, "{bos}" and "{eos}" are the vocabulary's own, and what is
  * among the markers is that piece; all else is text. */
 struct chat_format {
     const char *name;
-    const char *has[2], *lacks[2]; /* what recognises a model's template; has[0] NULL: nothing */
+    const char *has[2], *lacks[4]; /* what recognises a model's template; has[0] NULL: nothing */
     const char *markers[4];        /* pieces */
     const char *start;             /* of the prompt */
     const char *system;            /* a turn of its own, or NULL */
     const char *system_prefix;     /* in front of the first user message, or NULL */
+    bool system_in_last;           /* in front of the last instead */
     const char *user, *assistant;  /* turns */
     const char *generation;        /* where the reply begins */
     const char *stop;              /* how the next turn would begin, where that is plain text */
     const char *needs;             /* recognised only with this piece in the vocabulary */
     enum trim_rule trim;
-    bool always_system; /* the system turn is there even without a message */
+    bool space_is_vocabularys; /* a space behind a piece is the one that some vocabularies add */
+    bool always_system;        /* the system turn is there even without a message */
 };
 
 /* Guard models dress a format up as a questionnaire: those are not chats. */
@@ -36,8 +39,10 @@ struct chat_format {
 
 /* The templates are those in tokenizer_config.json of google/gemma-2b-it, google/gemma-3-1b-it,
  * meta-llama/Llama-2-7b-chat-hf, Meta-Llama-3-8B-Instruct and Llama-3.1-8B-Instruct,
- * mistralai/Mistral-7B-Instruct-v0.1 and v0.3, Qwen/Qwen2.5-7B-Instruct and Qwen3; Phi-2's format
- * is that of its model card.  The first row that fits is taken. */
+ * mistralai/Mistral-7B-Instruct-v0.1 to v0.3 as first published ("mistral", "mistral-v3-early") and
+ * as of September 2024 ("-v1", "-v3"), mistralai/Mistral-Nemo-Instruct-2407,
+ * Qwen/Qwen2.5-7B-Instruct and Qwen3; Phi-2's format is that of its model card.  The first row that
+ * fits is taken. */
 static const struct chat_format formats[] = {
     {
         .name = "gemma3",
@@ -100,20 +105,60 @@ static const struct chat_format formats[] = {
         .trim = TRIM_CONTENT,
     },
     {
+        .name = "mistral-tekken",
+        .has = {"\"[INST]\"", "[AVAILABLE_TOOLS]"},
+        .lacks = {"<<SYS>>", "[SYSTEM_PROMPT]"},
+        .markers = {"[INST]", "[/INST]"},
+        .start = "{bos}",
+        .system_prefix = "%s\n\n",
+        .system_in_last = true,
+        .user = "[INST]%s[/INST]",
+        .assistant = "%s{eos}",
+        .generation = "",
+        .needs = "[INST]",
+    },
+    {
         .name = "mistral-v3",
+        .has = {"[INST]", "[AVAILABLE_TOOLS]"},
+        .lacks = {"<<SYS>>", "[SYSTEM_PROMPT]"},
+        .markers = {"[INST]", "[/INST]"},
+        .start = "{bos}",
+        .system_prefix = "%s\n\n",
+        .system_in_last = true,
+        .user = "[INST] %s[/INST]",
+        .assistant = " %s{eos}",
+        .generation = "",
+        .space_is_vocabularys = true,
+        .needs = "[INST]",
+        .trim = TRIM_ASSISTANT,
+    },
+    {
+        .name = "mistral-v3-early",
         .has = {"[INST]"},
-        .lacks = {"<<SYS>>", "<|user|>"},
+        .lacks = {"<<SYS>>", "<|user|>", "[AVAILABLE_TOOLS]", "[SYSTEM_PROMPT]"},
         .markers = {"[INST]", "[/INST]"},
         .start = "{bos}",
         .user = "[INST] %s[/INST]",
         .assistant = " %s{eos}",
         .generation = "",
+        .space_is_vocabularys = true,
         .needs = "[INST]",
+    },
+    {
+        .name = "mistral-v1",
+        .has = {" [INST] ", "system_message"},
+        .lacks = {"<<SYS>>", "<|user|>", "[AVAILABLE_TOOLS]", "[SYSTEM_PROMPT]"},
+        .start = "{bos}",
+        .system_prefix = "%s\n\n",
+        .user = " [INST] %s [/INST]",
+        .assistant = " %s{eos}",
+        .generation = "",
+        .space_is_vocabularys = true,
     },
     {
         .name = "mistral",
         .has = {"[INST]"},
-        .lacks = {"<<SYS>>", "<|user|>"},
+        .lacks = {"<<SYS>>", "<|user|>", "[AVAILABLE_TOOLS]", "[SYSTEM_PROMPT]"},
         .start = "{bos}",
         .user = "[INST] %s [/INST]",
         .assistant = "%s{eos}",
@@ -191,10 +236,10 @@ static bool contains(struct text text, const char *part)
 static bool fits(const struct chat_format *format, const struct tokenizer *tokenizer,
                  struct text source)
 {
-    for (int i = 0; i < 2; i++) {
-        if (format->has[i] && !contains(source, format->has[i])) return false;
-        if (format->lacks[i] && contains(source, format->lacks[i])) return false;
-    }
+    for (int i = 0; i < 2 && format->has[i]; i++)
+        if (!contains(source, format->has[i])) return false;
+    for (int i = 0; i < 4 && format->lacks[i]; i++)
+        if (contains(source, format->lacks[i])) return false;
     return !format->needs || tokenizer_find(tokenizer, format->needs) >= 0;
 }
 
@@ -292,7 +337,7 @@ struct renderer {
     struct token_list *ids; /* may be NULL */
     struct strbuf *shown;   /* may be NULL */
     struct strbuf run;      /* text since the last control piece */
-    bool after_marker;      /* of a format whose text is apart from its markers */
+    bool after_marker;      /* a space that comes now may be the vocabulary's */
     bool started;           /* something came before the run */
 };
 
@@ -332,7 +377,7 @@ static status_code put_control(struct renderer *r, int32_t id, const char *name,
     struct text stored = r->tokenizer->vocab.pieces[id].stored;
     if (r->shown) strbuf_append(r->shown, stored.data, stored.length);
     r->started = true;
-    r->after_marker = r->format->needs != NULL;
+    r->after_marker = r->format->space_is_vocabularys;
     return r->ids ? token_list_append(r->ids, id, st) : STATUS_OK;
 }
 
@@ -390,7 +435,9 @@ static status_code put_turn(struct renderer *r, const struct chat_message *messa
     struct text content = message->content;
     struct strbuf whole;
     strbuf_init(&whole, LIMIT_PROMPT_BYTES);
-    if (r->format->trim == TRIM_CONTENT) content = utf8_strip(content);
+    if (r->format->trim == TRIM_CONTENT ||
+        (r->format->trim == TRIM_ASSISTANT && message->role == CHAT_ASSISTANT))
+        content = utf8_strip(content);
     if (prefix) append_filled(&whole, prefix, system);
     strbuf_append(&whole, content.data, content.length);
     status_code code = strbuf_check(&whole, "a chat message", st);
@@ -436,6 +483,7 @@ static status_code place_system(struct renderer *r, const struct chat_template *
                           "prepend-user says what becomes of it",
                           format->name);
     *prefix = PREPENDED;
+    *system = utf8_strip(*system);
     return STATUS_OK;
 }
 
@@ -467,11 +515,12 @@ static status_code render(struct renderer *r, const struct chat_template *templa
     struct text system = given ? messages[0].content : (struct text){0};
     const struct chat_message *last = &messages[n - 1];
     int n_whole = n - (last->role == CHAT_ASSISTANT);
-    const char *prefix;
+    const char *prefix = NULL;
     code = put(r, r->format->start, system, st);
     if (code == STATUS_OK) code = place_system(r, template, given, &system, system_as, &prefix, st);
+    int carrier = r->format->system_in_last ? n_whole - 1 : given;
     for (int i = given; i < n_whole && code == STATUS_OK; i++)
-        code = put_turn(r, &messages[i], i == given ? prefix : NULL, system, st);
+        code = put_turn(r, &messages[i], i == carrier ? prefix : NULL, system, st);
     return code == STATUS_OK ? open_reply(r, last, st) : code;
 }
 

@@ -355,6 +355,12 @@ void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, siz
     }
 }
 
+struct text tokenizer_piece_name(const struct tokenizer *tokenizer, int32_t id)
+{
+    if (id < 0 || id >= tokenizer->info.n_vocab) return (struct text){"", 0};
+    return tokenizer->vocab.pieces[id].stored;
+}
+
 bool tokenizer_is_control(const struct tokenizer *tokenizer, int32_t id)
 {
     const struct piece *piece = piece_of(tokenizer, id);

@@ -82,6 +82,9 @@ status_code tokenizer_encode(const struct tokenizer *tokenizer, struct text text
  * vocabulary. */
 struct text tokenizer_piece(const struct tokenizer *tokenizer, int32_t id);
 
+/* What the vocabulary calls an id: "<bos>" for a control token; "" outside the vocabulary. */
+struct text tokenizer_piece_name(const struct tokenizer *tokenizer, int32_t id);
+
 /* Appends the bytes of n ids: the inverse of tokenizer_encode() where nothing was normalized away,
  * except that U+2581, which most vocabularies spell a space with, comes back as a space. */
 void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n,

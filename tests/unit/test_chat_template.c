@@ -156,6 +156,143 @@ static void test_goldens(void)
     tokenizer_free(tok);
 }
 
+/* The same with white space at every end, and with a reply begun. */
+static const struct chat_message spaced[] = {
+    SAYS(CHAT_SYSTEM, "Be brief.\n"),   SAYS(CHAT_USER, " Hi \n"),
+    SAYS(CHAT_ASSISTANT, "  Yes?  "),   SAYS(CHAT_USER, "Why \u00e9?\n\nTell me. "),
+    SAYS(CHAT_ASSISTANT, "Because:\n"),
+};
+
+/* What the published templates render, by another implementation of Jinja; the begun reply is cut
+ * as transformers does with continue_final_message. */
+static const struct published {
+    const char *name, *with_system, *without, *begun;
+} published[] = {
+    {"gemma", NULL,
+     "<s><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nYes?<end_of_turn>\n<start_of_"
+     "turn>user\nWhy é?\n\nTell me.<end_of_turn>\n<start_of_turn>model\n",
+     "<s><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nYes?<end_of_turn>\n<start_of_"
+     "turn>user\nWhy é?\n\nTell me.<end_of_turn>\n<start_of_turn>model\nBecause:"},
+    {"gemma3",
+     "<s><start_of_turn>user\nBe "
+     "brief.\n\n\nHi<end_of_turn>\n<start_of_turn>model\nYes?<end_of_turn>\n<start_of_turn>"
+     "user\nWhy é?\n\nTell me.<end_of_turn>\n<start_of_turn>model\n",
+     "<s><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nYes?<end_of_turn>\n<start_of_"
+     "turn>user\nWhy é?\n\nTell me.<end_of_turn>\n<start_of_turn>model\n",
+     "<s><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nYes?<end_of_turn>\n<start_of_"
+     "turn>user\nWhy é?\n\nTell me.<end_of_turn>\n<start_of_turn>model\nBecause:"},
+    {"llama2",
+     "<s>[INST] <<SYS>>\nBe brief.\n\n<</SYS>>\n\n Hi [/INST] Yes? </s><s>[INST] Why é?\n\nTell "
+     "me. [/INST]",
+     "<s>[INST] Hi [/INST] Yes? </s><s>[INST] Why é?\n\nTell me. [/INST]",
+     "<s>[INST] Hi [/INST] Yes? </s><s>[INST] Why é?\n\nTell me. [/INST] Because:"},
+    {"llama3",
+     "<s><|start_header_id|>system<|end_header_id|>\n\nBe "
+     "brief.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>"
+     "assistant<|end_header_id|>\n\nYes?<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhy "
+     "é?\n\nTell me.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+     "<s><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_"
+     "header_id|>\n\nYes?<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhy é?\n\nTell "
+     "me.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+     "<s><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_"
+     "header_id|>\n\nYes?<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhy é?\n\nTell "
+     "me.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nBecause:"},
+    {"llama3.1",
+     "<s><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December "
+     "2023\nToday Date: 26 Jul 2024\n\nBe "
+     "brief.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>"
+     "assistant<|end_header_id|>\n\nYes?<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhy "
+     "é?\n\nTell me.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+     "<s><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December "
+     "2023\nToday Date: 26 Jul "
+     "2024\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>"
+     "assistant<|end_header_id|>\n\nYes?<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhy "
+     "é?\n\nTell me.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+     "<s><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December "
+     "2023\nToday Date: 26 Jul "
+     "2024\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>"
+     "assistant<|end_header_id|>\n\nYes?<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhy "
+     "é?\n\nTell me.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nBecause:"},
+    {"mistral", NULL, "<s>[INST]  Hi \n [/INST]  Yes?  </s>[INST] Why é?\n\nTell me.  [/INST]",
+     "<s>[INST]  Hi \n [/INST]  Yes?  </s>[INST] Why é?\n\nTell me.  [/INST]Because:\n"},
+    {"mistral-v1",
+     "<s> [INST] Be brief.\n\n\n Hi \n [/INST]   Yes?  </s> [INST] Why é?\n\nTell me.  [/INST]",
+     "<s> [INST]  Hi \n [/INST]   Yes?  </s> [INST] Why é?\n\nTell me.  [/INST]",
+     "<s> [INST]  Hi \n [/INST]   Yes?  </s> [INST] Why é?\n\nTell me.  [/INST] Because:\n"},
+    {"mistral-v3",
+     "<s>[INST]  Hi \n[/INST] Yes?</s>[INST] Be brief.\n\n\nWhy é?\n\nTell me. [/INST]",
+     "<s>[INST]  Hi \n[/INST] Yes?</s>[INST] Why é?\n\nTell me. [/INST]",
+     "<s>[INST]  Hi \n[/INST] Yes?</s>[INST] Why é?\n\nTell me. [/INST] Because:"},
+    {"mistral-tekken",
+     "<s>[INST] Hi \n[/INST]  Yes?  </s>[INST]Be brief.\n\n\nWhy é?\n\nTell me. [/INST]",
+     "<s>[INST] Hi \n[/INST]  Yes?  </s>[INST]Why é?\n\nTell me. [/INST]",
+     "<s>[INST] Hi \n[/INST]  Yes?  </s>[INST]Why é?\n\nTell me. [/INST]Because:\n"},
+    {"chatml",
+     "<|im_start|>system\nBe brief.\n<|im_end|>\n<|im_start|>user\n Hi "
+     "\n<|im_end|>\n<|im_start|>assistant\n  Yes?  <|im_end|>\n<|im_start|>user\nWhy é?\n\nTell "
+     "me. <|im_end|>\n<|im_start|>assistant\n",
+     "<|im_start|>user\n Hi \n<|im_end|>\n<|im_start|>assistant\n  Yes?  "
+     "<|im_end|>\n<|im_start|>user\nWhy é?\n\nTell me. <|im_end|>\n<|im_start|>assistant\n",
+     "<|im_start|>user\n Hi \n<|im_end|>\n<|im_start|>assistant\n  Yes?  "
+     "<|im_end|>\n<|im_start|>user\nWhy é?\n\nTell me. "
+     "<|im_end|>\n<|im_start|>assistant\nBecause:\n"},
+    /* No template: the format of Phi-2's model card. */
+    {"phi", NULL, "Instruct:  Hi \n\nOutput:   Yes?  \nInstruct: Why \u00e9?\n\nTell me. \nOutput:",
+     "Instruct:  Hi \n\nOutput:   Yes?  \nInstruct: Why \u00e9?\n\nTell me. \nOutput: Because:\n"},
+};
+
+static void test_published(void)
+{
+    struct tokenizer *plain = load("{}", N_WITHOUT_INST, false);
+    struct tokenizer *with_inst = load("{}", N_MARKERS, false);
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
+        const struct published *p = &published[i];
+        bool marks = strcmp(p->name, "mistral-v3") == 0 || strcmp(p->name, "mistral-tekken") == 0;
+        const struct tokenizer *tok = marks ? with_inst : plain;
+        CU_ASSERT_TRUE(renders(tok, p->name, spaced + 1, 3, CHAT_SYSTEM_ERROR, p->without));
+        CU_ASSERT_TRUE(renders(tok, p->name, spaced + 1, 4, CHAT_SYSTEM_ERROR, p->begun));
+        if (p->with_system)
+            CU_ASSERT_TRUE(renders(tok, p->name, spaced, 4, CHAT_SYSTEM_ERROR, p->with_system));
+    }
+    tokenizer_free(plain);
+    tokenizer_free(with_inst);
+}
+
+/* Choices as replies: the ids are those of the texts together, and white space at the prompt's end
+ * is the reply's. */
+static void test_replies(void)
+{
+    struct status st = {0};
+    struct chat_template template;
+    struct tokenizer *tok = load("{}", N_WITHOUT_INST, false);
+    static const struct {
+        const char *name;
+        size_t white; /* ids of white space at the prompt's end */
+    } cases[] = {{"gemma", 1}, {"llama3", 2}, {"llama2", 0}, {"chatml", 1}, {"phi", 0}};
+    const struct text texts[] = {text_of("A"), text_of(" yes\n")};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct token_list prompt = {0}, ids[2] = {{0}};
+        struct chat_replies replies = {.texts = texts, .n = 2, .ids = ids};
+        ASSERT_OK(chat_template_find(&template, tok, cases[i].name, &st));
+        ASSERT_OK(chat_template_render(&template, tok, spaced + 1, 3, CHAT_SYSTEM_ERROR, &prompt,
+                                       NULL, &st));
+        ASSERT_OK(chat_template_render_replies(&template, tok, spaced + 1, 3, CHAT_SYSTEM_ERROR,
+                                               &replies, &st));
+        CU_ASSERT_EQUAL(replies.n_context, prompt.count - cases[i].white);
+        CU_ASSERT_EQUAL_FATAL(ids[0].count, prompt.count + 1);
+        CU_ASSERT_EQUAL_FATAL(ids[1].count, prompt.count + 5);
+        for (int r = 0; r < 2; r++)
+            CU_ASSERT_EQUAL(memcmp(ids[r].ids, prompt.ids, prompt.count * sizeof *prompt.ids), 0);
+        CU_ASSERT_EQUAL(ids[0].ids[prompt.count], 3 + 'A');
+        CU_ASSERT_EQUAL(ids[1].ids[prompt.count], SPACE);
+        CU_ASSERT_EQUAL(ids[1].ids[prompt.count + 4], 3 + '\n');
+        token_list_release(&prompt);
+        token_list_release(&ids[0]);
+        token_list_release(&ids[1]);
+    }
+    tokenizer_free(tok);
+}
+
 /* Its markers are pieces, and the text between them starts with the vocabulary's own space. */
 static void test_mistral_v3(void)
 {
@@ -191,7 +328,7 @@ static void test_system_messages(void)
     CU_ASSERT_TRUE(
         renders(tok, "gemma", talk, 2, CHAT_SYSTEM_PREPEND_USER,
                 "<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\n"));
-    CU_ASSERT_TRUE(renders(tok, "mistral", talk, 2, CHAT_SYSTEM_PREPEND_USER,
+    CU_ASSERT_TRUE(renders(tok, "mistral", spaced, 2, CHAT_SYSTEM_PREPEND_USER,
                            "<s>[INST] Be brief.\n\n Hi \n [/INST]"));
     enum chat_system_as as;
     CU_ASSERT_TRUE(chat_system_as_find("prepend-user", &as) && as == CHAT_SYSTEM_PREPEND_USER);
@@ -246,8 +383,9 @@ static size_t count_markers(const struct tokenizer *tok, const char *format, str
 
 static void test_injection(void)
 {
-    static const char *const names[] = {"gemma3",     "gemma",   "llama2", "llama3.1", "llama3",
-                                        "mistral-v3", "mistral", "chatml", "phi"};
+    static const char *const names[] = {"gemma3",  "gemma",          "llama2",     "llama3.1",
+                                        "llama3",  "mistral-tekken", "mistral-v3", "mistral-v1",
+                                        "mistral", "chatml",         "phi"};
     struct tokenizer *tok = load("{}", N_MARKERS, false);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t plain = count_markers(tok, names[i], text_of("x"));
@@ -269,7 +407,10 @@ static const struct recognised {
     {"\"set first_user_prefix = x <start_of_turn>\"", N_MARKERS, "gemma3", NULL},
     {"\"[INST] <<SYS>>\"", N_WITHOUT_INST, "llama2", NULL},
     {"\"[INST]\"", N_WITHOUT_INST, "mistral", NULL},
-    {"\"[INST]\"", N_MARKERS, "mistral-v3", NULL},
+    {"\"{{- ' [INST] ' + system_message }}\"", N_WITHOUT_INST, "mistral-v1", NULL},
+    {"\"[INST]\"", N_MARKERS, "mistral-v3-early", NULL},
+    {"\"[AVAILABLE_TOOLS] [INST] \"", N_MARKERS, "mistral-v3", NULL},
+    {"\"[AVAILABLE_TOOLS] \\\"[INST]\\\" \"", N_MARKERS, "mistral-tekken", NULL},
     {"\"<|start_header_id|>\"", N_MARKERS, "llama3", NULL},
     {"\"<|start_header_id|> Cutting Knowledge Date: \"", N_MARKERS, "llama3.1", ""},
     {"\"'<|im_start|>system\\n' + m + '<|im_end|>\\n'\"", N_MARKERS, "chatml", NULL},
@@ -323,8 +464,9 @@ static void test_unknown(void)
     struct chat_template template;
     struct token_list ids = {0};
     struct tokenizer *tok = load("{}", 2, false);
-    ASSERT_FAILS(chat_template_find(&template, tok, NULL, &st), STATUS_UNSUPPORTED,
-                 "no chat template; formats to choose from with --chat-template: gemma3, gemma, llama2");
+    ASSERT_FAILS(
+        chat_template_find(&template, tok, NULL, &st), STATUS_UNSUPPORTED,
+        "no chat template; formats to choose from with --chat-template: gemma3, gemma, llama2");
     ASSERT_FAILS(chat_template_find(&template, tok, "nosuch", &st), STATUS_USAGE, "\"nosuch\"");
     ASSERT_OK(chat_template_find(&template, tok, "llama3", &st));
     CU_ASSERT_STRING_EQUAL(template.sha256, "");
@@ -350,6 +492,8 @@ static void test_unknown(void)
 
 static const struct test_case tests[] = {
     {"prompts as the models' own templates render them", test_goldens},
+    {"what the published templates render", test_published},
+    {"replies behind a prompt", test_replies},
     {"Mistral with markers as pieces", test_mistral_v3},
     {"a system message is dropped, put in front, or an error", test_system_messages},
     {"messages out of turn", test_order},

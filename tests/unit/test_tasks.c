@@ -356,7 +356,7 @@ static void test_prompt_lines(void)
     const struct line_sink sink = {collect, &lines};
     const struct task_options options = {.num_fewshot = 0, .lookup = lookup};
     ASSERT_OK(task_registry_select(&selection, "mmlu_us_foreign_policy,gsm8k", NULL, &lookup, &st));
-    struct document_range range = {1, 1};
+    struct offline_prompt_options range = {.range = {1, 1}};
     ASSERT_OK(offline_prompts(&selection, &options, &range, &sink, &st));
     CU_ASSERT_STRING_EQUAL(
         lines.data,
@@ -372,12 +372,12 @@ static void test_prompt_lines(void)
         "\"b684b4a7f0d3fe1311b072e7d71b7e2d76b5b754abca5da62d7d351a542128ed\", \"prompt_hash\": "
         "\"00a9504096e56656026275b4ba568a2f7e7f12d5ccd1c1db4cf425c60bb43574\"}\n");
     strbuf_clear(&lines);
-    range = (struct document_range){9, 2};
+    range.range = (struct document_range){9, 2};
     ASSERT_OK(offline_prompts(&selection, &options, &range, &sink, &st));
-    range = (struct document_range){0, 0};
+    range.range = (struct document_range){0, 0};
     ASSERT_OK(offline_prompts(&selection, &options, &range, &sink, &st));
     CU_ASSERT_EQUAL(lines.length, 0);
-    range.offset = -1;
+    range.range.offset = -1;
     ASSERT_FAILS(offline_prompts(&selection, &options, &range, &sink, &st), STATUS_USAGE,
                  "--offset");
     task_selection_release(&selection);
