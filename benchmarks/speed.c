@@ -1,23 +1,22 @@
 #include "benchmarks/speed.h"
 
-#include <omp.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "benchmarks/machine.h"
 #include "engine/base/clock.h"
+#include "engine/base/limits.h"
 #include "engine/base/rng.h"
-#include "engine/kernels/kernels.h"
-
-#define PEAK_SECONDS    0.1 /* long enough that starting threads does not count */
-#define PEAK_T          32  /* a tile that stays in the first-level cache */
-#define PEAK_R          6
-#define PEAK_K          256
-#define BANDWIDTH_BYTES ((size_t)256 << 20) /* larger than any cache */
-#define BANDWIDTH_K     4096
+#include "engine/scheduler/scheduler.h"
 
 const char *speed_kind_name(enum speed_kind kind)
 {
     return kind == SPEED_PREFILL ? "prefill" : "decode";
+}
+
+const char *speed_bound_name(enum speed_bound bound)
+{
+    return bound == SPEED_BY_ARITHMETIC ? "arithmetic" : "bandwidth";
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -32,147 +31,194 @@ static double median(double *values, int n)
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-/* ---- the machine ---- */
-
-static double thread_flops(const struct kernel_set *kernels)
-{
-    float x[PEAK_T * PEAK_K], w[PEAK_R * PEAK_K], out[PEAK_T * PEAK_R];
-    for (size_t i = 0; i < PEAK_T * PEAK_K; i++) x[i] = 0.5f;
-    for (size_t i = 0; i < PEAK_R * PEAK_K; i++) w[i] = 0.25f;
-    double start = clock_seconds(), now = start, tiles = 0;
-    while (now - start < PEAK_SECONDS) {
-        for (int i = 0; i < 64; i++)
-            kernels->dot_tile(out, PEAK_R, x, PEAK_K, w, PEAK_K, PEAK_T, PEAK_R, PEAK_K);
-        tiles += 64;
-        now = clock_seconds();
-    }
-    return 2.0 * PEAK_T * PEAK_R * PEAK_K * tiles / (now - start);
-}
-
-static double measure_peak(const struct kernel_set *kernels, int n_threads)
-{
-    double total = 0; /* of speeds, which are not results: their order does not matter */
-#pragma omp parallel num_threads(n_threads) reduction(+ : total)
-    total += thread_flops(kernels);
-    return total;
-}
-
-static status_code measure_bandwidth(const struct kernel_set *kernels, int n_threads, double *out,
-                                     struct status *st)
-{
-    const int rows = (int)(BANDWIDTH_BYTES / sizeof(float) / BANDWIDTH_K);
-    float *data = malloc(BANDWIDTH_BYTES);
-    static const float ones[BANDWIDTH_K] = {1};
-    if (!data) return status_no_memory(st, "measuring the bandwidth");
-#pragma omp parallel for schedule(static) num_threads(n_threads)
-    for (int r = 0; r < rows; r++)
-        for (size_t k = 0; k < BANDWIDTH_K; k++) data[(size_t)r * BANDWIDTH_K + k] = 1;
-    double start = clock_seconds();
-#pragma omp parallel for schedule(static) num_threads(n_threads)
-    for (int r = 0; r < rows; r++) {
-        float sum;
-        kernels->dot_tile(&sum, 1, ones, BANDWIDTH_K, data + (size_t)r * BANDWIDTH_K, BANDWIDTH_K,
-                          1, 1, BANDWIDTH_K);
-    }
-    *out = (double)BANDWIDTH_BYTES / (clock_seconds() - start);
-    free(data);
-    return STATUS_OK;
-}
-
-/* ---- the model ---- */
+/* ---- jobs of made-up tokens ---- */
 
 struct timing {
-    struct session *session;
-    int32_t *tokens; /* random ids: what is computed does not depend on them */
+    struct scheduler *scheduler;
+    struct machine machine;
+    struct rng rng; /* what is computed does not depend on the tokens */
+    int n_vocab;
+    int32_t *tokens; /* [n_jobs][longest] */
+    struct scheduler_job *jobs;
+    int longest;
 };
 
-static void ignore_logits(void *user, int position, const float *logits)
+/* Never a token that ends anything: jobs end by their length. */
+static int32_t draw_token(struct timing *t)
+{
+    return (int32_t)(rng_next(&t->rng) % (uint64_t)t->n_vocab);
+}
+
+/* The next token follows from the last position alone: no state that threads would share. */
+static int32_t choose_token(void *user, int position, const float *logits)
+{
+    const struct timing *t = user;
+    (void)logits;
+    return (int32_t)((uint32_t)position * 2654435761u % (uint32_t)t->n_vocab);
+}
+
+static int32_t end_job(void *user, int position, const float *logits)
 {
     (void)user, (void)position, (void)logits;
+    return SCHEDULER_END;
 }
 
-/* Seconds of one prefill.  The session first holds another first token, so that nothing is kept. */
-static status_code time_prefill(struct timing *t, int n, double *seconds, struct status *st)
+/* Runs the first n jobs; *computed is what their tokens came to, *seconds how long it took. */
+static status_code run_jobs(struct timing *t, int n, uint64_t *computed, double *seconds,
+                            struct status *st)
 {
-    const int32_t other = t->tokens[0] == 0;
-    status_code code = session_eval(t->session, &other, 1, 1, NULL, NULL, st);
+    uint64_t before = scheduler_get_counts(t->scheduler).computed;
     double start = clock_seconds();
-    if (code == STATUS_OK)
-        code = session_eval(t->session, t->tokens, n, n - 1, ignore_logits, NULL, st);
+    status_code code = scheduler_run(t->scheduler, t->jobs, n, st);
     *seconds = clock_seconds() - start;
+    *computed = scheduler_get_counts(t->scheduler).computed - before;
+    for (int i = 0; i < n && code == STATUS_OK; i++)
+        if (t->jobs[i].status.code != STATUS_OK)
+            code = status_set(st, t->jobs[i].status.code, "%s", t->jobs[i].status.message);
     return code;
 }
 
-static status_code time_decode(struct timing *t, int context, int n, double *seconds,
-                               struct status *st)
+/* One prefill of tokens that nothing kept begins with. */
+static status_code time_prefill(struct timing *t, const struct speed_row *row, double *rate,
+                                struct status *st)
 {
-    status_code code = session_eval(t->session, t->tokens, context, context, NULL, NULL, st);
-    double start = clock_seconds();
-    for (int i = 1; i <= n && code == STATUS_OK; i++)
-        code = session_eval(t->session, t->tokens, context + i, context + i - 1, ignore_logits,
-                            NULL, st);
-    *seconds = clock_seconds() - start;
+    uint64_t computed;
+    double seconds;
+    for (int i = 0; i < row->n_tokens; i++) t->tokens[i] = draw_token(t);
+    t->jobs[0] = (struct scheduler_job){.tokens = t->tokens,
+                                        .n_tokens = row->n_tokens,
+                                        .first_logits = row->n_tokens - 1,
+                                        .max_tokens = row->n_tokens,
+                                        .on_logits = end_job,
+                                        .user = t};
+    status_code code = run_jobs(t, 1, &computed, &seconds, st);
+    *rate = (double)computed / seconds;
     return code;
 }
 
-static status_code measure_row(struct timing *t, struct speed_row *row, int repetitions,
+/* The contexts are computed first, outside of the timed window; then each sequence gets one more
+ * token, which no sequence had before, and makes others behind it. */
+static status_code time_decode(struct timing *t, const struct speed_row *row, double *rate,
                                struct status *st)
 {
-    double rates[SPEED_MAX_REPETITIONS];
-    for (int i = -1; i < repetitions; i++) { /* -1 warms caches and page tables */
-        double seconds;
-        status_code code = row->kind == SPEED_PREFILL
-                               ? time_prefill(t, row->n_tokens, &seconds, st)
-                               : time_decode(t, row->n_context, row->n_tokens, &seconds, st);
-        if (code != STATUS_OK) return code;
-        if (i >= 0) rates[i] = row->n_tokens / seconds;
+    uint64_t computed;
+    double seconds;
+    for (int i = 0; i < row->batch; i++) {
+        int32_t *tokens = t->tokens + (size_t)i * (size_t)t->longest;
+        for (int k = 0; k < row->n_context; k++) tokens[k] = draw_token(t);
+        t->jobs[i] = (struct scheduler_job){.tokens = tokens,
+                                            .n_tokens = row->n_context,
+                                            .first_logits = row->n_context,
+                                            .max_tokens = row->n_context};
     }
-    row->tokens_per_second = median(rates, repetitions);
-    row->slowest = rates[0];
-    row->fastest = rates[repetitions - 1];
-    return STATUS_OK;
+    status_code code = run_jobs(t, row->batch, &computed, &seconds, st);
+    if (code != STATUS_OK) return code;
+    for (int i = 0; i < row->batch; i++) {
+        struct scheduler_job *job = &t->jobs[i];
+        t->tokens[(size_t)i * (size_t)t->longest + (size_t)row->n_context] = draw_token(t);
+        job->n_tokens = row->n_context + 1;
+        job->max_tokens = row->n_context + row->n_tokens;
+        job->on_logits = choose_token;
+        job->user = t;
+    }
+    code = run_jobs(t, row->batch, &computed, &seconds, st);
+    *rate = (double)computed / seconds;
+    return code;
 }
+
+/* ---- rows ---- */
 
 static void list_rows(const struct speed_options *options, struct speed_result *out)
 {
-    for (int i = 0; i < options->n_prefill; i++)
-        out->rows[out->n_rows++] =
-            (struct speed_row){.kind = SPEED_PREFILL, .n_tokens = options->prefill[i]};
-    if (options->decode_tokens > 0)
-        out->rows[out->n_rows++] = (struct speed_row){.kind = SPEED_DECODE,
-                                                      .n_tokens = options->decode_tokens,
-                                                      .n_context = options->decode_context};
+    for (int i = 0; i < options->prefill.n; i++)
+        out->rows[out->n_rows++] = (struct speed_row){.kind = SPEED_PREFILL,
+                                                      .batch = 1,
+                                                      .n_tokens = options->prefill.values[i],
+                                                      .bound = SPEED_BY_ARITHMETIC};
+    for (int i = 0; i < options->batches.n && options->decode_tokens; i++)
+        for (int k = 0; k < options->contexts.n; k++) {
+            int batch = options->batches.values[i];
+            out->rows[out->n_rows++] =
+                (struct speed_row){.kind = SPEED_DECODE,
+                                   .batch = batch,
+                                   .n_tokens = options->decode_tokens,
+                                   .n_context = options->contexts.values[k],
+                                   .bound = batch > 1 ? SPEED_BY_ARITHMETIC : SPEED_BY_BANDWIDTH};
+        }
 }
 
-static status_code measure_rows(const struct engine *engine, const struct speed_options *options,
+/* The scheduler keeps as many tokens as all sequences of a row have together. */
+static status_code make_room(struct timing *t, const struct engine *engine,
+                             const struct speed_result *out, struct status *st)
+{
+    int64_t together = 1;
+    int batch = 1;
+    t->longest = 1;
+    for (int i = 0; i < out->n_rows; i++) {
+        const struct speed_row *row = &out->rows[i];
+        int n = row->n_tokens + row->n_context;
+        if (n > t->longest) t->longest = n;
+        if (row->batch > batch) batch = row->batch;
+        if ((int64_t)n * row->batch > together) together = (int64_t)n * row->batch;
+    }
+    const struct engine_info *info = engine_get_info(engine);
+    if (t->longest > info->n_context || together > LIMIT_CONTEXT)
+        return status_set(st, STATUS_LIMIT,
+                          "%d tokens do not fit the model's context of %d, or %lld together are "
+                          "more than %d",
+                          t->longest, info->n_context, (long long)together, LIMIT_CONTEXT);
+    struct scheduler_options options = {
+        .n_context = (int)(together > info->n_context ? together : info->n_context),
+        .max_sequences = batch};
+    t->n_vocab = info->n_vocab;
+    t->tokens = calloc((size_t)batch * (size_t)t->longest, sizeof *t->tokens);
+    t->jobs = calloc((size_t)batch, sizeof *t->jobs);
+    if (!t->tokens || !t->jobs) return status_no_memory(st, "measuring the speed");
+    return scheduler_create(&t->scheduler, engine, &options, st);
+}
+
+static status_code measure_rows(struct timing *t, const struct speed_options *options,
                                 struct speed_result *out, struct status *st)
 {
-    int longest = 1;
-    for (int i = 0; i < out->n_rows; i++) {
-        int n = out->rows[i].n_tokens + out->rows[i].n_context;
-        if (n > longest) longest = n;
+    double *rates = calloc((size_t)out->n_rows + 1, SPEED_MAX_REPETITIONS * sizeof *rates);
+    status_code code = rates ? STATUS_OK : status_no_memory(st, "measuring the speed");
+    for (int i = -1; i < options->repetitions; i++) { /* -1 warms caches and page tables */
+        for (int k = 0; k < out->n_rows && code == STATUS_OK; k++) {
+            double rate;
+            machine_sample(&t->machine);
+            code = out->rows[k].kind == SPEED_PREFILL ? time_prefill(t, &out->rows[k], &rate, st)
+                                                      : time_decode(t, &out->rows[k], &rate, st);
+            if (i >= 0 && code == STATUS_OK) rates[k * SPEED_MAX_REPETITIONS + i] = rate;
+        }
     }
-    if (longest > engine_get_info(engine)->n_context)
-        return status_set(st, STATUS_LIMIT, "%d tokens do not fit the model's context of %d", longest,
-                          engine_get_info(engine)->n_context);
-    struct timing t = {.tokens = calloc((size_t)longest, sizeof *t.tokens)};
-    if (!t.tokens) return status_no_memory(st, "measuring the speed");
-    struct rng rng;
-    rng_seed(&rng, 1);
-    uint64_t n_vocab = (uint64_t)engine_get_info(engine)->n_vocab;
-    for (int i = 0; i < longest; i++) t.tokens[i] = (int32_t)(rng_next(&rng) % n_vocab);
-    status_code code = session_create(&t.session, engine, longest, st);
-    for (int i = 0; i < out->n_rows && code == STATUS_OK; i++)
-        code = measure_row(&t, &out->rows[i], options->repetitions, st);
-    session_free(t.session);
-    free(t.tokens);
+    for (int k = 0; k < out->n_rows && code == STATUS_OK; k++) {
+        double *own = rates + k * SPEED_MAX_REPETITIONS;
+        out->rows[k].tokens_per_second = median(own, options->repetitions);
+        out->rows[k].slowest = own[0];
+        out->rows[k].fastest = own[options->repetitions - 1];
+    }
+    free(rates);
     return code;
 }
 
-static int64_t peak_resident_bytes(void)
+/* Without the memory whose reading is timed. */
+static int64_t peak_resident_bytes(const struct machine *machine)
 {
     struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+    return (int64_t)usage.ru_maxrss * 1024 - (int64_t)machine->n_bytes;
+}
+
+static void set_beside_the_machine(struct speed_result *out)
+{
+    for (int i = 0; i < out->n_rows; i++) {
+        struct speed_row *row = &out->rows[i];
+        double operations = out->layer_operations;
+        if (row->kind == SPEED_DECODE) operations += out->head_operations;
+        row->fraction = row->bound == SPEED_BY_BANDWIDTH
+                            ? row->fastest * out->bytes_per_token / out->read_bandwidth
+                            : row->fastest * operations / out->peak_operations;
+    }
 }
 
 status_code speed_measure(const struct engine *engine, const struct speed_options *options,
@@ -180,23 +226,32 @@ status_code speed_measure(const struct engine *engine, const struct speed_option
 {
     const struct engine_info *info = engine_get_info(engine);
     const struct kernel_set *kernels;
-    *out = (struct speed_result){.flops_per_token = 2.0 * (double)info->layer_parameters,
+    struct timing t = {0};
+    *out = (struct speed_result){.layer_operations = 2.0 * (double)info->layer_parameters,
+                                 .head_operations =
+                                     2.0 * (double)info->n_vocab * (double)info->d_model,
                                  .bytes_per_token = (double)info->matrix_bytes};
-    if (options->n_prefill >= SPEED_MAX_ROWS || options->repetitions > SPEED_MAX_REPETITIONS)
-        return status_set(st, STATUS_USAGE, "at most %d prompt lengths and %d repetitions",
-                          SPEED_MAX_ROWS - 1, SPEED_MAX_REPETITIONS);
-    status_code code = kernel_set_select(&kernels, info->kernels, st);
-    if (code != STATUS_OK) return code;
+    if (info->is_encoder)
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "%s has no next token: its speed is that of "
+                          "`assay classify`",
+                          info->path);
     list_rows(options, out);
-    if ((code = measure_rows(engine, options, out, st)) != STATUS_OK) return code;
-    out->peak_resident_bytes = peak_resident_bytes();
-    out->peak_flops = measure_peak(kernels, info->n_threads);
-    code = measure_bandwidth(kernels, info->n_threads, &out->read_bandwidth, st);
-    for (int i = 0; i < out->n_rows; i++) {
-        struct speed_row *row = &out->rows[i];
-        row->fraction = row->kind == SPEED_PREFILL
-                            ? row->tokens_per_second * out->flops_per_token / out->peak_flops
-                            : row->tokens_per_second * out->bytes_per_token / out->read_bandwidth;
-    }
+    rng_seed(&t.rng, 1);
+    status_code code = kernel_set_select(&kernels, info->kernels, st);
+    if (code == STATUS_OK)
+        code = machine_init(&t.machine, kernels, info->compute, info->n_threads, st);
+    if (code == STATUS_OK) machine_sample(&t.machine);
+    if (code == STATUS_OK) code = make_room(&t, engine, out, st);
+    if (code == STATUS_OK) code = measure_rows(&t, options, out, st);
+    out->peak_compute = t.machine.compute;
+    out->peak_operations = t.machine.operations;
+    out->read_bandwidth = t.machine.read_bandwidth;
+    out->peak_resident_bytes = peak_resident_bytes(&t.machine);
+    if (code == STATUS_OK) set_beside_the_machine(out);
+    scheduler_free(t.scheduler);
+    machine_release(&t.machine);
+    free(t.tokens);
+    free(t.jobs);
     return code;
 }

@@ -2,45 +2,60 @@
  *
  *   engine -> speed_measure() -> tokens per second of prefill and decode, peak and bandwidth
  *
- * Every figure is the median of its repetitions, with the fastest and the slowest beside it; the
- * machine's own figures are taken in the same minute, so that fractions hold on a machine that
- * others use too.  Inside the timed window is session_eval() alone: no tokenizing, no sampling.
+ * Each figure is the median of its repetitions, with the fastest and the slowest beside it.  The
+ * repetitions of all rows and samples of the machine's own bounds take turns; a fraction sets the
+ * fastest repetition beside the best sample, so that what else the machine does meanwhile cancels.
+ * Inside the timed window is scheduler_run() alone, with jobs of made-up tokens: no tokenizing.
  */
 #ifndef ASSAY_SPEED_H
 #define ASSAY_SPEED_H
 
 #include "engine/engine.h"
 
-#define SPEED_MAX_ROWS        16
+#define SPEED_MAX_LIST        8
+#define SPEED_MAX_ROWS        (SPEED_MAX_LIST + SPEED_MAX_LIST * SPEED_MAX_LIST)
 #define SPEED_MAX_REPETITIONS 100
+#define SPEED_MAX_BATCH       1024
+
+struct speed_list {
+    int n;
+    int values[SPEED_MAX_LIST];
+};
 
 struct speed_options {
-    const int *prefill; /* prompt lengths, each a row */
-    int n_prefill;
-    int decode_tokens;  /* tokens made one by one; 0: no decode row */
-    int decode_context; /* tokens that stand before them */
+    struct speed_list prefill; /* prompt lengths, each a row */
+    int decode_tokens; /* that each sequence makes, one after the other; 0: no decode rows */
+    struct speed_list batches;  /* sequences that decode together */
+    struct speed_list contexts; /* tokens that stand before what is decoded */
     int repetitions;
 };
 
 enum speed_kind { SPEED_PREFILL, SPEED_DECODE };
 const char *speed_kind_name(enum speed_kind kind); /* "prefill", "decode" */
 
-/* One measurement.  A batch of one sequence. */
+/* What a row's speed is set beside: arithmetic, or for one sequence that decodes, bandwidth. */
+enum speed_bound { SPEED_BY_ARITHMETIC, SPEED_BY_BANDWIDTH };
+const char *speed_bound_name(enum speed_bound bound); /* "arithmetic", "bandwidth" */
+
 struct speed_row {
     enum speed_kind kind;
-    int n_tokens;  /* computed in the timed window */
+    int batch;     /* sequences */
+    int n_tokens;  /* computed in the timed window, for each sequence */
     int n_context; /* that stood before them */
-    double tokens_per_second, slowest, fastest;
-    double fraction; /* of the machine: of peak for prefill, of bandwidth for decode */
+    double tokens_per_second, slowest, fastest; /* of all sequences together */
+    enum speed_bound bound;
+    double fraction; /* of the bound */
 };
 
 struct speed_result {
     struct speed_row rows[SPEED_MAX_ROWS];
     int n_rows;
-    double peak_flops;      /* multiply-adds count as two; the kernels on data in the cache */
-    double read_bandwidth;  /* bytes per second from memory, all threads */
-    double flops_per_token; /* of a prefill token; the output head is not part of it */
-    double bytes_per_token; /* of weights that one decoded token reads */
+    const char *peak_compute; /* the products that peak_operations counts: "int8" */
+    double peak_operations;   /* per second; a multiply-add counts as two */
+    double read_bandwidth;    /* bytes per second from memory, all threads */
+    double layer_operations;  /* of one token in the layers: a token of a prefill */
+    double head_operations;   /* of one token in the output head: decoding needs both */
+    double bytes_per_token;   /* of weights that a pass reads */
     int64_t peak_resident_bytes;
 };
 

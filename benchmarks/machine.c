@@ -1,0 +1,84 @@
+#define _DEFAULT_SOURCE /* madvise(), MAP_ANONYMOUS */
+#include "benchmarks/machine.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/base/clock.h"
+
+#define PEAK_SECONDS    0.05 /* long enough that starting threads does not count */
+#define PEAK_T          32   /* a tile that stays in the first-level cache */
+#define PEAK_R          6
+#define PEAK_K          256
+#define BANDWIDTH_BYTES ((size_t)512 << 20)
+#define STRIPE_BYTES    ((size_t)1 << 20) /* what a thread reads at a time */
+#define LANES           32
+
+status_code machine_init(struct machine *machine, const struct kernel_set *kernels,
+                         const char *compute, int n_threads, struct status *st)
+{
+    (void)compute;
+    *machine = (struct machine){
+        .kernels = kernels, .compute = "f32", .n_threads = n_threads, .n_bytes = BANDWIDTH_BYTES};
+    void *memory =
+        mmap(NULL, BANDWIDTH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return status_no_memory(st, "measuring the bandwidth");
+    madvise(memory, BANDWIDTH_BYTES, MADV_HUGEPAGE); /* refused: small pages are read */
+    machine->memory = memory;
+    unsigned char *bytes = memory;
+#pragma omp parallel for schedule(static) num_threads(n_threads)
+    for (size_t i = 0; i < BANDWIDTH_BYTES; i += STRIPE_BYTES) memset(bytes + i, 1, STRIPE_BYTES);
+    return STATUS_OK;
+}
+
+void machine_release(struct machine *machine)
+{
+    if (machine->memory) munmap(machine->memory, machine->n_bytes);
+    *machine = (struct machine){0};
+}
+
+static double thread_operations(const struct kernel_set *kernels)
+{
+    float x[PEAK_T * PEAK_K], w[PEAK_R * PEAK_K], out[PEAK_T * PEAK_R];
+    for (size_t i = 0; i < PEAK_T * PEAK_K; i++) x[i] = 0.5f;
+    for (size_t i = 0; i < PEAK_R * PEAK_K; i++) w[i] = 0.25f;
+    double start = clock_seconds(), now = start, tiles = 0;
+    while (now - start < PEAK_SECONDS) {
+        for (int i = 0; i < 64; i++)
+            kernels->dot_tile(out, PEAK_R, x, PEAK_K, w, PEAK_K, PEAK_T, PEAK_R, PEAK_K);
+        tiles += 64;
+        now = clock_seconds();
+    }
+    return 2.0 * PEAK_T * PEAK_R * PEAK_K * tiles / (now - start);
+}
+
+/* Adds what is read, so that it has to be read; many sums, so that adding is not what takes time.
+ */
+static uint64_t read_stripe(const uint64_t *words)
+{
+    uint64_t sums[LANES] = {0}, total = 0;
+    for (size_t i = 0; i < STRIPE_BYTES / sizeof *words; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++) sums[lane] += words[i + lane];
+    for (size_t lane = 0; lane < LANES; lane++) total += sums[lane];
+    return total;
+}
+
+void machine_sample(struct machine *machine)
+{
+    const struct kernel_set *kernels = machine->kernels;
+    const uint64_t *words = machine->memory;
+    const size_t n_stripes = machine->n_bytes / STRIPE_BYTES;
+    double operations = 0; /* a sum of speeds, which are no results: their order does not matter */
+    uint64_t total = 0;
+#pragma omp parallel num_threads(machine->n_threads) reduction(+ : operations)
+    operations += thread_operations(kernels);
+    double start = clock_seconds();
+#pragma omp parallel for schedule(static) num_threads(machine->n_threads) reduction(+ : total)
+    for (size_t i = 0; i < n_stripes; i++)
+        total += read_stripe(words + i * (STRIPE_BYTES / sizeof *words));
+    double bandwidth = (double)machine->n_bytes / (clock_seconds() - start);
+    BUG_IF(total != machine->n_bytes / sizeof *words * 0x0101010101010101u);
+    if (operations > machine->operations) machine->operations = operations;
+    if (bandwidth > machine->read_bandwidth) machine->read_bandwidth = bandwidth;
+}
