@@ -1,4 +1,4 @@
-#include "engine/engine.h"
+#include "engine/engine_internal.h"
 
 #include <math.h>
 #include <omp.h>
@@ -10,8 +10,6 @@
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 #include "engine/gguf/gguf.h"
-#include "engine/model/blocks.h"
-#include "engine/model/model.h"
 #include "engine/model/model_path.h"
 #include "engine/safetensors/safetensors.h"
 
@@ -330,141 +328,35 @@ status_code engine_adapter_sha256(const struct engine *e, char hex[SHA256_HEX_SI
     return adapter_sha256(e->adapter, hex, st);
 }
 
-/* ---- sessions ---- */
+/* ---- for what computes with it ---- */
 
-struct session {
-    const struct engine *engine;
-    struct run_state state;
-    int32_t *tokens; /* [n_context]; the first n_cached are in the cache */
-    int n_cached;
-    uint64_t asked, computed;
-};
-
-status_code session_create(struct session **out, const struct engine *engine, int n_context,
-                           struct status *st)
+const struct model *engine_model(const struct engine *e)
 {
-    int trained = engine->info.n_context;
+    return &e->model;
+}
+
+status_code engine_context(const struct engine *e, int n_context, int *out, struct status *st)
+{
+    int trained = e->info.n_context;
     if (n_context > LIMIT_CONTEXT)
         return status_set(st, STATUS_LIMIT, "a context of %d is over the limit of %d", n_context,
                           LIMIT_CONTEXT);
-    if (n_context <= 0) n_context = trained;
-    if (engine->info.is_encoder && n_context > trained)
+    if (e->info.is_encoder && n_context > trained)
         return status_set(st, STATUS_LIMIT, "a context of %d is over the encoder's %d positions",
                           n_context, trained);
-    struct session *s = calloc(1, sizeof *s);
-    if (!s) return status_no_memory(st, "a session");
-    s->engine = engine;
-    s->tokens = calloc((size_t)n_context, sizeof *s->tokens);
-    status_code code = s->tokens ? STATUS_OK : status_no_memory(st, "a session");
-    if (code == STATUS_OK)
-        code = run_state_init(&s->state, &engine->model, n_context, engine->info.n_threads, st);
-    if (code != STATUS_OK) {
-        session_free(s);
-        return code;
-    }
-    *out = s;
+    *out = n_context > 0 ? n_context : trained;
     return STATUS_OK;
 }
 
-void session_free(struct session *s)
-{
-    if (!s) return;
-    run_state_release(&s->state);
-    free(s->tokens);
-    free(s);
-}
-
-int session_context(const struct session *s)
-{
-    return s->state.n_context;
-}
-
-void session_token_counts(const struct session *s, uint64_t *asked, uint64_t *computed)
-{
-    *asked = s->asked;
-    *computed = s->computed;
-}
-
-static status_code check_tokens(const struct session *s, const int32_t *tokens, int n,
+status_code engine_check_tokens(const struct engine *e, const int32_t *tokens, int n, int n_context,
                                 struct status *st)
 {
-    if (n > s->state.n_context)
-        return status_set(st, STATUS_LIMIT, "%d tokens do not fit a context of %d", n,
-                          s->state.n_context);
+    if (n > n_context)
+        return status_set(st, STATUS_LIMIT, "%d tokens do not fit a context of %d", n, n_context);
     for (int i = 0; i < n; i++)
-        if (tokens[i] < 0 || tokens[i] >= s->engine->info.n_vocab)
+        if (tokens[i] < 0 || tokens[i] >= e->info.n_vocab)
             return status_set(st, STATUS_BAD_INPUT,
                               "token %d is id %d, outside the vocabulary of %d", i, (int)tokens[i],
-                              s->engine->info.n_vocab);
-    return STATUS_OK;
-}
-
-/* Tokens at the start that need no work: equal to the cached ones, and before the first position
- * whose logits are wanted, since hidden states are not kept. */
-static int reusable_prefix(const struct session *s, const int32_t *tokens, int n, int first_logits)
-{
-    int limit = s->n_cached < n ? s->n_cached : n;
-    if (first_logits < limit) limit = first_logits < 0 ? 0 : first_logits;
-    int same = 0;
-    while (same < limit && tokens[same] == s->tokens[same]) same++;
-    return same;
-}
-
-/* Logits of the T tokens just computed, for those at first_logits and after. */
-static void emit_logits(struct session *s, int start, int T, int first_logits,
-                        session_logits_fn *on_logits, void *user)
-{
-    const struct model *m = &s->engine->model;
-    size_t d_model = (size_t)m->config.d_model, n_vocab = (size_t)m->config.n_vocab;
-    int t = first_logits > start ? first_logits - start : 0;
-    for (; t < T; t += RUN_LOGIT_ROWS) {
-        int rows = T - t < RUN_LOGIT_ROWS ? T - t : RUN_LOGIT_ROWS;
-        logits_apply(m, &s->state, s->state.x + (size_t)t * d_model, rows);
-        for (int r = 0; r < rows; r++)
-            on_logits(user, start + t + r, s->state.logits + (size_t)r * n_vocab);
-    }
-}
-
-status_code session_eval(struct session *s, const int32_t *tokens, int n, int first_logits,
-                         session_logits_fn *on_logits, void *user, struct status *st)
-{
-    if (s->engine->info.is_encoder)
-        return status_set(st, STATUS_UNSUPPORTED,
-                          "%s: an encoder with a classification head has no next token",
-                          s->engine->info.path);
-    status_code code = check_tokens(s, tokens, n, st);
-    if (code != STATUS_OK) return code;
-    int start = reusable_prefix(s, tokens, n, first_logits);
-    s->asked += (uint64_t)n;
-    s->computed += (uint64_t)(n - start);
-    s->n_cached = start;
-    while (start < n) {
-        int T = n - start < RUN_MAX_TOKENS ? n - start : RUN_MAX_TOKENS;
-        run_state_set_positions(&s->state, T, start);
-        s->engine->model.config.architecture->forward(&s->engine->model, &s->state, tokens + start,
-                                                      T, start);
-        memcpy(s->tokens + start, tokens + start, (size_t)T * sizeof *tokens);
-        s->n_cached = start + T;
-        if (on_logits) emit_logits(s, start, T, first_logits, on_logits, user);
-        start += T;
-    }
-    return STATUS_OK;
-}
-
-status_code session_classify(struct session *s, const int32_t *tokens, int n, float *logits,
-                             struct status *st)
-{
-    const struct model *m = &s->engine->model;
-    if (!s->engine->info.is_encoder)
-        return status_set(st, STATUS_UNSUPPORTED, "%s: architecture %s has no classification head",
-                          s->engine->info.path, s->engine->info.architecture);
-    if (n < 1) return status_set(st, STATUS_BAD_INPUT, "there are no tokens to classify");
-    status_code code = check_tokens(s, tokens, n, st);
-    if (code != STATUS_OK) return code;
-    m->config.architecture->forward(m, &s->state, tokens, n, 0);
-    m->config.architecture->classify(m, &s->state);
-    memcpy(logits, s->state.logits, (size_t)m->config.n_labels * sizeof *logits);
-    s->asked += (uint64_t)n;
-    s->computed += (uint64_t)n;
+                              e->info.n_vocab);
     return STATUS_OK;
 }

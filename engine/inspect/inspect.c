@@ -13,6 +13,7 @@
 #include "engine/model/model_path.h"
 #include "engine/model/model_weights.h"
 #include "engine/model/run_state.h"
+#include "engine/scheduler/scheduler_plan.h"
 #include "engine/safetensors/safetensors.h"
 #include "engine/tokenizer/chat_template.h"
 
@@ -122,8 +123,16 @@ static void predict_memory(struct inspection *in, const struct inspect_options *
     m->n_context = options->n_context > 0 ? options->n_context : in->config.n_context;
     m->n_threads = options->n_threads > 0 ? options->n_threads : omp_get_num_procs();
     m->weights = in->weight_bytes;
-    m->cache = run_state_cache_bytes(&in->config, m->n_context);
-    m->activations = run_state_bytes(&in->config, m->n_context, m->n_threads) - m->cache;
+    const struct run_sizes run = {
+        .n_context = m->n_context, .n_sequences = 1, .n_threads = m->n_threads};
+    struct scheduler_plan plan = {0};
+    struct status st = {0};
+    if (in->config.architecture->is_encoder)
+        plan.other_bytes = run_state_bytes(&in->config, &run);
+    else if (scheduler_plan_make(&plan, &in->config, &run, 0, &st) != STATUS_OK)
+        set_problem(in, "", st.message);
+    m->cache = plan.cache_bytes;
+    m->activations = plan.other_bytes;
     m->total = m->weights + m->vectors + m->cache + m->activations + m->tokenizer;
 }
 

@@ -31,10 +31,10 @@ struct kernel_set {
     void (*dot_tile)(float *out, size_t out_stride, const float *x, size_t x_stride, const float *w,
                      size_t w_stride, size_t T, size_t R, size_t K);
 
-    /* out[k] = sum over r of a[r] * x[r * x_stride + k], for r < R, k < K: what attention makes of
-     * the values. */
-    void (*mix_rows)(float *out, const float *a, const float *x, size_t x_stride, size_t R,
-                     size_t K);
+    /* out[t * out_stride + k] += sum over r of a[t * a_stride + r] * x[r * x_stride + k], one r
+     * after the other, for t < T, r < R, k < K: what attention makes of a block of values. */
+    void (*mix_rows)(float *out, size_t out_stride, const float *a, size_t a_stride, const float *x,
+                     size_t x_stride, size_t T, size_t R, size_t K);
 
     /* out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]  (Zhang and Sennrich, 2019) */
     void (*rms_norm)(float *out, const float *x, const float *weight, size_t n, float eps);

@@ -149,35 +149,67 @@ static void dot_tile(float *out, size_t out_stride, const float *x, size_t x_str
     for (; done < R; done++, t.w += w_stride, t.out++) run_rows(t, T, 1);
 }
 
-/* `width` registers of outputs stay put while the rows go by. */
-static inline __attribute__((always_inline)) void
-mix_columns(float *out, const float *a, const float *x, size_t x_stride, size_t R, const int width)
+/* Weighted rows of x, added to rows of out. */
+struct mix {
+    float *out;
+    size_t out_stride;
+    const float *a;
+    size_t a_stride;
+    const float *x;
+    size_t x_stride, R;
+};
+
+/* tokens * width registers of outputs stay put while the rows go by. */
+static inline __attribute__((always_inline)) void mix_tile(const struct mix *m, size_t k,
+                                                           const int tokens, const int width)
 {
-    __m256 sum[8];
-    for (int i = 0; i < width; i++) sum[i] = _mm256_setzero_ps();
-    for (size_t r = 0; r < R; r++) {
-        __m256 factor = _mm256_broadcast_ss(a + r);
+    __m256 sum[4][8];
+    for (int t = 0; t < tokens; t++)
+        for (int i = 0; i < width; i++)
+            sum[t][i] = _mm256_loadu_ps(m->out + (size_t)t * m->out_stride + k + (size_t)i * LANES);
+    for (size_t r = 0; r < m->R; r++)
         for (int i = 0; i < width; i++) {
-            __m256 row = _mm256_loadu_ps(x + r * x_stride + (size_t)i * LANES);
-            sum[i] = _mm256_fmadd_ps(factor, row, sum[i]);
+            __m256 row = _mm256_loadu_ps(m->x + r * m->x_stride + k + (size_t)i * LANES);
+            for (int t = 0; t < tokens; t++)
+                sum[t][i] = _mm256_fmadd_ps(_mm256_broadcast_ss(m->a + (size_t)t * m->a_stride + r),
+                                            row, sum[t][i]);
         }
-    }
-    for (int i = 0; i < width; i++) _mm256_storeu_ps(out + (size_t)i * LANES, sum[i]);
+    for (int t = 0; t < tokens; t++)
+        for (int i = 0; i < width; i++)
+            _mm256_storeu_ps(m->out + (size_t)t * m->out_stride + k + (size_t)i * LANES, sum[t][i]);
 }
 
-static void mix_rows(float *out, const float *a, const float *x, size_t x_stride, size_t R,
-                     size_t K)
+/* The last columns, fewer than a register's. */
+static void mix_tail(const struct mix *m, size_t k, size_t n, size_t tokens)
 {
-    size_t k = 0;
-    for (; k + 8 * LANES <= K; k += 8 * LANES) mix_columns(out + k, a, x + k, x_stride, R, 8);
-    for (; k + LANES <= K; k += LANES) mix_columns(out + k, a, x + k, x_stride, R, 1);
-    if (k == K) return;
-    __m256i mask = tail_mask(K - k);
-    __m256 sum = _mm256_setzero_ps();
-    for (size_t r = 0; r < R; r++)
-        sum = _mm256_fmadd_ps(_mm256_broadcast_ss(a + r),
-                              _mm256_maskload_ps(x + r * x_stride + k, mask), sum);
-    _mm256_maskstore_ps(out + k, mask, sum);
+    __m256i mask = tail_mask(n);
+    for (size_t t = 0; t < tokens; t++) {
+        float *out = m->out + t * m->out_stride + k;
+        __m256 sum = _mm256_maskload_ps(out, mask);
+        for (size_t r = 0; r < m->R; r++)
+            sum = _mm256_fmadd_ps(_mm256_broadcast_ss(m->a + t * m->a_stride + r),
+                                  _mm256_maskload_ps(m->x + r * m->x_stride + k, mask), sum);
+        _mm256_maskstore_ps(out, mask, sum);
+    }
+}
+
+static void mix_rows(float *out, size_t out_stride, const float *a, size_t a_stride, const float *x,
+                     size_t x_stride, size_t T, size_t R, size_t K)
+{
+    struct mix m = {out, out_stride, a, a_stride, x, x_stride, R};
+    size_t t = 0;
+    for (; t + 4 <= T; t += 4, m.out += 4 * out_stride, m.a += 4 * a_stride) {
+        size_t k = 0;
+        for (; k + 2 * LANES <= K; k += 2 * LANES) mix_tile(&m, k, 4, 2);
+        for (; k + LANES <= K; k += LANES) mix_tile(&m, k, 4, 1);
+        if (k < K) mix_tail(&m, k, K - k, 4);
+    }
+    for (; t < T; t++, m.out += out_stride, m.a += a_stride) {
+        size_t k = 0;
+        for (; k + 8 * LANES <= K; k += 8 * LANES) mix_tile(&m, k, 1, 8);
+        for (; k + LANES <= K; k += LANES) mix_tile(&m, k, 1, 1);
+        if (k < K) mix_tail(&m, k, K - k, 1);
+    }
 }
 
 /* exp(x) to about 2 units in the last place: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2] (its

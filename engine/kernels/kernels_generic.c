@@ -35,12 +35,13 @@ static void dot_tile(float *out, size_t out_stride, const float *x, size_t x_str
             out[t * out_stride + r] = dot(x + t * x_stride, w + r * w_stride, K);
 }
 
-static void mix_rows(float *out, const float *a, const float *x, size_t x_stride, size_t R,
-                     size_t K)
+static void mix_rows(float *out, size_t out_stride, const float *a, size_t a_stride, const float *x,
+                     size_t x_stride, size_t T, size_t R, size_t K)
 {
-    for (size_t k = 0; k < K; k++) out[k] = 0;
-    for (size_t r = 0; r < R; r++)
-        for (size_t k = 0; k < K; k++) out[k] += a[r] * x[r * x_stride + k];
+    for (size_t t = 0; t < T; t++)
+        for (size_t r = 0; r < R; r++)
+            for (size_t k = 0; k < K; k++)
+                out[t * out_stride + k] += a[t * a_stride + r] * x[r * x_stride + k];
 }
 
 static void rms_norm(float *out, const float *x, const float *weight, size_t n, float eps)

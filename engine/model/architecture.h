@@ -13,6 +13,7 @@
 struct gguf_keys;
 struct model;
 struct run_state;
+struct token_batch;
 
 /* Every weight that a family may have.  Shapes and the place of each in memory are in one table in
  * model_weights.c. */
@@ -103,11 +104,10 @@ struct architecture {
                                     struct status *st);
     status_code (*config_from_gguf)(struct model_config *config, const struct gguf_keys *keys,
                                     struct status *st); /* NULL where gguf_name is */
-    /* Hidden states of T tokens at positions start..start+T-1 into state->x (T, d_model): of a
-     * decoder after the output norm, and their keys and values into the cache; of an encoder, whose
-     * `start` is 0, of the last layer. */
-    void (*forward)(const struct model *model, struct run_state *state, const int32_t *tokens,
-                    int T, int start);
+    /* Hidden states of the batch's tokens into state->x (T, d_model): of a decoder after the output
+     * norm, and their keys and values into the cache; of an encoder, of the last layer. */
+    void (*forward)(const struct model *model, struct run_state *state,
+                    const struct token_batch *batch);
     /* Encoders: logits (n_labels) of the hidden states in state->x, into state->logits. */
     void (*classify)(const struct model *model, struct run_state *state);
 };

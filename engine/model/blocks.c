@@ -1,7 +1,12 @@
 #include "engine/model/blocks.h"
 
 #include <math.h>
-#include <omp.h>
+#include <string.h>
+
+#include "engine/model/attention.h"
+
+/* Numbers below which waking other threads takes longer than changing each alone. */
+#define MIN_PARALLEL_NUMBERS ((size_t)1 << 16)
 
 /* ---- embeddings ---- */
 
@@ -34,37 +39,49 @@ static void layer_norm(float *out, const float *x, const struct norm *norm, size
         out[i] = (float)(((double)x[i] - mean) * scale) * norm->weight[i] + norm->bias[i];
 }
 
-void norm_rows(const struct model *m, float *out, const float *x, const struct norm *norm, int rows,
-               int dim)
+void norm_rows(const struct model *m, const struct run_state *s, float *out, const float *x,
+               const struct norm *norm, int rows, int dim)
 {
     size_t n = (size_t)dim;
-    for (size_t r = 0; r < (size_t)rows; r++)
+    bool parallel = (size_t)rows * n >= MIN_PARALLEL_NUMBERS;
+#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (parallel)
+    for (int r = 0; r < rows; r++) {
+        size_t at = (size_t)r * n;
         if (norm->bias)
-            layer_norm(out + r * n, x + r * n, norm, n, m->config.norm_eps);
+            layer_norm(out + at, x + at, norm, n, m->config.norm_eps);
         else
-            m->kernels->rms_norm(out + r * n, x + r * n, norm->weight, n, m->config.norm_eps);
+            m->kernels->rms_norm(out + at, x + at, norm->weight, n, m->config.norm_eps);
+    }
 }
 
-void add_rows(float *x, const float *block, int T, int d_model)
+void add_rows(const struct run_state *s, float *x, const float *block, int T, int d_model)
 {
-    size_t n = (size_t)T * (size_t)d_model;
-    for (size_t i = 0; i < n; i++) x[i] += block[i];
+    size_t n = (size_t)d_model;
+    bool parallel = (size_t)T * n >= MIN_PARALLEL_NUMBERS;
+#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (parallel)
+    for (int t = 0; t < T; t++) {
+        float *row = x + (size_t)t * n;
+        const float *other = block + (size_t)t * n;
+        for (size_t i = 0; i < n; i++) row[i] += other[i];
+    }
 }
 
 /* ---- attention ---- */
 
 /* Turns each head of x (T, n_heads * head_dim) by its position. */
-static void rope_apply(const struct model_config *c, const struct rope_table *table, float *x,
-                       int T, int n_heads)
+static void rope_apply(const struct model_config *c, const struct run_state *s,
+                       const struct rope_table *table, float *x, int T, int n_heads)
 {
     size_t head_dim = (size_t)c->head_dim, pairs = (size_t)c->rope_dim / 2;
     bool halves = c->rope_pairing == ROPE_HALVES;
     size_t step = halves ? 1 : 2, distance = halves ? pairs : 1;
-    for (size_t t = 0; t < (size_t)T; t++) {
-        const float *cosine = table->cos + t * pairs;
-        const float *sine = table->sin + t * pairs;
-        for (size_t h = 0; h < (size_t)n_heads; h++) {
-            float *head = x + (t * (size_t)n_heads + h) * head_dim;
+    bool parallel = (size_t)(T * n_heads) * head_dim >= MIN_PARALLEL_NUMBERS;
+#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (parallel)
+    for (int t = 0; t < T; t++) {
+        const float *cosine = table->cos + (size_t)t * pairs;
+        const float *sine = table->sin + (size_t)t * pairs;
+        for (int h = 0; h < n_heads; h++) {
+            float *head = x + (size_t)(t * n_heads + h) * head_dim;
             for (size_t i = 0; i < pairs; i++) {
                 float *first = head + i * step, *second = first + distance;
                 float a = *first, b = *second;
@@ -75,86 +92,42 @@ static void rope_apply(const struct model_config *c, const struct rope_table *ta
     }
 }
 
-/* The cache's rows for a layer at position `start`: (C, n_kv_heads * head_dim). */
-static float *cache_rows(const struct model *m, const struct run_state *s, float *cache, int layer,
-                         int start)
-{
-    size_t kv_dim = (size_t)m->config.n_kv_heads * (size_t)m->config.head_dim;
-    size_t slot = m->config.architecture->is_encoder ? 0 : (size_t)layer;
-    return cache + (slot * (size_t)s->n_context + (size_t)start) * kv_dim;
-}
-
-/* x becomes cap * tanh(x / cap) (Gemma 2, arXiv 2408.00118, section 2). */
-static void soft_cap(float *x, size_t n, float cap)
+void soft_cap(float *x, size_t n, float cap)
 {
     for (size_t i = 0; i < n; i++) x[i] = cap * tanhf(x[i] / cap);
 }
 
-/* What one token's heads look at: n positions of the cache, columns of one key-value head. */
-struct seen {
-    const float *keys, *values;
-    size_t stride, n;
-};
-
-/* `heads` query heads that share keys and values, and so read each key once.  A head's scores do
- * not depend on how many come together. */
-static void attend(const struct model *m, float *out, const float *queries, int heads,
-                   const struct seen *seen, float *scores)
+/* Puts the pass's keys and values where its sequences have their positions. */
+static void store_rows(const struct run_state *s, int layer, const struct token_batch *batch)
 {
-    size_t head_dim = (size_t)m->config.head_dim, n = seen->n;
-    m->kernels->dot_tile(scores, n, queries, head_dim, seen->keys, seen->stride, (size_t)heads, n,
-                         head_dim);
-    for (int h = 0; h < heads; h++, scores += n, out += head_dim) {
-        for (size_t i = 0; i < n; i++) scores[i] *= m->config.attention_scale;
-        if (m->config.score_softcap > 0) soft_cap(scores, n, m->config.score_softcap);
-        m->kernels->softmax(scores, n);
-        m->kernels->mix_rows(out, scores, seen->values, seen->stride, n, head_dim);
+    const struct kv_cache *cache = batch->cache;
+    if (!cache) return;
+    size_t kv_dim = cache->kv_dim;
+    for (int t = 0; t < batch->n; t++) {
+        int position = batch->positions[t], block = batch->blocks[t][position / KV_BLOCK];
+        size_t from = (size_t)t * kv_dim, to = (size_t)(position % KV_BLOCK) * kv_dim;
+        memcpy(kv_cache_keys(cache, layer, block) + to, s->keys + from, kv_dim * sizeof(float));
+        memcpy(kv_cache_values(cache, layer, block) + to, s->values + from, kv_dim * sizeof(float));
     }
 }
 
-/* state->heads (T, n_heads * head_dim) = attention of state->q over the layer's cache (Vaswani et
- * al., 2017, eq. 1; grouped queries: Ainslie et al., 2023).  A decoder's query at position p sees
- * positions 0..p, of which a window keeps the last.  One piece of work is a token's group of heads,
- * or one head where there would be too few pieces for the threads. */
-static void attention_apply(const struct model *m, struct run_state *s, int layer, int T, int start)
-{
-    const struct model_config *c = &m->config;
-    size_t head_dim = (size_t)c->head_dim, stride = (size_t)c->n_kv_heads * head_dim;
-    int group = c->n_heads / c->n_kv_heads; /* query heads that share keys and values */
-    int heads = T * c->n_kv_heads >= 2 * s->n_threads ? group : 1;
-    int window = c->windowed[layer] ? c->window : 0;
-    const float *keys = cache_rows(m, s, s->keys, layer, 0);
-    const float *values = cache_rows(m, s, s->values, layer, 0);
-    size_t work = 2 * (size_t)T * (size_t)c->n_heads * (size_t)(start + T) * head_dim;
-    bool parallel = work >= MIN_PARALLEL_WORK;
-#pragma omp parallel for collapse(2) schedule(static) num_threads(s->n_threads) if (parallel)
-    for (int t = 0; t < T; t++)
-        for (int h = 0; h < c->n_heads; h += heads) {
-            int end = c->architecture->is_encoder ? T : start + t + 1;
-            int first = window && end > window ? end - window : 0;
-            size_t at = ((size_t)t * (size_t)c->n_heads + (size_t)h) * head_dim;
-            size_t from = (size_t)first * stride + (size_t)(h / group) * head_dim;
-            const struct seen seen = {keys + from, values + from, stride, (size_t)(end - first)};
-            attend(m, s->heads + at, s->q + at, heads, &seen, s->scores[omp_get_thread_num()]);
-        }
-}
-
 void attention_block(const struct model *m, struct run_state *s, int layer, float *out,
-                     const float *x, int T, int start)
+                     const float *x, const struct token_batch *batch)
 {
     const struct model_config *c = &m->config;
     const struct layer_weights *w = &m->weights.layer[layer];
-    float *keys = cache_rows(m, s, s->keys, layer, start);
-    float *values = cache_rows(m, s, s->values, layer, start);
+    int T = batch->n;
     linear_apply(m, s, s->q, x, T, &w->q);
-    linear_apply(m, s, keys, x, T, &w->k);
-    linear_apply(m, s, values, x, T, &w->v);
-    if (w->q_norm.weight) norm_rows(m, s->q, s->q, &w->q_norm, T * c->n_heads, c->head_dim);
-    if (w->k_norm.weight) norm_rows(m, keys, keys, &w->k_norm, T * c->n_kv_heads, c->head_dim);
+    linear_apply(m, s, s->keys, x, T, &w->k);
+    linear_apply(m, s, s->values, x, T, &w->v);
+    if (w->q_norm.weight) norm_rows(m, s, s->q, s->q, &w->q_norm, T * c->n_heads, c->head_dim);
+    if (w->k_norm.weight)
+        norm_rows(m, s, s->keys, s->keys, &w->k_norm, T * c->n_kv_heads, c->head_dim);
     const struct rope_table *rope = c->windowed[layer] ? &s->local_rope : &s->rope;
-    rope_apply(c, rope, s->q, T, c->n_heads);
-    rope_apply(c, rope, keys, T, c->n_kv_heads);
-    attention_apply(m, s, layer, T, start);
+    rope_apply(c, s, rope, s->q, T, c->n_heads);
+    rope_apply(c, s, rope, s->keys, T, c->n_kv_heads);
+    store_rows(s, layer, batch);
+    attention_apply(m, s, layer, batch);
     linear_apply(m, s, out, s->heads, T, &w->o);
 }
 
@@ -206,30 +179,33 @@ void plain_feed_forward(const struct model *m, struct run_state *s, int layer, f
 
 /* ---- whole passes ---- */
 
-void sequential_forward(const struct model *m, struct run_state *s, const int32_t *tokens, int T,
-                        int start, gated_activation *activation)
+void sequential_forward(const struct model *m, struct run_state *s, const struct token_batch *batch,
+                        gated_activation *activation)
 {
-    int d_model = m->config.d_model;
-    embed_tokens(m, s, tokens, T);
+    int d_model = m->config.d_model, T = batch->n;
+    embed_tokens(m, s, batch->tokens, T);
     for (int layer = 0; layer < m->config.n_layers; layer++) {
         const struct layer_weights *w = &m->weights.layer[layer];
-        norm_rows(m, s->normed, s->x, &w->attn_norm, T, d_model);
-        attention_block(m, s, layer, s->block, s->normed, T, start);
+        norm_rows(m, s, s->normed, s->x, &w->attn_norm, T, d_model);
+        attention_block(m, s, layer, s->block, s->normed, batch);
         if (w->attn_post_norm.weight)
-            norm_rows(m, s->block, s->block, &w->attn_post_norm, T, d_model);
-        add_rows(s->x, s->block, T, d_model);
-        norm_rows(m, s->normed, s->x, &w->ffn_norm, T, d_model);
+            norm_rows(m, s, s->block, s->block, &w->attn_post_norm, T, d_model);
+        add_rows(s, s->x, s->block, T, d_model);
+        norm_rows(m, s, s->normed, s->x, &w->ffn_norm, T, d_model);
         gated_feed_forward(m, s, layer, s->block, s->normed, T, activation);
         if (w->ffn_post_norm.weight)
-            norm_rows(m, s->block, s->block, &w->ffn_post_norm, T, d_model);
-        add_rows(s->x, s->block, T, d_model);
+            norm_rows(m, s, s->block, s->block, &w->ffn_post_norm, T, d_model);
+        add_rows(s, s->x, s->block, T, d_model);
     }
-    norm_rows(m, s->x, s->x, &m->weights.output_norm, T, d_model);
+    norm_rows(m, s, s->x, s->x, &m->weights.output_norm, T, d_model);
 }
 
 void logits_apply(const struct model *m, struct run_state *s, const float *x, int T)
 {
+    size_t n_vocab = (size_t)m->config.n_vocab;
     linear_apply(m, s, s->logits, x, T, &m->weights.output);
-    if (m->config.logit_softcap > 0)
-        soft_cap(s->logits, (size_t)T * (size_t)m->config.n_vocab, m->config.logit_softcap);
+    if (!(m->config.logit_softcap > 0)) return;
+#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (T > 1)
+    for (int t = 0; t < T; t++)
+        soft_cap(s->logits + (size_t)t * n_vocab, n_vocab, m->config.logit_softcap);
 }

@@ -12,6 +12,7 @@
 #include "engine/model/model.h"
 #include "engine/model/linear.h"
 #include "engine/model/run_state.h"
+#include "engine/model/token_batch.h"
 
 /* out (d_model) = one row of an embedding matrix times `scale`.  `row` is in the matrix. */
 void embed_row(const struct linear *embedding, float scale, int row, float *out);
@@ -21,18 +22,21 @@ void embed_tokens(const struct model *model, struct run_state *state, const int3
 
 /* out (rows, dim) = RMSNorm of each row of x, or LayerNorm (Ba et al., 2016) where the norm has a
  * bias.  `out` may be `x`. */
-void norm_rows(const struct model *model, float *out, const float *x, const struct norm *norm,
-               int rows, int dim);
+void norm_rows(const struct model *model, const struct run_state *state, float *out, const float *x,
+               const struct norm *norm, int rows, int dim);
 
 /* x (T, d_model) += block (T, d_model) */
-void add_rows(float *x, const float *block, int T, int d_model);
+void add_rows(const struct run_state *state, float *x, const float *block, int T, int d_model);
 
 /* out (T, d_model) = attention of x (T, d_model) over the cache, with everything that a family's
  * config and weights say: biases, norms of queries and keys, rotary positions, window, soft cap.
- * Keys and values of the T tokens at positions start.. are put into the cache first.  `out` may be
+ * Keys and values of the batch's tokens are put into the cache first.  `out` may be
  * `x`. */
 void attention_block(const struct model *model, struct run_state *state, int layer, float *out,
-                     const float *x, int T, int start);
+                     const float *x, const struct token_batch *batch);
+
+/* x becomes cap * tanh(x / cap) (Gemma 2, arXiv 2408.00118, section 2). */
+void soft_cap(float *x, size_t n, float cap);
 
 /* gate[i] = activation(gate[i]) * up[i] for n numbers. */
 typedef void gated_activation(float *gate, const float *up, size_t n);
@@ -58,11 +62,11 @@ void plain_feed_forward(const struct model *model, struct run_state *state, int 
 
 /* The forward pass of a decoder whose blocks follow each other, with RMSNorm before each block and,
  * where the family has them, after each: Gemma, Llama, Mistral, Qwen3. */
-void sequential_forward(const struct model *model, struct run_state *state, const int32_t *tokens,
-                        int T, int start, gated_activation *activation);
+void sequential_forward(const struct model *model, struct run_state *state,
+                        const struct token_batch *batch, gated_activation *activation);
 
 /* state->logits (T, n_vocab) of hidden states x (T, d_model), soft cap applied;
- * T <= RUN_LOGIT_ROWS. */
+ * T <= state->logit_rows. */
 void logits_apply(const struct model *model, struct run_state *state, const float *x, int T);
 
 #endif

@@ -61,12 +61,12 @@ static void embed(const struct model *m, struct run_state *s, const int32_t *tok
     for (int t = 0; t < T; t++) {
         float *row = s->x + (size_t)t * (size_t)d_model;
         embed_row(&w->positions, 1, position_of(&m->config, tokens[t], &n_before), s->block);
-        add_rows(row, s->block, 1, d_model);
+        add_rows(s, row, s->block, 1, d_model);
         if (!w->token_types.data) continue;
         embed_row(&w->token_types, 1, 0, s->block);
-        add_rows(row, s->block, 1, d_model);
+        add_rows(s, row, s->block, 1, d_model);
     }
-    norm_rows(m, s->x, s->x, &w->embedding_norm, T, d_model);
+    norm_rows(m, s, s->x, s->x, &w->embedding_norm, T, d_model);
 }
 
 /* In pieces: the wide activations need no room for the whole text. */
@@ -79,19 +79,18 @@ static void feed_forward(const struct model *m, struct run_state *s, int layer, 
     }
 }
 
-void encoder_forward(const struct model *m, struct run_state *s, const int32_t *tokens, int T,
-                     int start)
+void encoder_forward(const struct model *m, struct run_state *s, const struct token_batch *batch)
 {
-    int d_model = m->config.d_model;
-    embed(m, s, tokens, T);
+    int d_model = m->config.d_model, T = batch->n;
+    embed(m, s, batch->tokens, T);
     for (int layer = 0; layer < m->config.n_layers; layer++) {
         const struct layer_weights *w = &m->weights.layer[layer];
-        attention_block(m, s, layer, s->block, s->x, T, start);
-        add_rows(s->x, s->block, T, d_model);
-        norm_rows(m, s->x, s->x, &w->attn_post_norm, T, d_model);
+        attention_block(m, s, layer, s->block, s->x, batch);
+        add_rows(s, s->x, s->block, T, d_model);
+        norm_rows(m, s, s->x, s->x, &w->attn_post_norm, T, d_model);
         feed_forward(m, s, layer, T);
-        add_rows(s->x, s->block, T, d_model);
-        norm_rows(m, s->x, s->x, &w->ffn_post_norm, T, d_model);
+        add_rows(s, s->x, s->block, T, d_model);
+        norm_rows(m, s, s->x, s->x, &w->ffn_post_norm, T, d_model);
     }
 }
 

@@ -20,8 +20,8 @@ status_code encoder_config_finish(struct model_config *config, const struct json
 
 /* Embeddings of words, positions and token type 0, normed, then layers with a norm after each block
  * (Devlin et al., arXiv 1810.04805). */
-void encoder_forward(const struct model *model, struct run_state *state, const int32_t *tokens,
-                     int T, int start);
+void encoder_forward(const struct model *model, struct run_state *state,
+                     const struct token_batch *batch);
 
 /* state->logits = classifier(activation(pooler(first token))), with tanh and with max(0, x). */
 void encoder_classify_tanh(const struct model *model, struct run_state *state);

@@ -40,10 +40,9 @@ static status_code config_from_gguf(struct model_config *c, const struct gguf_ke
     return code;
 }
 
-static void forward(const struct model *m, struct run_state *s, const int32_t *tokens, int T,
-                    int start)
+static void forward(const struct model *m, struct run_state *s, const struct token_batch *batch)
 {
-    sequential_forward(m, s, tokens, T, start, silu_mul);
+    sequential_forward(m, s, batch, silu_mul);
 }
 
 const struct architecture architecture_llama = {

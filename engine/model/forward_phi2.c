@@ -61,19 +61,18 @@ static status_code config_from_gguf(struct model_config *c, const struct gguf_ke
     return config_gguf_decoder(c, keys, "attention.layer_norm_epsilon", st);
 }
 
-static void forward(const struct model *m, struct run_state *s, const int32_t *tokens, int T,
-                    int start)
+static void forward(const struct model *m, struct run_state *s, const struct token_batch *batch)
 {
-    int d_model = m->config.d_model;
-    embed_tokens(m, s, tokens, T);
+    int d_model = m->config.d_model, T = batch->n;
+    embed_tokens(m, s, batch->tokens, T);
     for (int layer = 0; layer < m->config.n_layers; layer++) {
-        norm_rows(m, s->normed, s->x, &m->weights.layer[layer].attn_norm, T, d_model);
-        attention_block(m, s, layer, s->block, s->normed, T, start);
+        norm_rows(m, s, s->normed, s->x, &m->weights.layer[layer].attn_norm, T, d_model);
+        attention_block(m, s, layer, s->block, s->normed, batch);
         plain_feed_forward(m, s, layer, s->normed, s->normed, T, gelu_tanh);
-        add_rows(s->x, s->block, T, d_model);
-        add_rows(s->x, s->normed, T, d_model);
+        add_rows(s, s->x, s->block, T, d_model);
+        add_rows(s, s->x, s->normed, T, d_model);
     }
-    norm_rows(m, s->x, s->x, &m->weights.output_norm, T, d_model);
+    norm_rows(m, s, s->x, s->x, &m->weights.output_norm, T, d_model);
 }
 
 const struct architecture architecture_phi2 = {

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "engine/model/attention.h"
 #include "engine/model/linear.h"
 #include "engine/model/low_rank.h"
 
@@ -47,17 +48,6 @@ static float **per_thread(struct allocator *a, int n_threads, size_t rows, size_
         float *own = floats(a, rows, cols);
         if (p) p[i] = own;
     }
-    return p;
-}
-
-/* The cache is the largest part and is rarely filled: calloc's untouched pages cost nothing. */
-static float *cache(struct allocator *a, size_t rows, size_t cols)
-{
-    float *p = NULL;
-    count(a, rows, cols * sizeof *p);
-    if (!a->arena) return NULL;
-    if (cols <= SIZE_MAX / sizeof *p) p = calloc(rows, cols * sizeof *p);
-    if (!p) a->failed = true;
     return p;
 }
 
@@ -136,20 +126,20 @@ static void set_frequencies(struct run_state *s, const struct model *m)
 }
 
 /* Angles in double, so that late positions lose nothing (Su et al., RoFormer, 2021). */
-static void fill_table(struct rope_table *table, int pairs, int T, int start)
+static void fill_table(struct rope_table *table, int pairs, const int *positions, int T)
 {
     for (int t = 0; t < T; t++)
         for (int i = 0; i < pairs; i++) {
-            double angle = (start + t) * table->frequencies[i];
+            double angle = positions[t] * table->frequencies[i];
             table->cos[t * pairs + i] = (float)cos(angle);
             table->sin[t * pairs + i] = (float)sin(angle);
         }
 }
 
-void run_state_set_positions(struct run_state *s, int T, int start)
+void run_state_set_positions(struct run_state *s, const int *positions, int T)
 {
-    fill_table(&s->rope, s->rope_pairs, T, start);
-    if (s->local_rope.cos != s->rope.cos) fill_table(&s->local_rope, s->rope_pairs, T, start);
+    fill_table(&s->rope, s->rope_pairs, positions, T);
+    if (s->local_rope.cos != s->rope.cos) fill_table(&s->local_rope, s->rope_pairs, positions, T);
 }
 
 /* ---- everything ---- */
@@ -158,25 +148,20 @@ static void make_activations(struct run_state *s, const struct model_config *c, 
 {
     size_t T = (size_t)s->max_tokens, d_model = (size_t)c->d_model, d_ff = (size_t)c->d_ff;
     size_t q_dim = (size_t)c->n_heads * (size_t)c->head_dim;
+    size_t kv_dim = (size_t)c->n_kv_heads * (size_t)c->head_dim;
+    size_t ff_rows = T < RUN_MAX_TOKENS ? T : RUN_MAX_TOKENS;
     s->x = floats(a, T, d_model);
     s->normed = floats(a, T, d_model);
     s->q = floats(a, T, q_dim);
+    s->keys = floats(a, T, kv_dim);
+    s->values = floats(a, T, kv_dim);
     s->heads = floats(a, T, q_dim);
     s->block = floats(a, T, d_model);
-    s->gate = floats(a, RUN_MAX_TOKENS, d_ff);
-    s->up = floats(a, RUN_MAX_TOKENS, d_ff);
+    s->gate = floats(a, ff_rows, d_ff);
+    s->up = floats(a, ff_rows, d_ff);
     s->linear_shared = floats(a, 1, linear_shared_bytes(c, T) / sizeof(float));
     s->linear_own = per_thread(a, s->n_threads, 1, linear_thread_bytes(c, T) / sizeof(float));
-    s->scores =
-        per_thread(a, s->n_threads, (size_t)(c->n_heads / c->n_kv_heads), (size_t)s->n_context);
-}
-
-static void make_cache(struct run_state *s, const struct model_config *c, struct allocator *a)
-{
-    size_t layers = c->architecture->is_encoder ? 1 : (size_t)c->n_layers;
-    size_t kv_dim = (size_t)c->n_kv_heads * (size_t)c->head_dim;
-    s->keys = cache(a, layers * (size_t)s->n_context, kv_dim);
-    s->values = cache(a, layers * (size_t)s->n_context, kv_dim);
+    s->attention_own = per_thread(a, s->n_threads, 1, attention_thread_floats(c, s->n_context));
 }
 
 static void make_low_rank(struct run_state *s, struct allocator *a)
@@ -189,59 +174,54 @@ static void make_low_rank(struct run_state *s, struct allocator *a)
 /* Every buffer of a state whose counts are set. */
 static void make_buffers(struct run_state *s, const struct model_config *c, struct allocator *a)
 {
-    make_cache(s, c, a);
     s->logits = c->architecture->is_encoder ? floats(a, 1, (size_t)c->n_labels)
-                                            : floats(a, RUN_LOGIT_ROWS, (size_t)c->n_vocab);
+                                            : floats(a, (size_t)s->logit_rows, (size_t)c->n_vocab);
     make_activations(s, c, a);
     make_rope(s, c, a);
     make_low_rank(s, a);
 }
 
-static struct run_state sized_state(const struct model_config *c, int n_context, int n_threads)
+int run_state_max_tokens(const struct model_config *c, const struct run_sizes *sizes)
 {
-    return (struct run_state){.n_context = n_context,
-                              .n_threads = n_threads,
-                              .max_tokens =
-                                  c->architecture->is_encoder ? n_context : RUN_MAX_TOKENS};
+    if (c->architecture->is_encoder) return sizes->n_context;
+    bool few = sizes->n_context < RUN_MAX_TOKENS / sizes->n_sequences;
+    return few ? sizes->n_context * sizes->n_sequences : RUN_MAX_TOKENS;
 }
 
-/* Of a state whose counts are set; it is only looked at. */
-static size_t count_buffers(struct run_state sized, const struct model_config *config)
+static struct run_state sized_state(const struct model_config *c, const struct run_sizes *sizes)
 {
+    int max_tokens = run_state_max_tokens(c, sizes);
+    return (struct run_state){
+        .n_context = sizes->n_context,
+        .n_threads = sizes->n_threads,
+        .max_tokens = max_tokens,
+        .adapter_rank = sizes->adapter_rank,
+        .logit_rows = max_tokens < RUN_LOGIT_ROWS ? max_tokens : RUN_LOGIT_ROWS,
+    };
+}
+
+size_t run_state_bytes(const struct model_config *config, const struct run_sizes *sizes)
+{
+    struct run_state s = sized_state(config, sizes);
     struct allocator counter = {0};
-    make_buffers(&sized, config, &counter);
+    make_buffers(&s, config, &counter);
     return counter.bytes;
 }
 
-size_t run_state_bytes(const struct model_config *config, int n_context, int n_threads)
+status_code run_state_init(struct run_state *state, const struct model *model,
+                           const struct run_sizes *sizes, struct status *st)
 {
-    return count_buffers(sized_state(config, n_context, n_threads), config);
-}
-
-size_t run_state_cache_bytes(const struct model_config *config, int n_context)
-{
-    struct run_state s = sized_state(config, n_context, 1);
-    struct allocator counter = {0};
-    make_cache(&s, config, &counter);
-    return counter.bytes;
-}
-
-status_code run_state_init(struct run_state *state, const struct model *model, int n_context,
-                           int n_threads, struct status *st)
-{
-    struct run_state s = sized_state(&model->config, n_context, n_threads);
-    s.adapter_rank = model->adapter_rank;
+    struct run_state s = sized_state(&model->config, sizes);
     arena_init(&s.arena, SIZE_MAX);
     struct allocator a = {.arena = &s.arena};
     /* One block of the size that is known, where an arena that grows would double it. */
-    size_t bytes = count_buffers(s, &model->config);
-    a.failed = !arena_reserve(&s.arena, bytes - run_state_cache_bytes(&model->config, n_context));
+    a.failed = !arena_reserve(&s.arena, run_state_bytes(&model->config, sizes));
     if (!a.failed) make_buffers(&s, &model->config, &a);
     if (a.failed) {
         run_state_release(&s);
         return status_set(st, STATUS_NO_MEMORY,
                           "out of memory for a context of %d positions; ask for a shorter one",
-                          n_context);
+                          sizes->n_context);
     }
     set_frequencies(&s, model);
     *state = s;
@@ -250,8 +230,6 @@ status_code run_state_init(struct run_state *state, const struct model *model, i
 
 void run_state_release(struct run_state *state)
 {
-    free(state->keys);
-    free(state->values);
     arena_release(&state->arena);
     *state = (struct run_state){0};
 }

@@ -117,22 +117,28 @@ static void test_dot_tile(void)
     each_set(check_dot_tile);
 }
 
-/* Rows at a stride; the result does not depend on the columns beside it. */
+/* Sums go on from what is there: any cut of rows, tokens and columns gives the same bits. */
 static void check_mix_rows(const struct kernel_set *set)
 {
-    static float x[MAX_R * MAX_K], a[MAX_R], expected[MAX_K], out[MAX_K];
+    enum { T = 6, A = MAX_R + 3 };
+    static float x[MAX_R * MAX_K], a[T * A], expected[T * MAX_K], out[T * MAX_K];
     struct rng rng;
     rng_seed(&rng, 4);
     fill(&rng, x, MAX_R * MAX_K);
-    fill(&rng, a, MAX_R);
+    fill(&rng, a, T * A);
     for (size_t s = 0; s < N_SIZES; s++) {
-        kernels_generic.mix_rows(expected, a, x, MAX_K, MAX_R, sizes[s]);
-        set->mix_rows(out, a, x, MAX_K, MAX_R, sizes[s]);
-        CU_ASSERT_TRUE(nmse(expected, out, sizes[s]) < 1e-12);
-        for (size_t k = 0; k < sizes[s]; k++) {
-            float alone;
-            set->mix_rows(&alone, a, x + k, MAX_K, MAX_R, 1);
-            CU_ASSERT_EQUAL(memcmp(&alone, &out[k], sizeof alone), 0);
+        memset(expected, 0, sizeof expected);
+        memset(out, 0, sizeof out);
+        kernels_generic.mix_rows(expected, MAX_K, a, A, x, MAX_K, T, MAX_R, sizes[s]);
+        set->mix_rows(out, MAX_K, a, A, x, MAX_K, T, MAX_R, sizes[s]);
+        CU_ASSERT_TRUE(nmse(expected, out, T * MAX_K) < 1e-12);
+        for (size_t k = 0; k < T * sizes[s]; k++) {
+            size_t t = k / sizes[s], column = k % sizes[s];
+            float alone = 0;
+            set->mix_rows(&alone, 1, a + t * A, 1, x + column, MAX_K, 1, 2, 1);
+            set->mix_rows(&alone, 1, a + t * A + 2, 1, x + 2 * MAX_K + column, MAX_K, 1, MAX_R - 2,
+                          1);
+            CU_ASSERT_EQUAL(memcmp(&alone, &out[t * MAX_K + column], sizeof alone), 0);
         }
     }
 }

@@ -1,0 +1,206 @@
+#include "engine/scheduler/pass.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/model/blocks.h"
+
+size_t pass_bytes(int max_rows, int max_sequences)
+{
+    return (size_t)max_rows *
+           (4 * sizeof(int) + sizeof(int *) + (size_t)max_sequences * sizeof(struct delivery));
+}
+
+status_code pass_init(struct pass *pass, int max_rows, int max_sequences, struct status *st)
+{
+    size_t n = (size_t)max_rows;
+    *pass = (struct pass){
+        .max_rows = max_rows,
+        .tokens = calloc(n, sizeof *pass->tokens),
+        .positions = calloc(n, sizeof *pass->positions),
+        .blocks = calloc(n, sizeof *pass->blocks),
+        .nodes = calloc(n, sizeof *pass->nodes),
+        .owners = calloc(n, sizeof *pass->owners),
+        .deliveries = calloc(n * (size_t)max_sequences, sizeof *pass->deliveries),
+    };
+    if (pass->tokens && pass->positions && pass->blocks && pass->nodes && pass->owners &&
+        pass->deliveries)
+        return STATUS_OK;
+    pass_release(pass);
+    return status_no_memory(st, "a pass");
+}
+
+void pass_release(struct pass *pass)
+{
+    free(pass->tokens);
+    free(pass->positions);
+    free(pass->blocks);
+    free(pass->nodes);
+    free(pass->owners);
+    free(pass->deliveries);
+    *pass = (struct pass){0};
+}
+
+void pass_begin(struct pass *pass)
+{
+    pass->n = pass->n_deliveries = 0;
+    pass->n_new = 0;
+}
+
+/* ---- putting rows together ---- */
+
+/* Whether another sequence that runs is going to compute this position of a node.  Waiting for it
+ * ends: what it waits for itself lies further ahead in its path. */
+static bool is_awaited(const struct roster *roster, int self, int node, int writer, int position)
+{
+    if (writer < 0 || writer == self) return false;
+    const struct sequence *other = &roster->slots[writer];
+    return other->job && other->n_tokens > position && sequence_node_at(other, position) == node;
+}
+
+/* Makes the copy that the sequence's own node begins with, or sees that it has to wait for it. */
+static bool copy_is_made(struct prefix_tree *tree, const struct roster *roster, int slot)
+{
+    struct sequence *q = &roster->slots[slot];
+    if (q->source == NO_NODE) return true;
+    const struct prefix_node *source = &tree->nodes[q->source];
+    int next = q->source_block * KV_BLOCK + source->n_ready;
+    if (source->n_ready < q->n_copied && is_awaited(roster, slot, q->source, source->writer, next))
+        return false;
+    sequence_copy(q, tree, source->n_ready < q->n_copied ? source->n_ready : q->n_copied);
+    return true;
+}
+
+static bool has_row(const struct pass *pass, int node, int position)
+{
+    for (int i = 0; i < pass->n; i++)
+        if (pass->nodes[i] == node && pass->positions[i] == position) return true;
+    return false;
+}
+
+static void add_row(struct pass *pass, struct prefix_tree *tree, const struct sequence *q, int slot,
+                    int position)
+{
+    int i = pass->n++, id = q->path[position / KV_BLOCK], at = position % KV_BLOCK;
+    struct prefix_node *node = &tree->nodes[id];
+    if (tree->cache->window) prefix_tree_make_near(tree, id);
+    if (at >= node->n_ready) pass->n_new++;
+    if (at >= node->n_pass) node->n_pass = at + 1;
+    pass->tokens[i] = sequence_token(q, tree, position);
+    pass->positions[i] = position;
+    pass->blocks[i] = q->path;
+    pass->nodes[i] = id;
+    pass->owners[i] = slot;
+}
+
+void pass_add(struct pass *pass, struct prefix_tree *tree, const struct roster *roster, int slot)
+{
+    struct sequence *q = &roster->slots[slot];
+    bool copied = copy_is_made(tree, roster, slot);
+    sequence_advance(q, tree);
+    int p = q->done;
+    for (; p < q->n_tokens; p++) {
+        if (!copied && p / KV_BLOCK == q->source_block) break;
+        int id = q->path[p / KV_BLOCK], at = p % KV_BLOCK;
+        struct prefix_node *node = &tree->nodes[id];
+        if (at < node->n_ready) { /* its hidden state is not kept, so logits need it again */
+            if (p < q->first_logits || has_row(pass, id, p)) continue;
+        } else if (at < node->n_pass) {
+            continue;
+        } else if (is_awaited(roster, slot, id, node->writer, p)) {
+            break;
+        }
+        if (pass->n == pass->max_rows) break;
+        if (at >= node->n_ready) node->writer = slot;
+        add_row(pass, tree, q, slot, p);
+    }
+    q->cursor = p;
+}
+
+/* ---- computing ---- */
+
+void pass_compute(struct pass *pass, struct prefix_tree *tree, const struct model *model,
+                  struct run_state *state)
+{
+    const struct token_batch batch = {
+        .n = pass->n,
+        .tokens = pass->tokens,
+        .positions = pass->positions,
+        .blocks = pass->blocks,
+        .cache = tree->cache,
+    };
+    run_state_set_positions(state, pass->positions, pass->n);
+    model->config.architecture->forward(model, state, &batch);
+    for (int i = 0; i < pass->n; i++) {
+        struct prefix_node *node = &tree->nodes[pass->nodes[i]];
+        if (node->n_ready < node->n_pass) node->n_ready = node->n_pass;
+    }
+}
+
+/* ---- logits ---- */
+
+/* Every sequence takes part in the rows of its path, whoever computed them. */
+static void list_deliveries(struct pass *pass, const struct roster *roster)
+{
+    for (int row = 0; row < pass->n; row++)
+        for (int i = 0; i < roster->n_active; i++) {
+            struct sequence *q = &roster->slots[roster->active[i]];
+            int position = pass->positions[row];
+            if (q->expect != position || position >= q->n_tokens ||
+                sequence_node_at(q, position) != pass->nodes[row])
+                continue;
+            pass->deliveries[pass->n_deliveries++] = (struct delivery){row, roster->active[i]};
+            q->expect++;
+            if (q->done <= position) q->done = position + 1;
+        }
+}
+
+/* Calls on_logits of one sequence for its part of deliveries from..end-1. */
+static void answer(const struct pass *pass, struct sequence *q, int slot, int from, int end,
+                   const float *logits, size_t n_vocab)
+{
+    int r = -1, row = -1; /* rows of `logits` are those of the deliveries, each once */
+    for (int i = from; i < end && !q->finished; i++) {
+        const struct delivery *d = &pass->deliveries[i];
+        if (d->row != row) r++;
+        row = d->row;
+        if (d->sequence != slot) continue;
+        q->answer =
+            q->job->on_logits(q->job->user, pass->positions[row], logits + (size_t)r * n_vocab);
+        q->finished = q->answer == SCHEDULER_END;
+    }
+}
+
+/* The hidden states of the deliveries' rows from `from` on, as many as logits are computed of
+ * together, side by side in state->normed.  Returns the delivery after the last. */
+static int gather(const struct pass *pass, struct run_state *state, size_t d_model, int from,
+                  int *n_rows)
+{
+    int row = -1, i = from;
+    *n_rows = 0;
+    for (; i < pass->n_deliveries; i++) {
+        if (pass->deliveries[i].row == row) continue;
+        if (*n_rows == state->logit_rows) break;
+        row = pass->deliveries[i].row;
+        memcpy(state->normed + (size_t)(*n_rows)++ * d_model, state->x + (size_t)row * d_model,
+               d_model * sizeof(float));
+    }
+    return i;
+}
+
+void pass_deliver(struct pass *pass, const struct roster *roster, const struct model *model,
+                  struct run_state *state)
+{
+    size_t n_vocab = (size_t)model->config.n_vocab;
+    list_deliveries(pass, roster);
+    for (int from = 0, end; from < pass->n_deliveries; from = end) {
+        int n_rows;
+        end = gather(pass, state, (size_t)model->config.d_model, from, &n_rows);
+        logits_apply(model, state, state->normed, n_rows);
+        bool parallel = roster->n_active > 1 && end - from > 1;
+#pragma omp parallel for schedule(dynamic) num_threads(state->n_threads) if (parallel)
+        for (int i = 0; i < roster->n_active; i++)
+            answer(pass, &roster->slots[roster->active[i]], roster->active[i], from, end,
+                   state->logits, n_vocab);
+    }
+}
