@@ -33,6 +33,8 @@ struct guard_eval {
     struct label labels[GUARD_EVAL_MAX_LABELS];
     int n_labels;
     struct eval_row *rows;
+    double *others; /* (room, n_others, n_labels): scores, NAN where there is none */
+    int n_others;
     size_t n, room, n_failed;
     char failure[256];
     char sha256[SHA256_HEX_SIZE];
@@ -187,24 +189,24 @@ static void keep_failure(struct guard_eval *eval, const char *message)
     if (!eval->failure[0]) snprintf(eval->failure, sizeof eval->failure, "%.200s", message);
 }
 
-static void score_with_classifier(struct guard_eval *eval, const struct guard_eval_request *request,
-                                  struct text prompt, struct text text, struct eval_row *row)
+/* The scores of one classifier by label; NAN where it says nothing. */
+static status_code score_labels(const struct guard_eval *eval, const struct classifier *classifier,
+                                struct text prompt, struct text text, double *out,
+                                struct status *st)
 {
     struct hazard_scores scores;
-    struct status failure = {0};
-    if (classifier_score(request->classifier, prompt, text, &scores, &failure) != STATUS_OK) {
-        keep_failure(eval, failure.message);
-        return;
-    }
+    for (int i = 0; i < eval->n_labels; i++) out[i] = (double)NAN;
+    status_code code = classifier_score(classifier, prompt, text, &scores, st);
+    if (code != STATUS_OK) return code;
     for (int i = 0; i < eval->n_labels; i++)
         for (int c = 0; c < HAZARD_COUNT; c++) {
             if (eval->labels[i].category != ANY && eval->labels[i].category != c) continue;
             if (!scores.of[c].scored) continue;
             if (eval->labels[i].category == ANY && !hazard_is_harm((enum hazard_category)c))
                 continue;
-            row->score[i] =
-                fmax(isnan(row->score[i]) ? 0 : row->score[i], scores.of[c].probability);
+            out[i] = fmax(isnan(out[i]) ? 0 : out[i], scores.of[c].probability);
         }
+    return STATUS_OK;
 }
 
 static status_code score_with_policy(struct guard_eval *eval, const struct pipeline *pipeline,
@@ -226,12 +228,46 @@ static status_code score_row(struct guard_eval *eval, const struct guard_eval_re
 {
     status_code code = STATUS_OK;
     double start = clock_seconds();
-    if (request->classifier)
-        score_with_classifier(eval, request, prompt, text, row);
-    else
+    if (request->classifier) {
+        struct status failure = {0};
+        if (score_labels(eval, request->classifier, prompt, text, row->score, &failure) !=
+            STATUS_OK)
+            keep_failure(eval, failure.message);
+    } else {
         code = score_with_policy(eval, request->pipeline, text, row, st);
+    }
     row->seconds = clock_seconds() - start;
     return code;
+}
+
+static double *others_of(const struct guard_eval *eval, size_t row)
+{
+    return eval->others + row * (size_t)eval->n_others * (size_t)eval->n_labels;
+}
+
+static void score_with_others(struct guard_eval *eval, const struct guard_eval_request *request,
+                              struct text prompt, struct text text)
+{
+    for (int k = 0; k < eval->n_others; k++) {
+        struct status ignored = {0}; /* NAN says that there is no score */
+        double *out = others_of(eval, eval->n) + k * eval->n_labels;
+        if (score_labels(eval, request->others[k], prompt, text, out, &ignored) != STATUS_OK)
+            for (int i = 0; i < eval->n_labels; i++) out[i] = (double)NAN;
+    }
+}
+
+static status_code make_room(struct guard_eval *eval, struct status *st)
+{
+    if (eval->n < eval->room) return STATUS_OK;
+    size_t room = eval->room ? eval->room * 2 : 1024;
+    size_t each = (size_t)eval->n_others * (size_t)eval->n_labels;
+    struct eval_row *rows = realloc(eval->rows, room * sizeof *rows);
+    if (rows) eval->rows = rows;
+    double *others = rows && each ? realloc(eval->others, room * each * sizeof *others) : NULL;
+    if (others) eval->others = others;
+    if (!rows || (each && !others)) return status_no_memory(st, "scores");
+    eval->room = room;
+    return STATUS_OK;
 }
 
 static status_code read_row(struct guard_eval *eval, const struct guard_eval_request *request,
@@ -256,13 +292,8 @@ static status_code read_row(struct guard_eval *eval, const struct guard_eval_req
     if (code == STATUS_OK) code = score_row(eval, request, prompt.text, text.text, &row, st);
     if (code != STATUS_OK) return code;
     row.is_dev = in_dev_split(text.text, request->dev_share);
-    if (eval->n == eval->room) {
-        size_t room = eval->room ? eval->room * 2 : 1024;
-        struct eval_row *grown = realloc(eval->rows, room * sizeof *grown);
-        if (!grown) return status_no_memory(st, "scores");
-        eval->rows = grown;
-        eval->room = room;
-    }
+    if ((code = make_room(eval, st)) != STATUS_OK) return code;
+    score_with_others(eval, request, prompt.text, text.text);
     eval->rows[eval->n++] = row;
     return STATUS_OK;
 }
@@ -311,6 +342,7 @@ status_code guard_eval_run(struct guard_eval **out, const struct guard_eval_requ
     *out = NULL;
     if (!eval) return status_no_memory(st, "an evaluation");
     arena_init(&eval->names, LIMIT_CONFIG_BYTES);
+    eval->n_others = request->n_others;
     status_code code = run(eval, request, st);
     if (code == STATUS_OK)
         *out = eval;
@@ -324,6 +356,7 @@ void guard_eval_free(struct guard_eval *eval)
     if (!eval) return;
     arena_release(&eval->names);
     free(eval->rows);
+    free(eval->others);
     free(eval);
 }
 
@@ -455,6 +488,56 @@ static bool in_group(const struct guard_eval *eval, const struct eval_row *row, 
     int w = group - eval->n_groups;
     return row->words[w / 64] >> w % 64 & 1;
 }
+
+/* ---- agreement ---- */
+
+static int n_pairs(const struct guard_eval *eval)
+{
+    return eval->n_others * (eval->n_others + 1) / 2;
+}
+
+int guard_eval_n_agreements(const struct guard_eval *eval)
+{
+    return n_pairs(eval) * eval->n_labels;
+}
+
+/* The score of classifier k, 0 the one under evaluation. */
+static double score_of(const struct guard_eval *eval, size_t row, int k, int label)
+{
+    return k ? others_of(eval, row)[(k - 1) * eval->n_labels + label]
+             : eval->rows[row].score[label];
+}
+
+status_code guard_eval_agreement(const struct guard_eval *eval, int index,
+                                 struct guard_agreement *out, struct status *st)
+{
+    int label = index / n_pairs(eval), rest = index % n_pairs(eval), first = 0;
+    struct pairs pairs;
+    size_t n_same = 0;
+    for (; rest >= eval->n_others - first; first++) rest -= eval->n_others - first;
+    int second = first + 1 + rest;
+    status_code code = pairs_init(&pairs, eval->n, st);
+    for (size_t i = 0; i < eval->n && code == STATUS_OK; i++) {
+        double a = score_of(eval, i, first, label), b = score_of(eval, i, second, label);
+        if (isnan(a) || isnan(b)) continue;
+        pairs.scores[pairs.n] = a;
+        pairs.targets[pairs.n] = b;
+        pairs.positive[pairs.n++] = b >= 0.5;
+        n_same += (a >= 0.5) == (b >= 0.5);
+    }
+    *out = (struct guard_agreement){
+        .label = label_name(eval, label), .first = first, .second = second, .n = pairs.n};
+    if (code == STATUS_OK) {
+        out->pearson = rank_pearson(pairs.scores, pairs.targets, pairs.n);
+        out->spearman = rank_spearman(pairs.scores, pairs.targets, pairs.n);
+        out->auroc = rank_auroc(pairs.scores, pairs.positive, pairs.n);
+        out->same = pairs.n ? (double)n_same / (double)pairs.n : (double)NAN;
+    }
+    pairs_release(&pairs);
+    return code;
+}
+
+/* ---- groups ---- */
 
 status_code guard_eval_group(const struct guard_eval *eval, int label, int group,
                              struct guard_group *out, struct status *st)

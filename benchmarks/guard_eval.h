@@ -23,13 +23,17 @@
 
 #define GUARD_EVAL_MAX_LABELS 16
 #define GUARD_EVAL_MAX_WORDS  256
+#define GUARD_EVAL_MAX_OTHERS 4
 
 struct guard_eval; /* opaque; owns the scores */
 
 struct guard_eval_request {
     const struct classifier *classifier; /* or NULL with a pipeline */
     const struct pipeline *pipeline;     /* a policy's input stage: a block scores 1, else 0 */
-    const char *data;                    /* CSV, TSV or JSON lines */
+    /* Classifiers whose scores the first one's are held against; none fails the evaluation. */
+    const struct classifier *others[GUARD_EVAL_MAX_OTHERS];
+    int n_others;
+    const char *data; /* CSV, TSV or JSON lines */
     const char *text_column;
     const char *prompt_column; /* what the text answers; NULL: nothing */
     /* "CATEGORY=COLUMN,...".  The category "any" is the highest score of all categories, and the
@@ -63,6 +67,16 @@ struct guard_group {
     double auroc, bpsn_auroc, bnsp_auroc, false_positive_rate;
 };
 
+/* How far two classifiers say the same of the texts that both scored. */
+struct guard_agreement {
+    const char *label;
+    int first, second; /* 0 is the one under evaluation, 1 and up the others in their order */
+    size_t n;
+    double pearson, spearman;
+    double auroc; /* of the first's scores, where the second's of 0.5 and above are the positives */
+    double same;  /* share of texts on whose side of 0.5 they agree */
+};
+
 status_code guard_eval_run(struct guard_eval **out, const struct guard_eval_request *request,
                            struct status *st) MUST_CHECK;
 void guard_eval_free(struct guard_eval *eval);
@@ -78,6 +92,11 @@ double guard_eval_latency(const struct guard_eval *eval, double share);
 int guard_eval_n_labels(const struct guard_eval *eval);
 status_code guard_eval_figures(const struct guard_eval *eval, int label, struct guard_figures *out,
                                struct status *st) MUST_CHECK;
+
+/* Each pair of classifiers for each label; 0 where there are no others. */
+int guard_eval_n_agreements(const struct guard_eval *eval);
+status_code guard_eval_agreement(const struct guard_eval *eval, int index,
+                                 struct guard_agreement *out, struct status *st) MUST_CHECK;
 
 int guard_eval_n_groups(const struct guard_eval *eval);
 status_code guard_eval_group(const struct guard_eval *eval, int label, int group,

@@ -5,6 +5,7 @@
 #include "benchmarks/guard_eval.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
+#include "reports/published.h"
 
 static void member(struct strbuf *out, const char *key, double value)
 {
@@ -69,21 +70,64 @@ static status_code append_label_json(struct strbuf *out, const struct guard_eval
     return code;
 }
 
-static status_code append_json(struct strbuf *out, const struct guard_eval *eval, const char *id,
-                               const char *sha256, struct status *st)
+/* What is evaluated, and what stands beside it. */
+struct subject {
+    const char *id, *sha256;
+    const struct guard_eval_request *request;
+    const struct published *published; /* NULL: not asked for */
+};
+
+static const char *name_of(const struct subject *subject, int k)
+{
+    return k ? classifier_id(subject->request->others[k - 1]) : subject->id;
+}
+
+static status_code append_agreements_json(struct strbuf *out, const struct guard_eval *eval,
+                                          const struct subject *subject, struct status *st)
+{
+    status_code code = STATUS_OK;
+    strbuf_append_str(out, ", \"agreement\": [");
+    for (int i = 0; i < guard_eval_n_agreements(eval) && code == STATUS_OK; i++) {
+        struct guard_agreement a;
+        code = guard_eval_agreement(eval, i, &a, st);
+        strbuf_appendf(out, "%s{\"label\": \"%s\", \"first\": ", i ? ", " : "", a.label);
+        json_append_str(out, name_of(subject, a.first));
+        strbuf_append_str(out, ", \"second\": ");
+        json_append_str(out, name_of(subject, a.second));
+        strbuf_appendf(out, ", \"n\": %zu", a.n);
+        member(out, "pearson", a.pearson);
+        member(out, "spearman", a.spearman);
+        member(out, "auroc_at_half", a.auroc);
+        member(out, "same_side", a.same);
+        strbuf_append_str(out, "}");
+    }
+    strbuf_append_str(out, "]");
+    return code;
+}
+
+static status_code append_json(struct strbuf *out, const struct guard_eval *eval,
+                               const struct subject *subject, struct status *st)
 {
     status_code code = STATUS_OK;
     strbuf_append_str(out, "{\"guard\": {\"id\": ");
-    json_append_str(out, id);
-    strbuf_appendf(
-        out, ", \"sha256\": \"%s\"}, \"data_sha256\": \"%s\", \"rows\": %zu, \"failed\": %zu",
-        sha256, guard_eval_sha256(eval), guard_eval_n_rows(eval), guard_eval_n_failed(eval));
+    json_append_str(out, subject->id);
+    strbuf_appendf(out,
+                   ", \"sha256\": \"%s\"}, \"data_sha256\": \"%s\", \"rows\": %zu, \"failed\": %zu",
+                   subject->sha256, guard_eval_sha256(eval), guard_eval_n_rows(eval),
+                   guard_eval_n_failed(eval));
     member(out, "latency_p50_seconds", guard_eval_latency(eval, 0.5));
     member(out, "latency_p95_seconds", guard_eval_latency(eval, 0.95));
     strbuf_append_str(out, ", \"labels\": [");
     for (int i = 0; i < guard_eval_n_labels(eval) && code == STATUS_OK; i++)
         code = append_label_json(out, eval, i, st);
-    strbuf_append_str(out, "]}\n");
+    strbuf_append_str(out, "]");
+    if (code == STATUS_OK && guard_eval_n_agreements(eval))
+        code = append_agreements_json(out, eval, subject, st);
+    if (subject->published) {
+        strbuf_append_str(out, ", \"published\": ");
+        published_append_json(subject->published, NULL, 0, out);
+    }
+    strbuf_append_str(out, "}\n");
     return code;
 }
 
@@ -137,12 +181,34 @@ static status_code append_groups(struct strbuf *out, const struct guard_eval *ev
     return STATUS_OK;
 }
 
-static status_code append_table(struct strbuf *out, const struct guard_eval *eval, const char *id,
-                                struct status *st)
+static status_code append_agreements(struct strbuf *out, const struct guard_eval *eval,
+                                     const struct subject *subject, struct status *st)
+{
+    if (guard_eval_n_agreements(eval))
+        strbuf_append_str(out,
+                          "\nagreement         first                          second            "
+                          "                   n  Pearson Spearman AUROC@.5 same side\n");
+    for (int i = 0; i < guard_eval_n_agreements(eval); i++) {
+        struct guard_agreement a;
+        status_code code = guard_eval_agreement(eval, i, &a, st);
+        if (code != STATUS_OK) return code;
+        strbuf_appendf(out, "%-17s %-30.30s %-30.30s %6zu", a.label, name_of(subject, a.first),
+                       name_of(subject, a.second), a.n);
+        cell(out, a.pearson);
+        cell(out, a.spearman);
+        cell(out, a.auroc);
+        cell(out, a.same);
+        strbuf_append_str(out, "\n");
+    }
+    return STATUS_OK;
+}
+
+static status_code append_table(struct strbuf *out, const struct guard_eval *eval,
+                                const struct subject *subject, struct status *st)
 {
     status_code code = STATUS_OK;
-    strbuf_appendf(out, "%s: %zu texts, %zu not scored, %.1f us a text (p95 %.1f us)\n\n", id,
-                   guard_eval_n_rows(eval), guard_eval_n_failed(eval),
+    strbuf_appendf(out, "%s: %zu texts, %zu not scored, %.1f us a text (p95 %.1f us)\n\n",
+                   subject->id, guard_eval_n_rows(eval), guard_eval_n_failed(eval),
                    guard_eval_latency(eval, 0.5) * 1e6, guard_eval_latency(eval, 0.95) * 1e6);
     strbuf_append_str(out,
                       "label                   n positive    AUROC    AUPRC  dev thr    F1@dev  "
@@ -158,16 +224,21 @@ static status_code append_table(struct strbuf *out, const struct guard_eval *eva
         code = guard_eval_figures(eval, i, &f, st);
         if (code == STATUS_OK) code = append_groups(out, eval, i, f.label, st);
     }
+    if (code == STATUS_OK) code = append_agreements(out, eval, subject, st);
+    if (subject->published) {
+        strbuf_append_str(out, "\n");
+        published_append_table(subject->published, NULL, 0, out);
+    }
     return code;
 }
 
-static status_code print_eval(const struct guard_eval *eval, const char *id, const char *sha256,
+static status_code print_eval(const struct guard_eval *eval, const struct subject *subject,
                               bool json, struct status *st)
 {
     struct strbuf out;
     strbuf_init(&out, LIMIT_REPORT_BYTES);
     status_code code =
-        json ? append_json(&out, eval, id, sha256, st) : append_table(&out, eval, id, st);
+        json ? append_json(&out, eval, subject, st) : append_table(&out, eval, subject, st);
     if (code == STATUS_OK) code = strbuf_check(&out, "an evaluation", st);
     if (code == STATUS_OK) code = cli_write(&out, st);
     strbuf_release(&out);
@@ -177,13 +248,61 @@ static status_code print_eval(const struct guard_eval *eval, const char *id, con
     return code;
 }
 
-static status_code evaluate(struct guard_eval_request *request, const char *spec,
-                            const char *policy_name, bool json, size_t *n_failed, struct status *st)
+/* The classifiers of --against, comma by comma. */
+static status_code open_others(struct guard_eval_request *request, const char *specs,
+                               struct classifier **others, struct status *st)
 {
-    struct classifier *classifier = NULL;
+    for (const char *p = specs; p && *p;) {
+        char spec[1024];
+        size_t length = strcspn(p, ",");
+        if (request->n_others == GUARD_EVAL_MAX_OTHERS || length >= sizeof spec)
+            return status_set(st, STATUS_USAGE, "--against takes at most %d classifiers",
+                              GUARD_EVAL_MAX_OTHERS);
+        snprintf(spec, sizeof spec, "%.*s", (int)length, p);
+        status_code code = classifier_open(&others[request->n_others], spec, st);
+        if (code != STATUS_OK) return code;
+        request->others[request->n_others] = others[request->n_others];
+        request->n_others++;
+        p += length + (p[length] == ',');
+    }
+    return STATUS_OK;
+}
+
+/* What the command was asked for. */
+struct eval_order {
+    const char *classifier, *policy, *against;
+    bool json, published;
+};
+
+static status_code print_published(bool json, struct status *st)
+{
+    struct published *figures = NULL;
+    struct strbuf out;
+    strbuf_init(&out, LIMIT_REPORT_BYTES);
+    status_code code = published_load(&figures, "guards", st);
+    if (code == STATUS_OK && json) {
+        strbuf_append_str(&out, "{\"published\": ");
+        published_append_json(figures, NULL, 0, &out);
+        strbuf_append_str(&out, "}\n");
+    } else if (code == STATUS_OK) {
+        published_append_table(figures, NULL, 0, &out);
+    }
+    if (code == STATUS_OK) code = strbuf_check(&out, "published figures", st);
+    if (code == STATUS_OK) code = cli_write(&out, st);
+    published_free(figures);
+    strbuf_release(&out);
+    return code;
+}
+
+static status_code evaluate(struct guard_eval_request *request, const struct eval_order *order,
+                            size_t *n_failed, struct status *st)
+{
+    const char *policy_name = order->policy;
+    struct classifier *classifier = NULL, *others[GUARD_EVAL_MAX_OTHERS] = {NULL};
     struct policy *policy = NULL;
     struct pipeline *pipeline = NULL;
     struct guard_eval *eval = NULL;
+    struct published *published = NULL;
     status_code code;
     if (policy_name) {
         code = policy_load(&policy, policy_name, st);
@@ -192,31 +311,37 @@ static status_code evaluate(struct guard_eval_request *request, const char *spec
                               policy_name);
         if (code == STATUS_OK) code = pipeline_create(&pipeline, policy, GUARD_SHADOW, st);
     } else {
-        code = classifier_open(&classifier, spec, st);
+        code = classifier_open(&classifier, order->classifier ? order->classifier : "builtin", st);
     }
+    if (code == STATUS_OK) code = open_others(request, order->against, others, st);
+    if (code == STATUS_OK && order->published) code = published_load(&published, "guards", st);
     request->classifier = classifier;
     request->pipeline = pipeline;
     if (code == STATUS_OK) code = guard_eval_run(&eval, request, st);
-    if (code == STATUS_OK)
-        code = print_eval(eval, policy ? policy_get_info(policy)->name : classifier_id(classifier),
-                          policy ? policy_get_info(policy)->sha256 : classifier_sha256(classifier),
-                          json, st);
+    if (code == STATUS_OK) {
+        const struct subject subject = {
+            policy ? policy_get_info(policy)->name : classifier_id(classifier),
+            policy ? policy_get_info(policy)->sha256 : classifier_sha256(classifier), request,
+            published};
+        code = print_eval(eval, &subject, order->json, st);
+    }
     *n_failed = eval ? guard_eval_n_failed(eval) : 0;
     guard_eval_free(eval);
     pipeline_free(pipeline);
     policy_free(policy);
     classifier_free(classifier);
+    for (int i = 0; i < GUARD_EVAL_MAX_OTHERS; i++) classifier_free(others[i]);
+    published_free(published);
     return code;
 }
 
 int cmd_guard_eval(const struct command *self, int argc, const char **argv)
 {
-    const char *spec = NULL, *policy = NULL;
-    bool json = false;
+    struct eval_order order = {0};
     struct guard_eval_request request = {.text_column = "text", .dev_share = 0.2};
     const struct option_row rows[] = {
-        {"classifier", OPTION_TEXT, &spec, "C", "which classifier (builtin)", 0, 0},
-        {"policy", OPTION_TEXT, &policy, "P", "a policy's input stage instead", 0, 0},
+        {"classifier", OPTION_TEXT, &order.classifier, "C", "which classifier (builtin)", 0, 0},
+        {"policy", OPTION_TEXT, &order.policy, "P", "a policy's input stage instead", 0, 0},
         {"data", OPTION_TEXT, &request.data, "F", "labelled text: CSV, TSV or JSON lines", 0, 0},
         {"text-column", OPTION_TEXT, &request.text_column, "C", "column of the text (text)", 0, 0},
         {"prompt-column", OPTION_TEXT, &request.prompt_column, "C", "what the text answers", 0, 0},
@@ -230,19 +355,25 @@ int cmd_guard_eval(const struct command *self, int argc, const char **argv)
          "figures for the texts with each word: identity bias", 0, 0},
         {"dev-share", OPTION_NUMBER, &request.dev_share, "P",
          "share of texts on which the threshold is fixed (0.2)", 0, 0},
-        {"json", OPTION_FLAG, &json, NULL, "one JSON object, with reliability bins", 0, 0},
+        {"against", OPTION_TEXT, &order.against, "C,C,...",
+         "how far these classifiers say the same of each label", 0, 0},
+        {"published", OPTION_FLAG, &order.published, NULL,
+         "and what makers of guards report, with sources; alone without --data", 0, 0},
+        {"json", OPTION_FLAG, &order.json, NULL, "one JSON object, with reliability bins", 0, 0},
     };
     struct command_line words;
     int code;
     if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
         return code;
+    struct status st = {0};
+    if (!request.data && order.published)
+        return print_published(order.json, &st) == STATUS_OK ? EXIT_DONE : cli_fail(&st);
     if (!request.data) return cli_usage_error(self, "--data is missing");
-    if (spec && policy) return cli_usage_error(self, "--classifier or --policy, not both");
+    if (order.classifier && order.policy)
+        return cli_usage_error(self, "--classifier or --policy, not both");
     if (!(request.dev_share >= 0 && request.dev_share <= 1))
         return cli_usage_error(self, "--dev-share is a share of 0 to 1");
-    struct status st = {0};
     size_t n_failed;
-    if (evaluate(&request, spec ? spec : "builtin", policy, json, &n_failed, &st) != STATUS_OK)
-        return cli_fail(&st);
+    if (evaluate(&request, &order, &n_failed, &st) != STATUS_OK) return cli_fail(&st);
     return n_failed ? EXIT_INCOMPLETE : EXIT_DONE;
 }

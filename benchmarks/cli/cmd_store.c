@@ -6,6 +6,7 @@
 #include "benchmarks/cli/print_table.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
+#include "reports/published.h"
 #include "reports/report.h"
 
 #define MAX_RUNS 64
@@ -42,24 +43,92 @@ static status_code open_runs(const char *path, const struct command_line *words,
 
 /* ---- table ---- */
 
+/* Whether a run has this task, or a task that is a part of it ("mmlu_anatomy" of "mmlu"). */
+static bool has_task(const struct store_task *tasks, size_t n, const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(tasks[i].task, name, length) == 0 &&
+            (tasks[i].task[length] == '\0' || tasks[i].task[length] == '_'))
+            return true;
+    return false;
+}
+
+/* The names of published sets that the runs' tasks are of. */
+static status_code find_sets(struct store *store, const struct named_runs *runs,
+                             const struct published *figures, struct arena *arena,
+                             const char ***sets, size_t *n_sets, struct status *st)
+{
+    *sets = arena_array(arena, published_count(figures) + 1, sizeof **sets);
+    if (!*sets) return status_no_memory(st, "published figures");
+    for (size_t r = 0; r < runs->n; r++) {
+        struct store_task *tasks;
+        size_t n;
+        status_code code = store_load_tasks(store, runs->list[r], arena, &tasks, &n, st);
+        if (code != STATUS_OK) return code;
+        for (size_t i = 0; i < published_count(figures); i++) {
+            const char *set = published_at(figures, i)->set;
+            bool known = false;
+            for (size_t k = 0; k < *n_sets; k++) known = known || strcmp((*sets)[k], set) == 0;
+            if (!known && has_task(tasks, n, set)) (*sets)[(*n_sets)++] = set;
+        }
+    }
+    return STATUS_OK;
+}
+
+static status_code print_published(struct store *store, const struct named_runs *runs, bool json,
+                                   struct status *st)
+{
+    struct published *figures = NULL;
+    struct arena arena;
+    struct strbuf out;
+    const char **sets = NULL;
+    size_t n_sets = 0;
+    arena_init(&arena, LIMIT_REPORT_BYTES);
+    strbuf_init(&out, LIMIT_REPORT_BYTES);
+    status_code code = published_load(&figures, "benchmarks", st);
+    if (code == STATUS_OK) code = find_sets(store, runs, figures, &arena, &sets, &n_sets, st);
+    if (code == STATUS_OK && json) {
+        strbuf_append_str(&out, "{\"published\": ");
+        if (n_sets)
+            published_append_json(figures, sets, n_sets, &out);
+        else
+            strbuf_append_str(&out, "[]");
+        strbuf_append_str(&out, "}\n");
+    } else if (code == STATUS_OK && n_sets) {
+        strbuf_append_char(&out, '\n');
+        published_append_table(figures, sets, n_sets, &out);
+    }
+    if (code == STATUS_OK) code = strbuf_check(&out, "published figures", st);
+    if (code == STATUS_OK) code = cli_write(&out, st);
+    published_free(figures);
+    arena_release(&arena);
+    strbuf_release(&out);
+    return code;
+}
+
 int cmd_table(const struct command *self, int argc, const char **argv)
 {
     const char *path = CLI_DEFAULT_STORE;
-    bool json = false, markdown = false, complete;
+    bool json = false, markdown = false, published = false, complete;
     const struct option_row rows[] = {
         {"store", OPTION_TEXT, &path, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
         {"json", OPTION_FLAG, &json, NULL, "as JSON", 0, 0},
         {"markdown", OPTION_FLAG, &markdown, NULL, "as Markdown", 0, 0},
+        {"published", OPTION_FLAG, &published, NULL,
+         "and what others report for the same tasks, with sources", 0, 0},
     };
     struct command_line words;
     int code;
-    if (!cli_parse(self, rows, 3, argc, argv, &words, &code)) return code;
+    if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
+        return code;
     struct status st = {0};
     struct store *store = NULL;
     struct named_runs runs;
     enum table_format format = json ? TABLE_JSON : markdown ? TABLE_MARKDOWN : TABLE_TEXT;
     bool good = open_runs(path, &words, &store, &runs, &st) == STATUS_OK &&
-                print_table(store, runs.list, runs.n, format, &complete, &st) == STATUS_OK;
+                print_table(store, runs.list, runs.n, format, &complete, &st) == STATUS_OK &&
+                (!published || print_published(store, &runs, json, &st) == STATUS_OK);
     store_free(store);
     return good ? EXIT_DONE : cli_fail(&st);
 }

@@ -68,4 +68,17 @@ assay guard-eval --policy balanced --data "$scratch/t.csv" --labels insult=insul
 same "a policy has one verdict" 2 $?
 assay guard-eval --data "$scratch/t.csv" --text-column absent --labels any=insult >"$scratch/o" 2>&1
 same "a column that is not there" 3 $?
+
+# agreement between classifiers, and what others report.
+assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --against builtin,lexicon \
+    >"$scratch/e.txt"
+same "agreement of each pair" 3 "$(grep -cE '^insult  .* 300 ' "$scratch/e.txt" | awk '{ print $1 - 1 }')"
+assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --against builtin --json |
+    grep -c '"agreement": \[{"label": "insult", "first": "linear/[a-z0-9-]*", "second": "linear/builtin-1", "n": 300' >"$scratch/n"
+same "agreement as JSON" 1 "$(cat "$scratch/n")"
+assay guard-eval --published >"$scratch/e.txt"
+same "published figures of guards" 1 "$(grep -cE '^OpenAI Moderation +ShieldGemma 9B +optimal F1 +0.821 ' "$scratch/e.txt")"
+same "with their sources" 1 "$(grep -c '^\[1\] ShieldGemma model card' "$scratch/e.txt")"
+assay list classifiers >"$scratch/e.txt"
+same "guards in the list" 9 "$(grep -c ' guard:.*=MODEL; templates [0-9a-f]' "$scratch/e.txt")"
 finish
