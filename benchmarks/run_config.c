@@ -33,6 +33,7 @@ struct field {
     }
 static const struct field fields[] = {
     FIELD(FIELD_TEXT, model),
+    FIELD(FIELD_TEXT, adapter),
     FIELD(FIELD_TEXT, tasks),
     FIELD(FIELD_TEXT, profile),
     FIELD(FIELD_TEXT, data_dir),

@@ -14,6 +14,7 @@
 
 struct run_config {
     const char *model;    /* path or name */
+    const char *adapter;  /* a LoRA adapter for it; NULL: none */
     const char *tasks;    /* comma-separated */
     const char *profile;  /* NULL: each task's first */
     const char *data_dir; /* NULL: looked up */

@@ -282,6 +282,35 @@ static status_code add_classifiers(struct runner *r, struct status *st)
     return code;
 }
 
+static status_code add_adapter(struct runner *r, struct status *st)
+{
+    char sha256[SHA256_HEX_SIZE];
+    const struct adapter_info *info = engine_get_info(r->engine)->adapter;
+    struct strbuf meta;
+    if (!info) return STATUS_OK;
+    status_code code = engine_adapter_sha256(r->engine, sha256, st);
+    if (code != STATUS_OK) return code;
+    strbuf_init(&meta, LIMIT_CONFIG_BYTES);
+    strbuf_appendf(&meta, "{\"format\": \"%s\", \"rank\": %d, \"alpha\": ", info->format,
+                   info->rank);
+    json_append_number(&meta, info->alpha);
+    strbuf_appendf(&meta, ", \"rank_stabilised\": %s, \"modules\": ",
+                   info->rank_stabilised ? "true" : "false");
+    json_append_str(&meta, info->modules);
+    strbuf_append_str(&meta, "}");
+    const struct store_artifact artifact = {
+        .sha256 = sha256,
+        .kind = "adapter",
+        .name = info->path,
+        .bytes = (int64_t)info->bytes,
+        .meta_json = meta.data,
+    };
+    code = strbuf_check(&meta, "the adapter", st);
+    if (code == STATUS_OK) code = store_add_artifact(r->store, r->run_id, "adapter", &artifact, st);
+    strbuf_release(&meta);
+    return code;
+}
+
 /* The Python that ran the model's programs: another may judge them otherwise. */
 static status_code add_interpreter(struct runner *r, struct status *st)
 {
@@ -314,6 +343,7 @@ static status_code write_rows(struct runner *r, const struct store_run *run, str
     if (code == STATUS_OK) code = add_groups(r, st);
     if (code == STATUS_OK) code = add_classifiers(r, st);
     if (code == STATUS_OK) code = add_interpreter(r, st);
+    if (code == STATUS_OK) code = add_adapter(r, st);
     return code;
 }
 
@@ -406,6 +436,21 @@ static status_code check_toxicity(struct runner *r, struct status *st)
                       classifier_id(r->toxicity));
 }
 
+static status_code check_adapter(struct runner *r, struct status *st)
+{
+    char sha256[SHA256_HEX_SIZE];
+    bool same_one = true;
+    const struct adapter_info *info = engine_get_info(r->engine)->adapter;
+    if (!info) return STATUS_OK;
+    status_code code = engine_adapter_sha256(r->engine, sha256, st);
+    if (code == STATUS_OK)
+        code = store_has_artifact(r->store, r->run_id, "adapter", sha256, &same_one, st);
+    if (code != STATUS_OK || same_one) return code;
+    return status_set(st, STATUS_BAD_INPUT,
+                      "the run cannot be continued: its adapter %s is no longer what it was",
+                      info->path);
+}
+
 static status_code check_interpreter(struct runner *r, struct status *st)
 {
     bool same_one = true;
@@ -438,6 +483,7 @@ status_code run_record_check(struct runner *r, struct status *st)
         code = check_task(r, i, &tasks[i], st);
     if (code == STATUS_OK) code = check_toxicity(r, st);
     if (code == STATUS_OK) code = check_interpreter(r, st);
+    if (code == STATUS_OK) code = check_adapter(r, st);
     arena_release(&arena);
     return code;
 }

@@ -112,19 +112,33 @@ static status_code load_guard(struct runner *r, struct status *st)
     return pipeline_create(&r->pipeline, r->policy, r->config.guard_mode, st);
 }
 
+status_code runner_engine_options(struct engine_options *out, const struct run_config *config,
+                                  const struct runner_environment *environment, struct status *st)
+{
+    *out = (struct engine_options){
+        .model_path = environment->model_path,
+        .adapter_path = config->adapter,
+        .kernels = config->kernels,
+        .n_threads = (int)config->threads,
+        .round_embedding_scale = config->round_embedding_scale,
+    };
+    if (compute_type_find(config->type, &out->compute)) return STATUS_OK;
+    return status_set(st, STATUS_USAGE, "type \"%s\": auto or f32", config->type);
+}
+
 static status_code load_model(struct runner *r, struct status *st)
 {
-    struct engine_options options = {
-        .model_path = r->environment.model_path,
-        .kernels = r->config.kernels,
-        .n_threads = (int)r->config.threads,
-        .round_embedding_scale = r->config.round_embedding_scale,
-    };
-    if (!compute_type_find(r->config.type, &options.compute))
-        return status_set(st, STATUS_USAGE, "type \"%s\": auto or f32", r->config.type);
-    struct backend_native_options backend = {.n_context = (int)r->config.max_context};
-    status_code code = engine_open(&r->engine, &options, st);
+    struct engine_options options;
+    const struct backend_native_options backend = {.n_context = (int)r->config.max_context};
+    const struct engine *base = r->environment.base;
+    status_code code = runner_engine_options(&options, &r->config, &r->environment, st);
     if (code != STATUS_OK) return code;
+    if (!base)
+        code = engine_open(&r->own_engine, &options, st);
+    else if (r->config.adapter)
+        code = engine_adapt(&r->own_engine, base, r->config.adapter, st);
+    if (code != STATUS_OK) return code;
+    r->engine = r->own_engine ? r->own_engine : base;
     return backend_native_open(&r->backend, r->engine, &backend, st);
 }
 
@@ -195,7 +209,7 @@ void runner_free(struct runner *r)
     sandbox_free(r->sandbox);
     chat_free(r->chat);
     backend_free(r->backend);
-    engine_free(r->engine);
+    engine_free(r->own_engine);
     free(r);
 }
 

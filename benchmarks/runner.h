@@ -22,6 +22,7 @@
 #include "benchmarks/offline_scoring.h"
 #include "benchmarks/run_config.h"
 #include "engine/base/log.h"
+#include "engine/engine.h"
 #include "reports/results_store.h"
 
 struct runner; /* opaque */
@@ -29,7 +30,10 @@ struct runner; /* opaque */
 /* What the run's surroundings provide. */
 struct runner_environment {
     const char *model_path; /* what config.model means here */
-    const char *demo_dir;   /* demo samples, or NULL */
+    /* The model, already open, for several runs with an adapter each; it must live longer than the
+     * runner.  NULL: the runner opens it. */
+    const struct engine *base;
+    const char *demo_dir; /* demo samples, or NULL */
     const struct logger *log;
 };
 
@@ -45,6 +49,11 @@ struct runner_hooks {
     bool (*should_stop)(void *user); /* asked before each batch */
     void *user;
 };
+
+/* How a run's model is opened, adapter included.  STATUS_USAGE names the option. */
+status_code runner_engine_options(struct engine_options *out, const struct run_config *config,
+                                  const struct runner_environment *environment,
+                                  struct status *st) MUST_CHECK;
 
 /* Loads tasks, guard and model.  Errors name the file and the field. */
 status_code runner_open(struct runner **out, const struct run_config *config,

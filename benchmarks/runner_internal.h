@@ -15,7 +15,8 @@ struct runner {
     struct task_instance **tasks; /* [selection.count] */
     struct policy *policy;        /* NULL without a guard */
     struct pipeline *pipeline;
-    struct engine *engine;
+    const struct engine *engine;
+    struct engine *own_engine; /* the same, unless it is the environment's */
     struct backend *backend;
     struct chat *chat;           /* NULL unless prompts go into a chat template */
     struct classifier *toxicity; /* NULL unless a task judges toxicity */

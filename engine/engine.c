@@ -124,7 +124,12 @@ static status_code open_files(struct engine *e, const char *name, struct status 
     if (code != STATUS_OK) return code;
     if (stat(e->path.data, &info) != 0)
         return status_set(st, STATUS_NOT_FOUND, "%s: cannot be read", e->path.data);
-    return S_ISDIR(info.st_mode) ? open_directory(e, st) : open_gguf(e, st);
+    code = S_ISDIR(info.st_mode) ? open_directory(e, st) : open_gguf(e, st);
+    if (code != STATUS_OK && adapter_is_at(e->path.data))
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "%s: is an adapter: name its base with --model and it with --adapter",
+                          e->path.data);
+    return code;
 }
 
 /* ---- what was opened ---- */

@@ -58,8 +58,10 @@ static void append_runs(struct strbuf *out, const struct style *style,
     const struct store_run *runs[] = {&comparison->a->run, &comparison->b->run};
     const char *labels[] = {label_a, label_b};
     for (int i = 0; i < 2; i++) {
-        snprintf(value, sizeof value, "%s, %s, guard %s", runs[i]->id,
+        const char *adapter = runs[i]->adapter;
+        snprintf(value, sizeof value, "%s, %s%s%s, guard %s", runs[i]->id,
                  runs[i]->model_path ? runs[i]->model_path : "unknown model",
+                 adapter ? " with " : "", adapter ? adapter : "",
                  guard_mode_name(runs[i]->guard_mode));
         append_line(out, style, labels[i], value);
     }

@@ -81,7 +81,9 @@ static void append_run(const struct score_table *table, struct strbuf *out)
 {
     const struct store_run *run = &table->run;
     struct report_grid grid;
-    text_in(out, "<h2>", text_of(run->model_path ? run->model_path : run->id), "</h2>\n");
+    text_in(out, "<h2>", text_of(run->model_path ? run->model_path : run->id),
+            run->adapter ? "" : "</h2>\n");
+    if (run->adapter) text_in(out, " with ", text_of(run->adapter), "</h2>\n");
     table_fill_grid(table, &grid);
     report_grid_html(&grid, out);
     report_grid_release(&grid);

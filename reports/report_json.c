@@ -95,6 +95,8 @@ static void append_run(struct strbuf *out, const struct store_run *run)
     json_member_str(out, "architecture", run->architecture);
     json_member_str(out, "quantisation", run->quantisation);
     json_member_str(out, "weights_sha256", run->weights_sha256);
+    json_member_str(out, "adapter", run->adapter);
+    json_member_str(out, "adapter_sha256", run->adapter_sha256);
     json_member_str(out, "tokenizer_sha256", run->tokenizer_sha256);
     json_member_str(out, "tokenizer_kind", run->tokenizer_kind);
     json_member_str(out, "chat_template", run->chat_template);

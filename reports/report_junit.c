@@ -94,6 +94,8 @@ void report_gate_junit(const struct gate_result *result, struct strbuf *out)
     append_property(out, "candidate_model", b->model_path);
     append_property(out, "baseline_weights_sha256", a->weights_sha256);
     append_property(out, "candidate_weights_sha256", b->weights_sha256);
+    append_property(out, "baseline_adapter", a->adapter);
+    append_property(out, "candidate_adapter", b->adapter);
     strbuf_append_str(out, "  </properties>\n");
     for (size_t i = 0; i < result->n_tests; i++) append_case(out, result, &result->tests[i]);
     if (result->has_overall) append_case(out, result, &result->overall);

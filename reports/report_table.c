@@ -149,6 +149,8 @@ void table_each_fact(const struct score_table *table, table_fact *fact, void *us
     piece(&line, "", run->architecture, 64);
     piece(&line, "", run->quantisation, 64);
     piece(&line, "weights ", run->weights_sha256, 12);
+    piece(&line, "adapter ", run->adapter, 4096);
+    piece(&line, "sha256 ", run->adapter_sha256, 12);
     tell(&line, "model", fact, user);
     piece(&line, "", run->tokenizer_kind, 64);
     piece(&line, "sha256 ", run->tokenizer_sha256, 12);

@@ -134,7 +134,10 @@ status_code store_load_run(struct store *store, const char *id, struct arena *ar
         " threads, temperature, top_k, top_p, max_tokens, seed,"
         " (SELECT bytes FROM artifact WHERE sha256 = weights_sha256),"
         " (SELECT count(*) FROM sample s WHERE s.run = run.run AND s.system_place = 'dropped'),"
-        " (SELECT count(*) FROM sample s WHERE s.run = run.run AND s.system_place = 'user') "
+        " (SELECT count(*) FROM sample s WHERE s.run = run.run AND s.system_place = 'user'),"
+        " (SELECT a.name FROM run_artifact r JOIN artifact a ON a.sha256 = r.sha256"
+        "  WHERE r.run = run.run AND r.role = 'adapter'),"
+        " (SELECT sha256 FROM run_artifact r WHERE r.run = run.run AND r.role = 'adapter') "
         "FROM run WHERE run = ?";
     *out = (struct store_run){0};
     struct query *query = query_cached(store, sql, st);
@@ -151,6 +154,8 @@ status_code store_load_run(struct store *store, const char *id, struct arena *ar
     out->weights_bytes = query_int(query, 35);
     out->chat.n_system_dropped = query_int(query, 36);
     out->chat.n_system_in_user = query_int(query, 37);
+    if (code == STATUS_OK) code = query_copy_str(query, 38, arena, &out->adapter, st);
+    if (code == STATUS_OK) code = query_copy_str(query, 39, arena, &out->adapter_sha256, st);
     query_reset(query);
     return code;
 }

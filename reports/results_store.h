@@ -86,6 +86,7 @@ struct store_run {
     const char *model_path, *architecture, *quantisation;
     const char *weights_sha256;
     int64_t weights_bytes;
+    const char *adapter, *adapter_sha256; /* loading only: the artifact of that role, or NULL */
     const char *tokenizer_sha256, *tokenizer_kind;
     const char *chat_template; /* its text; NULL where none is applied, or one chosen by name */
     struct store_chat chat;

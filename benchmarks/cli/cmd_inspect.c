@@ -87,9 +87,23 @@ static void append_memory(struct strbuf *out, const struct inspect_memory *m)
     }
 }
 
+static void append_adapter(struct strbuf *out, const struct inspection *in)
+{
+    const struct adapter_info *a = &in->adapter;
+    if (!in->has_adapter) return;
+    if (a->base) strbuf_appendf(out, "base          %s\n", a->base);
+    strbuf_appendf(out, "rank          %d, alpha %g%s\n", a->rank, a->alpha,
+                   a->rank_stabilised ? ", rank-stabilised" : "");
+    strbuf_appendf(out, "matrices      %zu: %s\nparameters    %" PRIu64 ", ", a->n_pairs, a->modules,
+                   a->n_parameters);
+    append_bytes(out, a->bytes);
+    strbuf_append_str(out, "\n");
+}
+
 static void append_text(struct strbuf *out, const struct inspection *in)
 {
-    strbuf_appendf(out, "file          %s\nformat        %s\n", in->path, in->format);
+    strbuf_appendf(out, "file          %s\nformat        %s%s\n", in->path, in->format,
+                   in->is_adapter ? ", a LoRA adapter" : "");
     if (in->architecture) strbuf_appendf(out, "architecture  %s\n", in->architecture);
     if (in->problem)
         strbuf_appendf(out, "runs here     no: %s\n", in->problem);
@@ -97,7 +111,8 @@ static void append_text(struct strbuf *out, const struct inspection *in)
         strbuf_append_str(out, "runs here     yes\n");
     if (in->has_config) append_shape(out, &in->config);
     append_tensors(out, in);
-    append_tokenizer(out, in);
+    append_adapter(out, in);
+    if (!in->is_adapter) append_tokenizer(out, in);
     if (in->has_config) append_memory(out, &in->memory);
 }
 
@@ -185,6 +200,23 @@ static void append_json_tokenizer(struct strbuf *out, const struct inspection *i
     strbuf_append_str(out, "}");
 }
 
+static void append_json_adapter(struct strbuf *out, const struct inspection *in)
+{
+    const struct adapter_info *a = &in->adapter;
+    if (!in->has_adapter) {
+        strbuf_append_str(out, ", \"adapter\": null");
+        return;
+    }
+    strbuf_appendf(out, ", \"adapter\": {\"rank\": %d, \"alpha\": ", a->rank);
+    json_append_number(out, a->alpha);
+    strbuf_appendf(out, ", \"rank_stabilised\": %s, \"matrices\": %zu, ",
+                   a->rank_stabilised ? "true" : "false", a->n_pairs);
+    json_field(out, "modules", a->modules);
+    strbuf_append_str(out, ", ");
+    json_field(out, "base", a->base);
+    strbuf_append_str(out, "}");
+}
+
 static void append_json_memory(struct strbuf *out, const struct inspection *in)
 {
     const struct inspect_memory *m = &in->memory;
@@ -214,6 +246,7 @@ static void append_json(struct strbuf *out, const struct inspection *in)
     append_json_tensors(out, in);
     append_json_tokenizer(out, in);
     append_json_memory(out, in);
+    append_json_adapter(out, in);
     strbuf_append_str(out, "}\n");
 }
 

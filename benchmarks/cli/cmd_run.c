@@ -34,19 +34,28 @@ static struct runner_environment environment_for(const struct run_config *config
     };
 }
 
-static int start_run(const struct run_config *config, const char *store_name,
-                     enum table_format format, const char *command_line)
+struct run_request {
+    struct run_config config;
+    const char *store, *command_line;
+    enum table_format format;
+};
+
+/* One run to its end.  `base` is the model, already open, or NULL. */
+static int start_run(const struct run_request *request, const struct engine *base)
 {
     struct status st = {0};
     struct store *store = NULL;
     struct runner *runner = NULL;
-    struct runner_environment environment = environment_for(config);
+    struct runner_environment environment = environment_for(&request->config);
     int code;
-    if (runner_open(&runner, config, &environment, &st) == STATUS_OK &&
-        store_open(&store, store_name, STORE_WRITE, &st) == STATUS_OK &&
-        runner_start(runner, store, command_line, &st) == STATUS_OK) {
-        fprintf(stderr, "assay: run %s in %s\n", runner_run_id(runner), store_name);
-        code = progress_work(runner, store, format);
+    environment.base = base;
+    if (runner_open(&runner, &request->config, &environment, &st) == STATUS_OK &&
+        store_open(&store, request->store, STORE_WRITE, &st) == STATUS_OK &&
+        runner_start(runner, store, request->command_line, &st) == STATUS_OK) {
+        const char *adapter = request->config.adapter;
+        fprintf(stderr, "assay: run %s in %s%s%s\n", runner_run_id(runner), request->store,
+                adapter ? ", adapter " : "", adapter ? adapter : "");
+        code = progress_work(runner, store, request->format);
     } else {
         code = cli_fail(&st);
     }
@@ -79,6 +88,93 @@ static status_code settle_chat(struct run_config *config, struct cli_chat *chat,
     return code;
 }
 
+/* ---- several adapters ---- */
+
+/* The words of the options, each of which may hold several with commas between. */
+static status_code split_adapters(const struct option_list *words, struct arena *arena,
+                                  struct option_list *out, struct status *st)
+{
+    for (int i = 0; i < words->count; i++)
+        for (const char *word = words->values[i]; word;) {
+            size_t n = strcspn(word, ",");
+            if (!n)
+                return status_set(st, STATUS_USAGE, "--adapter \"%s\": an adapter has no name",
+                                  words->values[i]);
+            if (out->count == OPTION_LIST_MAX)
+                return status_set(st, STATUS_USAGE, "--adapter: at most %d", OPTION_LIST_MAX);
+            char *name = arena_strndup(arena, word, n);
+            if (!name) return status_no_memory(st, "the adapters");
+            out->values[out->count++] = strcmp(name, "none") == 0 ? NULL : name;
+            word = word[n] ? word + n + 1 : NULL;
+        }
+    return STATUS_OK;
+}
+
+/* Every adapter is looked at before the first run begins. */
+static status_code open_base(struct engine **base, const struct run_config *config,
+                             const struct option_list *adapters, struct status *st)
+{
+    struct engine_options options;
+    struct runner_environment environment = environment_for(config);
+    status_code code = runner_engine_options(&options, config, &environment, st);
+    if (code == STATUS_OK) code = engine_open(base, &options, st);
+    for (int i = 0; i < adapters->count && code == STATUS_OK; i++) {
+        struct engine *adapted = NULL;
+        if (!adapters->values[i]) continue;
+        code = engine_adapt(&adapted, *base, adapters->values[i], st);
+        engine_free(adapted);
+    }
+    return code;
+}
+
+/* A run for each, one after the other, on weights that are opened once.  A run that is interrupted
+ * or cannot go on ends the row of them; the exit code is that of the first that was not all well.
+ */
+static int run_each(struct run_request *request, const struct option_list *adapters)
+{
+    struct status st = {0};
+    struct engine *base = NULL;
+    int code = EXIT_DONE;
+    if (open_base(&base, &request->config, adapters, &st) != STATUS_OK) {
+        engine_free(base);
+        return cli_fail(&st);
+    }
+    for (int i = 0; i < adapters->count; i++) {
+        request->config.adapter = adapters->values[i];
+        int own = start_run(request, base);
+        if (code == EXIT_DONE) code = own;
+        if (own == EXIT_DONE || own == EXIT_INCOMPLETE) continue;
+        if (i + 1 < adapters->count)
+            fprintf(stderr, "assay: %d adapters were not begun, from %s on\n",
+                    adapters->count - i - 1,
+                    adapters->values[i + 1] ? adapters->values[i + 1] : "none");
+        code = own;
+        break;
+    }
+    engine_free(base);
+    return code;
+}
+
+static int run_with_adapters(const struct command *self, struct run_request *request,
+                             const struct option_list *words)
+{
+    struct status st = {0};
+    struct arena arena;
+    struct option_list adapters = {.count = 0};
+    int code;
+    arena_init(&arena, LIMIT_LINE_BYTES);
+    if (split_adapters(words, &arena, &adapters, &st) != STATUS_OK)
+        code = cli_usage_error(self, "%s", st.message);
+    else if (adapters.count > 1)
+        code = run_each(request, &adapters);
+    else {
+        request->config.adapter = adapters.count ? adapters.values[0] : NULL;
+        code = start_run(request, NULL);
+    }
+    arena_release(&arena);
+    return code;
+}
+
 int cmd_run(const struct command *self, int argc, const char **argv)
 {
     struct run_config c = run_config_default();
@@ -86,12 +182,16 @@ int cmd_run(const struct command *self, int argc, const char **argv)
     struct cli_chat chat = {0};
     int64_t show = -1;
     bool json = false;
+    struct option_list adapters = {.count = 0};
     struct strbuf line;
     strbuf_init(&line, LIMIT_LINE_BYTES);
     append_command_line(&line, argc, argv);
     const struct option_row rows[] = {
         {"model", OPTION_TEXT, &c.model, "M",
          "GGUF file, Hugging Face folder, cached name, or demo", 0, 0},
+        {"adapter", OPTION_LIST, &adapters, "LORA,...",
+         "LoRA adapters for it (PEFT folders, GGUF files): a run each; none is the base alone", 0,
+         0},
         {"tasks", OPTION_TEXT, &c.tasks, "T,...", "see `assay list tasks`", 0, 0},
         {"profile", OPTION_TEXT, &c.profile, "P", "protocol to follow (lm-eval)", 0, 0},
         {"data", OPTION_TEXT, &c.data_dir, "DIR",
@@ -150,7 +250,9 @@ int cmd_run(const struct command *self, int argc, const char **argv)
         else if (show >= 0)
             code = show_prompts(&c, show, json);
         else
-            code = start_run(&c, store, json ? TABLE_JSON : TABLE_TEXT, line.data);
+            code = run_with_adapters(
+                self, &(struct run_request){c, store, line.data, json ? TABLE_JSON : TABLE_TEXT},
+                &adapters);
     }
     strbuf_release(&line);
     return code;

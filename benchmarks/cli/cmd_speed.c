@@ -108,6 +108,8 @@ int cmd_speed(const struct command *self, int argc, const char **argv)
     const struct option_row rows[] = {
         {"model", OPTION_TEXT, &r.engine.model_path, "M", "GGUF file, Hugging Face folder, or demo",
          0, 0},
+        {"adapter", OPTION_TEXT, &r.engine.adapter_path, "LORA",
+         "a LoRA adapter for it: a PEFT folder or a GGUF file", 0, 0},
         {"synthetic", OPTION_TEXT, &r.synthetic.shape, "SHAPE[:TYPE]",
          "made-up weights in memory in place of a model: gemma-2b, gemma-7b, llama2-7b, llama3-8b, "
          "mistral-7b, phi-2, tiny",

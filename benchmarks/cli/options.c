@@ -40,6 +40,15 @@ static status_code read_seed(const struct option_row *row, const char *word, str
     return STATUS_OK;
 }
 
+static status_code add_to_list(const struct option_row *row, const char *word, struct status *st)
+{
+    struct option_list *list = row->value;
+    if (list->count == OPTION_LIST_MAX)
+        return status_set(st, STATUS_USAGE, "--%s: at most %d", row->name, OPTION_LIST_MAX);
+    list->values[list->count++] = word;
+    return STATUS_OK;
+}
+
 static status_code read_value(const struct option_row *row, const char *word, struct status *st)
 {
     switch (row->kind) {
@@ -53,6 +62,8 @@ static status_code read_value(const struct option_row *row, const char *word, st
         return read_number(row, word, st);
     case OPTION_SEED:
         return read_seed(row, word, st);
+    case OPTION_LIST:
+        return add_to_list(row, word, st);
     case OPTION_FLAG:
         break;
     }

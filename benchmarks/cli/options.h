@@ -20,7 +20,14 @@ enum option_kind {
     OPTION_INT,       /* int64_t *, between min and max */
     OPTION_MAYBE_INT, /* int64_t *, between min and max; min when no number follows */
     OPTION_NUMBER,    /* double * */
-    OPTION_SEED       /* uint64_t * */
+    OPTION_SEED,      /* uint64_t * */
+    OPTION_LIST       /* struct option_list *: may be given several times */
+};
+
+#define OPTION_LIST_MAX 256
+struct option_list {
+    const char *values[OPTION_LIST_MAX];
+    int count;
 };
 
 struct option_row {

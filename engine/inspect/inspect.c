@@ -183,6 +183,48 @@ static void inspect_directory_tokenizer(struct inspection *in)
         take_tokenizer(in, loaded == STATUS_OK ? tokenizer : NULL, &problem);
 }
 
+/* ---- adapters ---- */
+
+static const char *copy_of(struct inspection *in, const char *text)
+{
+    return text ? arena_strdup(&in->arena, text) : NULL;
+}
+
+static void take_adapter(struct inspection *in, const struct adapter *adapter)
+{
+    in->adapter = *adapter_get_info(adapter);
+    in->adapter.path = in->path;
+    in->adapter.architecture = copy_of(in, in->adapter.architecture);
+    in->adapter.base = copy_of(in, in->adapter.base);
+    in->adapter.modules = copy_of(in, in->adapter.modules);
+    in->architecture = in->adapter.architecture;
+    in->n_parameters = in->adapter.n_parameters;
+    in->weight_bytes = in->adapter.bytes;
+    in->has_adapter = true;
+}
+
+/* One that cannot be applied here is described all the same. */
+static status_code inspect_adapter(struct inspection *in, const char *format, struct status *st)
+{
+    struct adapter *adapter = NULL;
+    struct status problem = {0};
+    status_code code = adapter_open(&adapter, in->path, &problem);
+    in->is_adapter = true;
+    in->format = format;
+    if (code == STATUS_UNSUPPORTED) {
+        set_problem(in, "", problem.message);
+        return STATUS_OK;
+    }
+    if (code != STATUS_OK) {
+        *st = problem;
+        return code;
+    }
+    take_adapter(in, adapter);
+    set_problem(in, "", "it is an adapter: name its base with --model and it with --adapter");
+    adapter_free(adapter);
+    return STATUS_OK;
+}
+
 /* ---- GGUF ---- */
 
 static status_code inspect_gguf(struct inspection *in, const struct inspect_options *options,
@@ -338,7 +380,9 @@ status_code inspect_path(struct inspection *out, const struct inspect_options *o
         code = status_set(st, STATUS_NOT_FOUND, "%s: %s", out->path, strerror(errno));
     if (code == STATUS_OK && !S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode))
         code = status_set(st, STATUS_BAD_INPUT, "%s: is not a regular file", out->path);
-    if (code == STATUS_OK)
+    if (code == STATUS_OK && adapter_is_at(out->path))
+        code = inspect_adapter(out, S_ISDIR(info.st_mode) ? "peft" : "gguf", st);
+    else if (code == STATUS_OK)
         code = S_ISDIR(info.st_mode) ? inspect_directory(out, options, st)
                                      : inspect_file(out, options, st);
     strbuf_release(&path);

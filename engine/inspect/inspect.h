@@ -1,6 +1,7 @@
 /* inspect.h - what a model's files are, before anything is loaded.
  *
- *   GGUF file, Hugging Face directory, *.safetensors, tokenizer -> inspect_path() -> a description
+ *   GGUF file, Hugging Face directory, *.safetensors, tokenizer, adapter
+ *     -> inspect_path() -> a description
  *
  * Headers are read whole and checked as the engine checks them; weights are not touched.  What this
  * program cannot run is described all the same, with the reason: a family that it does not know,
@@ -12,6 +13,7 @@
 #ifndef ASSAY_INSPECT_H
 #define ASSAY_INSPECT_H
 
+#include "engine/adapter/adapter.h"
 #include "engine/base/arena.h"
 #include "engine/model/model_config.h"
 #include "engine/tokenizer/tokenizer.h"
@@ -38,7 +40,7 @@ struct inspect_memory {
 
 struct inspection {
     const char *path;
-    const char *format;       /* "gguf", "safetensors" or "tokenizer" */
+    const char *format;       /* "gguf", "safetensors", "tokenizer", or "peft" of an adapter */
     const char *architecture; /* as the files say it; NULL where they do not */
     bool can_run;
     const char *problem; /* why not, one line; NULL where it can */
@@ -52,6 +54,10 @@ struct inspection {
     int n_rows;
     uint64_t n_unreadable;        /* tensors of types that nothing here reads */
     const char *first_unreadable; /* one of them with its type; NULL where there is none */
+
+    bool is_adapter; /* LoRA matrices for another model; `adapter` says which where it can be used */
+    bool has_adapter;
+    struct adapter_info adapter;
 
     bool has_tokenizer;
     struct tokenizer_info tokenizer;

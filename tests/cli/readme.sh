@@ -7,6 +7,10 @@ same "README.md shows commands" 1 "$([ -s "$scratch/commands" ] && echo 1)"
 for target in $(sed -n '/^```sh$/,/^```$/p' README.md | sed -n 's/^make \([a-z]*\).*/\1/p'); do
     grep -q "^$target:" Makefile && good "make $target" || bad "make $target is not in the Makefile"
 done
+# What a user brings: two adapters for the demo model.
+for adapter in lora-one lora-two; do
+    python3 tests/make_adapter.py "$scratch/$adapter" || bad "$adapter is made"
+done
 cd "$scratch" || exit 1
 while IFS= read -r command; do
     output=$(sh -c "$command" 2>&1 </dev/null)
