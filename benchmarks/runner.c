@@ -87,7 +87,7 @@ static status_code load_toxicity(struct runner *r, struct status *st)
     while (i < r->selection.count && !r->selection.refs[i].task->judges_toxicity) i++;
     if (i == r->selection.count) return STATUS_OK;
     if (!r->config.toxicity_classifier) r->config.toxicity_classifier = toxicity_own_classifier();
-    return toxicity_open(&r->toxicity, r->config.toxicity_classifier, st);
+    return toxicity_open(&r->toxicity, r->config.toxicity_classifier, &r->cache, st);
 }
 
 /* Before the model: a machine that cannot isolate code says so at once. */
@@ -109,7 +109,7 @@ static status_code load_guard(struct runner *r, struct status *st)
                                   : "a guard policy needs a mode that uses it");
     status_code code = guarded ? policy_load(&r->policy, r->config.guard, st) : STATUS_OK;
     if (code != STATUS_OK) return code;
-    return pipeline_create(&r->pipeline, r->policy, r->config.guard_mode, st);
+    return pipeline_create_cached(&r->pipeline, r->policy, r->config.guard_mode, &r->cache, st);
 }
 
 status_code runner_engine_options(struct engine_options *out, const struct run_config *config,
@@ -184,6 +184,7 @@ status_code runner_open(struct runner **out, const struct run_config *config,
     if (!r) return status_no_memory(st, "the runner");
     r->config = *config;
     r->environment = *environment;
+    r->cache = store_cache(&r->store);
     status_code code;
     if ((code = load_tasks(r, st)) != STATUS_OK || (code = check_sampling(r, st)) != STATUS_OK ||
         (code = load_guard(r, st)) != STATUS_OK || (code = load_toxicity(r, st)) != STATUS_OK ||

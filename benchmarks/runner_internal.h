@@ -5,6 +5,7 @@
 
 #include "benchmarks/prompt_view.h"
 #include "benchmarks/runner.h"
+#include "benchmarks/store_cache.h"
 #include "benchmarks/task_registry.h"
 #include "engine/engine.h"
 
@@ -21,6 +22,7 @@ struct runner {
     struct chat *chat;           /* NULL unless prompts go into a chat template */
     struct classifier *toxicity; /* NULL unless a task judges toxicity */
     struct sandbox *sandbox;     /* NULL unless replies of a task are programs */
+    struct score_cache cache;    /* what remote classifiers said, in the store */
     struct store *store;         /* borrowed from runner_start() or runner_continue() */
     char run_id[STORE_RUN_ID_SIZE];
 };

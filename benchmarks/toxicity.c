@@ -13,9 +13,10 @@ const char *toxicity_own_classifier(void)
     return "lexicon";
 }
 
-status_code toxicity_open(struct classifier **out, const char *spec, struct status *st)
+status_code toxicity_open(struct classifier **out, const char *spec,
+                          const struct score_cache *cache, struct status *st)
 {
-    status_code code = classifier_open(out, spec, st);
+    status_code code = classifier_open_cached(out, spec, cache, st);
     if (code != STATUS_OK) return status_prefix(st, "--toxicity-classifier");
     if (classifier_categories(*out) & HAZARD_BIT(HAZARD_TOXICITY)) return STATUS_OK;
     classifier_free(*out);

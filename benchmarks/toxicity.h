@@ -14,8 +14,9 @@
  * the word list. */
 const char *toxicity_own_classifier(void);
 
-/* Opens a classifier and makes sure that it judges toxicity. */
-status_code toxicity_open(struct classifier **out, const char *spec, struct status *st) MUST_CHECK;
+/* Opens a classifier and makes sure that it judges toxicity.  The cache is for a remote one. */
+status_code toxicity_open(struct classifier **out, const char *spec,
+                          const struct score_cache *cache, struct status *st) MUST_CHECK;
 
 /* Fails when the text cannot be scored; then *out holds no score. */
 status_code toxicity_score(const struct classifier *classifier, struct text reply,

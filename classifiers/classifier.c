@@ -1,5 +1,6 @@
 #include "classifiers/classifier_host.h"
 #include "classifiers/remote_classifier.h"
+#include "classifiers/score_cache.h"
 
 #include <math.h>
 #include <string.h>
@@ -8,19 +9,20 @@
 
 static const struct classifier_kind kinds[] = {
     {"builtin", NULL, "toxicity and its kinds on the scale of Perspective in 2020; in the program",
-     builtin_classifier_open, false},
-    {"linear", "FILE", "a classifier that `assay train` made", linear_classifier_open, false},
+     builtin_classifier_open, false, false},
+    {"linear", "FILE", "a classifier that `assay train` made", linear_classifier_open, false,
+     false},
     {"lexicon", "FILE.json", "words and phrases of a list, each with a category and a strength",
-     lexicon_classifier_open, false},
+     lexicon_classifier_open, false, false},
     {"encoder", "MODEL", "BERT, RoBERTa or DistilBERT with labels that name categories",
-     encoder_classifier_open, true},
+     encoder_classifier_open, true, false},
     {"guard", "DEFINITION=MODEL",
      "a guard model: shieldgemma, llama-guard-3, wildguard, ... (list guards), or a file",
-     guard_model_classifier_open, true},
+     guard_model_classifier_open, true, false},
     {"perspective", "URL", "Perspective's API, or a service with the same schema",
-     perspective_classifier_open, false},
+     perspective_classifier_open, false, true},
     {"moderation", "URL#MODEL", "OpenAI's moderation endpoint, or one with the same schema",
-     moderation_classifier_open, false},
+     moderation_classifier_open, false, true},
 };
 
 const struct classifier_kind *classifier_kinds(size_t *n)
@@ -31,6 +33,24 @@ const struct classifier_kind *classifier_kinds(size_t *n)
 
 status_code classifier_open(struct classifier **out, const char *spec, struct status *st)
 {
+    return classifier_open_cached(out, spec, NULL, st);
+}
+
+/* Opens one kind and puts around it what the kind needs. */
+static status_code open_kind(struct classifier **out, const struct classifier_kind *kind,
+                             const char *argument, const struct score_cache *cache,
+                             struct status *st)
+{
+    status_code code = kind->open(out, argument, st);
+    if (code == STATUS_OK && kind->runs_model) code = classifier_host_create(out, *out, st);
+    if (code == STATUS_OK && kind->is_remote && cache)
+        code = cached_classifier_create(out, *out, cache, st);
+    return code;
+}
+
+status_code classifier_open_cached(struct classifier **out, const char *spec,
+                                   const struct score_cache *cache, struct status *st)
+{
     const char *colon = strchr(spec, ':');
     size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -38,9 +58,7 @@ status_code classifier_open(struct classifier **out, const char *spec, struct st
         if (colon && !colon[1])
             return status_set(st, STATUS_USAGE, "classifier \"%s\": nothing follows the colon",
                               spec);
-        status_code code = kinds[i].open(out, colon ? colon + 1 : NULL, st);
-        return code == STATUS_OK && kinds[i].runs_model ? classifier_host_create(out, *out, st)
-                                                        : code;
+        return open_kind(out, &kinds[i], colon ? colon + 1 : NULL, cache, st);
     }
     return status_set(st, STATUS_USAGE,
                       "classifier \"%.100s\": no such kind; `assay list classifiers` prints them",

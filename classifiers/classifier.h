@@ -61,6 +61,12 @@ struct hazard_span {
 /* Opens a classifier.  Errors name the spec or the file and the field. */
 status_code classifier_open(struct classifier **out, const char *spec,
                             struct status *st) MUST_CHECK;
+
+/* The same; a remote one asks its service only for what the cache lacks (score_cache.h).  Borrows
+ * the cache; NULL is none. */
+struct score_cache;
+status_code classifier_open_cached(struct classifier **out, const char *spec,
+                                   const struct score_cache *cache, struct status *st) MUST_CHECK;
 void classifier_free(struct classifier *classifier);
 
 /* Which classifier this is, such as "lexicon/demo-1"; lives as long as the classifier. */
@@ -105,6 +111,7 @@ struct classifier_kind {
     const char *description;
     status_code (*open)(struct classifier **out, const char *argument, struct status *st);
     bool runs_model; /* it may crash or hang, and is given a process of its own */
+    bool is_remote;  /* what it said may be kept in a cache */
 };
 const struct classifier_kind *classifier_kinds(size_t *n);
 

@@ -173,8 +173,9 @@ static status_code read_reply(const struct remote_classifier *c, const struct ht
     return code == STATUS_OK ? code : status_prefix(st, "%s: the answer", c->base.id);
 }
 
-static status_code remote_score(const struct classifier *classifier, struct text prompt,
-                                struct text text, struct hazard_scores *out, struct status *st)
+static status_code remote_score_within(const struct classifier *classifier, struct text prompt,
+                                       struct text text, double seconds, struct hazard_scores *out,
+                                       struct status *st)
 {
     const struct remote_classifier *c = remote(classifier);
     if (text.length > c->service->max_text_bytes)
@@ -186,7 +187,10 @@ static status_code remote_score(const struct classifier *classifier, struct text
     status_code code = strbuf_check(&body, "a request", st);
     if (code == STATUS_OK) {
         const char *headers[] = {c->authorization[0] ? c->authorization : NULL, NULL};
-        const struct http_request request = {c->url, headers, {body.data, body.length}};
+        const struct http_request request = {.url = c->url,
+                                             .headers = headers,
+                                             .seconds = seconds,
+                                             .body = {body.data, body.length}};
         struct http_reply reply;
         code = http_send(c->client, &request, &reply, st);
         if (code == STATUS_OK) code = read_reply(c, &reply, out, st);
@@ -196,6 +200,12 @@ static status_code remote_score(const struct classifier *classifier, struct text
     return code;
 }
 
+static status_code remote_score(const struct classifier *classifier, struct text prompt,
+                                struct text text, struct hazard_scores *out, struct status *st)
+{
+    return remote_score_within(classifier, prompt, text, 0, out, st);
+}
+
 static void remote_free(struct classifier *classifier)
 {
     struct remote_classifier *c = (struct remote_classifier *)classifier;
@@ -203,7 +213,8 @@ static void remote_free(struct classifier *classifier)
     free(c);
 }
 
-static const struct classifier_vtable table = {.score = remote_score, .free = remote_free};
+static const struct classifier_vtable table = {
+    .score = remote_score, .score_within = remote_score_within, .free = remote_free};
 
 /* ---- opening ---- */
 
@@ -253,20 +264,16 @@ static status_code set_address(struct remote_classifier *c, const char *argument
     return STATUS_OK;
 }
 
-/* `rate` is the service's own, in requests per second; 0 is unbounded. */
-static status_code query_interval(double rate, double *seconds, struct status *st)
+/* A number over 0 from the environment; *out is left alone where the variable is not set. */
+static status_code read_variable(const char *name, double *out, struct status *st)
 {
-    const char *text = getenv("ASSAY_REMOTE_QPS");
-    if (text && *text) {
-        char *end;
-        rate = strtod(text, &end);
-        if (*end || !(rate > 0) || !isfinite(rate))
-            return status_set(st, STATUS_USAGE,
-                              "$ASSAY_REMOTE_QPS is \"%.40s\", expected a number "
-                              "over 0",
-                              text);
-    }
-    *seconds = rate > 0 ? 1 / rate : 0;
+    const char *text = getenv(name);
+    char *end;
+    if (!text || !*text) return STATUS_OK;
+    *out = strtod(text, &end);
+    if (*end || !(*out > 0) || !isfinite(*out))
+        return status_set(st, STATUS_USAGE, "$%s is \"%.40s\", expected a number over 0", name,
+                          text);
     return STATUS_OK;
 }
 
@@ -294,8 +301,11 @@ static status_code open_with_rate(struct classifier **out, enum remote_service s
                                   const char *argument, struct status *st)
 {
     struct http_options options = {0};
-    double rate = argument ? 0 : services[service].queries_per_second;
-    status_code code = query_interval(rate, &options.min_interval_seconds, st);
+    double rate = argument ? 0 : services[service].queries_per_second, quota = 0;
+    status_code code = read_variable("ASSAY_REMOTE_QPS", &rate, st);
+    if (code == STATUS_OK) code = read_variable("ASSAY_REMOTE_QUOTA", &quota, st);
+    if (rate > 0) options.min_interval_seconds = 1 / rate;
+    options.max_requests = quota < 1e15 ? (int64_t)ceil(quota) : 0;
     return code == STATUS_OK ? remote_classifier_open(out, service, argument, &options, st) : code;
 }
 

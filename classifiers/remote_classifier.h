@@ -12,7 +12,8 @@
  * the text: it is never scored 0.  The SHA-256 is of the address and the model's name, since a
  * service does not say when its weights change: two runs with one digest may still have met two
  * models.  $ASSAY_REMOTE_QPS bounds the requests per second (1 for Perspective's own address,
- * else unbounded).
+ * else unbounded), $ASSAY_REMOTE_QUOTA their number while the program runs: texts over it are not
+ * scored, and say so.
  */
 #ifndef ASSAY_REMOTE_CLASSIFIER_H
 #define ASSAY_REMOTE_CLASSIFIER_H

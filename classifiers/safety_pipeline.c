@@ -59,14 +59,14 @@ static status_code check_coverage(const struct pipeline *pipeline, struct status
 }
 
 static status_code fill(struct pipeline *pipeline, struct classifier *const *classifiers,
-                        struct status *st)
+                        const struct score_cache *cache, struct status *st)
 {
     for (int i = 0; i < pipeline->rules->n_classifiers; i++) {
         if (classifiers) {
             pipeline->classifiers[i] = classifiers[i];
         } else {
             const char *spec = pipeline->rules->classifiers[i];
-            status_code code = classifier_open(&pipeline->classifiers[i], spec, st);
+            status_code code = classifier_open_cached(&pipeline->classifiers[i], spec, cache, st);
             if (code != STATUS_OK)
                 return status_prefix(st, "guard policy %s: field \"classifiers\"[%d]",
                                      pipeline->rules->name, i);
@@ -77,7 +77,8 @@ static status_code fill(struct pipeline *pipeline, struct classifier *const *cla
 }
 
 static status_code create(struct pipeline **out, const struct policy *policy, enum guard_mode mode,
-                          struct classifier *const *classifiers, struct status *st)
+                          struct classifier *const *classifiers, const struct score_cache *cache,
+                          struct status *st)
 {
     BUG_IF(mode != GUARD_OFF && !policy);
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
@@ -87,7 +88,7 @@ static status_code create(struct pipeline **out, const struct policy *policy, en
         pipeline->policy = policy;
         pipeline->rules = policy_get_info(policy);
         pipeline->owns_classifiers = !classifiers;
-        if (fill(pipeline, classifiers, st) != STATUS_OK) {
+        if (fill(pipeline, classifiers, cache, st) != STATUS_OK) {
             pipeline_free(pipeline);
             return st->code;
         }
@@ -99,7 +100,14 @@ static status_code create(struct pipeline **out, const struct policy *policy, en
 status_code pipeline_create(struct pipeline **out, const struct policy *policy,
                             enum guard_mode mode, struct status *st)
 {
-    return create(out, policy, mode, NULL, st);
+    return create(out, policy, mode, NULL, NULL, st);
+}
+
+status_code pipeline_create_cached(struct pipeline **out, const struct policy *policy,
+                                   enum guard_mode mode, const struct score_cache *cache,
+                                   struct status *st)
+{
+    return create(out, policy, mode, NULL, cache, st);
 }
 
 status_code pipeline_create_with(struct pipeline **out, const struct policy *policy,
@@ -107,7 +115,7 @@ status_code pipeline_create_with(struct pipeline **out, const struct policy *pol
                                  struct status *st)
 {
     BUG_IF(mode != GUARD_OFF && n != policy_get_info(policy)->n_classifiers);
-    return create(out, policy, mode, classifiers, st);
+    return create(out, policy, mode, classifiers, NULL, st);
 }
 
 void pipeline_free(struct pipeline *pipeline)

@@ -134,6 +134,11 @@ struct loglikelihood_outcome {
 status_code pipeline_create(struct pipeline **out, const struct policy *policy,
                             enum guard_mode mode, struct status *st) MUST_CHECK;
 
+/* The same with a cache for what its remote classifiers say, which the pipeline borrows. */
+status_code pipeline_create_cached(struct pipeline **out, const struct policy *policy,
+                                   enum guard_mode mode, const struct score_cache *cache,
+                                   struct status *st) MUST_CHECK;
+
 /* The same with classifiers that are open already, one for each of the policy's specs and in their
  * order.  The pipeline borrows them: several modes may share one set. */
 status_code pipeline_create_with(struct pipeline **out, const struct policy *policy,

@@ -31,6 +31,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/sha256.h"
 #include "engine/base/status.h"
+#include "engine/base/strbuf.h"
 #include "engine/base/text.h"
 #include "engine/base/words.h"
 
@@ -123,6 +124,13 @@ status_code store_add_artifact(struct store *store, const char *run, const char 
 /* Whether this artifact is tied to the run under this role. */
 status_code store_has_artifact(struct store *store, const char *run, const char *role,
                                const char *sha256, bool *out, struct status *st) MUST_CHECK;
+
+/* What a remote classifier said of a text, under a key that its owner makes (schema_5.sql).  Finding
+ * appends the value; keeping opens its own batch if none is open. */
+status_code store_find_remote_score(struct store *store, const char *key, struct strbuf *value,
+                                    bool *found, struct status *st) MUST_CHECK;
+status_code store_keep_remote_score(struct store *store, const char *key, const char *classifier,
+                                    struct text value, struct status *st) MUST_CHECK;
 
 /* Writes the state and, unless it is `running`, the time.  Opens its own batch if none is open. */
 status_code store_set_run_state(struct store *store, const char *run, enum run_state state,

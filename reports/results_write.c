@@ -205,6 +205,38 @@ status_code store_set_run_state(struct store *store, const char *run, enum run_s
     return status_set(st, STATUS_NOT_FOUND, "%s: there is no run %s", store_path(store), run);
 }
 
+/* ---- What remote classifiers said ---- */
+
+status_code store_find_remote_score(struct store *store, const char *key, struct strbuf *value,
+                                    bool *found, struct status *st)
+{
+    struct query *query = query_cached(store, "SELECT scores FROM remote_score WHERE key = ?", st);
+    *found = false;
+    if (!query) return st->code;
+    query_bind_str(query, key);
+    if (query_row(query, found, st) != STATUS_OK || !*found) return st->code;
+    struct text text = query_text(query, 0);
+    strbuf_append(value, text.data, text.length);
+    query_reset(query);
+    return strbuf_check(value, "kept scores", st);
+}
+
+status_code store_keep_remote_score(struct store *store, const char *key, const char *classifier,
+                                    struct text value, struct status *st)
+{
+    static const char sql[] = "INSERT OR REPLACE INTO remote_score (key, classifier, scores,"
+                              " scored_at) VALUES (?, ?, ?, ?)";
+    char now[32];
+    struct query *query = query_cached(store, sql, st);
+    if (!query) return st->code;
+    utc_now(now);
+    query_bind_str(query, key);
+    query_bind_str(query, classifier);
+    query_bind_text(query, value);
+    query_bind_str(query, now);
+    return query_run(query, st);
+}
+
 /* ---- Tasks ---- */
 
 static status_code add_metric(struct store *store, const char *run, const char *task,

@@ -187,3 +187,16 @@ status_code cli_settle_guard(const char **policy, const char *mode_name, enum gu
         return status_set(st, STATUS_USAGE, "--guard-mode %s needs --guard POLICY", mode_name);
     return STATUS_OK;
 }
+
+status_code cli_classifier_open(struct classifier **out, const char *spec, const char *endpoint,
+                                const struct score_cache *cache, struct status *st)
+{
+    char whole[4096];
+    if (!endpoint) return classifier_open_cached(out, spec, cache, st);
+    int n = snprintf(whole, sizeof whole, "%s:%s", spec, endpoint);
+    if (n < 0 || (size_t)n >= sizeof whole || strchr(spec, ':'))
+        return status_set(st, STATUS_USAGE,
+                          "--endpoint %.100s: goes with --classifier perspective or moderation",
+                          endpoint);
+    return classifier_open_cached(out, whole, cache, st);
+}

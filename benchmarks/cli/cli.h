@@ -10,6 +10,7 @@
 
 #include "benchmarks/chat.h"
 #include "benchmarks/cli/options.h"
+#include "classifiers/score_cache.h"
 #include "datasets/dataset.h"
 #include "engine/base/log.h"
 #include "engine/base/strbuf.h"
@@ -143,5 +144,10 @@ int cmd_status(const struct command *self, int argc, const char **argv);
 int cmd_table(const struct command *self, int argc, const char **argv);
 int cmd_tokenize(const struct command *self, int argc, const char **argv);
 int cmd_train(const struct command *self, int argc, const char **argv);
+
+/* Opens a command's classifier: its spec, or "KIND:ENDPOINT" where an endpoint is given.  The cache
+ * is for a remote one. */
+status_code cli_classifier_open(struct classifier **out, const char *spec, const char *endpoint,
+                                const struct score_cache *cache, struct status *st) MUST_CHECK;
 
 #endif

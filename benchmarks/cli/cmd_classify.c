@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "benchmarks/cli/cli.h"
+#include "benchmarks/store_cache.h"
 #include "classifiers/classifier.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
@@ -120,20 +121,31 @@ static status_code classify_all(struct classify_job *job, struct status *st)
 
 int cmd_classify(const struct command *self, int argc, const char **argv)
 {
-    const char *spec = "builtin";
+    const char *spec = "builtin", *endpoint = NULL, *path = NULL;
     struct classify_job job = {.explain = false};
     const struct option_row rows[] = {
         {"classifier", OPTION_TEXT, &spec, "C",
          "which classifier (builtin); `assay list classifiers` names the kinds", 0, 0},
         {"explain", OPTION_FLAG, &job.explain, NULL,
          "what each stretch of the text, in bytes, adds to the logits", 0, 0},
+        {"endpoint", OPTION_TEXT, &endpoint, "URL",
+         "where a remote classifier is: perspective, or moderation", 0, 0},
+        {"store", OPTION_TEXT, &path, "FILE", "keep what a remote classifier says, and ask once", 0,
+         0},
     };
     struct command_line words;
     int code;
-    if (!cli_parse(self, rows, 2, argc, argv, &words, &code)) return code;
+    if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
+        return code;
     struct status st = {0};
-    struct classifier *classifier;
-    if (classifier_open(&classifier, spec, &st) != STATUS_OK) return cli_fail(&st);
+    struct classifier *classifier = NULL;
+    struct store *store = NULL;
+    struct score_cache cache = store_cache(&store);
+    if (path && store_open(&store, path, STORE_WRITE, &st) != STATUS_OK) return cli_fail(&st);
+    if (cli_classifier_open(&classifier, spec, endpoint, &cache, &st) != STATUS_OK) {
+        store_free(store);
+        return cli_fail(&st);
+    }
     job.classifier = classifier;
     strbuf_init(&job.line, LIMIT_LINE_BYTES);
     strbuf_init(&job.out, LIMIT_JSON_BYTES);
@@ -141,5 +153,6 @@ int cmd_classify(const struct command *self, int argc, const char **argv)
     strbuf_release(&job.line);
     strbuf_release(&job.out);
     classifier_free(classifier);
+    store_free(store);
     return good ? EXIT_DONE : cli_fail(&st);
 }

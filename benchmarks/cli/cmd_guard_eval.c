@@ -3,6 +3,7 @@
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/guard_eval.h"
+#include "benchmarks/store_cache.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 #include "reports/published.h"
@@ -250,7 +251,8 @@ static status_code print_eval(const struct guard_eval *eval, const struct subjec
 
 /* The classifiers of --against, comma by comma. */
 static status_code open_others(struct guard_eval_request *request, const char *specs,
-                               struct classifier **others, struct status *st)
+                               const struct score_cache *cache, struct classifier **others,
+                               struct status *st)
 {
     for (const char *p = specs; p && *p;) {
         char spec[1024];
@@ -259,7 +261,7 @@ static status_code open_others(struct guard_eval_request *request, const char *s
             return status_set(st, STATUS_USAGE, "--against takes at most %d classifiers",
                               GUARD_EVAL_MAX_OTHERS);
         snprintf(spec, sizeof spec, "%.*s", (int)length, p);
-        status_code code = classifier_open(&others[request->n_others], spec, st);
+        status_code code = classifier_open_cached(&others[request->n_others], spec, cache, st);
         if (code != STATUS_OK) return code;
         request->others[request->n_others] = others[request->n_others];
         request->n_others++;
@@ -270,7 +272,7 @@ static status_code open_others(struct guard_eval_request *request, const char *s
 
 /* What the command was asked for. */
 struct eval_order {
-    const char *classifier, *policy, *against;
+    const char *classifier, *endpoint, *policy, *against, *store;
     bool json, published;
 };
 
@@ -303,17 +305,21 @@ static status_code evaluate(struct guard_eval_request *request, const struct eva
     struct pipeline *pipeline = NULL;
     struct guard_eval *eval = NULL;
     struct published *published = NULL;
-    status_code code;
-    if (policy_name) {
+    struct store *store = NULL;
+    struct score_cache cache = store_cache(&store);
+    status_code code = order->store ? store_open(&store, order->store, STORE_WRITE, st) : STATUS_OK;
+    if (code == STATUS_OK && policy_name) {
         code = policy_load(&policy, policy_name, st);
         if (code == STATUS_OK && !policy_get_info(policy)->stage[GUARD_INPUT].present)
             code = status_set(st, STATUS_USAGE, "policy %s has no input stage to evaluate",
                               policy_name);
-        if (code == STATUS_OK) code = pipeline_create(&pipeline, policy, GUARD_SHADOW, st);
-    } else {
-        code = classifier_open(&classifier, order->classifier ? order->classifier : "builtin", st);
+        if (code == STATUS_OK)
+            code = pipeline_create_cached(&pipeline, policy, GUARD_SHADOW, &cache, st);
+    } else if (code == STATUS_OK) {
+        code = cli_classifier_open(&classifier, order->classifier ? order->classifier : "builtin",
+                                   order->endpoint, &cache, st);
     }
-    if (code == STATUS_OK) code = open_others(request, order->against, others, st);
+    if (code == STATUS_OK) code = open_others(request, order->against, &cache, others, st);
     if (code == STATUS_OK && order->published) code = published_load(&published, "guards", st);
     request->classifier = classifier;
     request->pipeline = pipeline;
@@ -332,6 +338,7 @@ static status_code evaluate(struct guard_eval_request *request, const struct eva
     classifier_free(classifier);
     for (int i = 0; i < GUARD_EVAL_MAX_OTHERS; i++) classifier_free(others[i]);
     published_free(published);
+    store_free(store);
     return code;
 }
 
@@ -355,6 +362,10 @@ int cmd_guard_eval(const struct command *self, int argc, const char **argv)
          "figures for the texts with each word: identity bias", 0, 0},
         {"dev-share", OPTION_NUMBER, &request.dev_share, "P",
          "share of texts on which the threshold is fixed (0.2)", 0, 0},
+        {"endpoint", OPTION_TEXT, &order.endpoint, "URL",
+         "where a remote classifier is: perspective, or moderation", 0, 0},
+        {"store", OPTION_TEXT, &order.store, "FILE",
+         "keep what a remote classifier says, and ask once", 0, 0},
         {"against", OPTION_TEXT, &order.against, "C,C,...",
          "how far these classifiers say the same of each label", 0, 0},
         {"published", OPTION_FLAG, &order.published, NULL,

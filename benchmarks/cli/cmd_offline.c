@@ -101,7 +101,7 @@ static status_code open_toxicity(struct classifier **out, const struct task_sele
 {
     for (int i = 0; i < selection->count; i++)
         if (selection->refs[i].task->judges_toxicity)
-            return toxicity_open(out, spec ? spec : toxicity_own_classifier(), st);
+            return toxicity_open(out, spec ? spec : toxicity_own_classifier(), NULL, st);
     return STATUS_OK;
 }
 

@@ -17,6 +17,7 @@ struct http_client {
     CURL *curl;
     pthread_mutex_t mutex; /* around a whole request */
     double last_start;     /* of a try; -INFINITY before the first */
+    int64_t n_requests;    /* tries */
 };
 
 /* ---- making ---- */
@@ -85,7 +86,7 @@ static struct curl_slist *header_list(const struct http_request *request, bool *
 }
 
 static void set_options(struct http_client *client, const struct http_request *request,
-                        struct curl_slist *headers, struct strbuf *body)
+                        struct curl_slist *headers, double seconds, struct strbuf *body)
 {
     CURL *curl = client->curl;
     curl_easy_reset(curl); /* keeps the connection */
@@ -94,7 +95,7 @@ static void set_options(struct http_client *client, const struct http_request *r
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "assay");
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(client->options.timeout_seconds * 1000));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(seconds * 1000) + 1);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
     if (!request->body.data) return;
@@ -112,15 +113,21 @@ static void sleep_for(double seconds)
 /* How one try ended. */
 struct attempt {
     CURLcode code;
-    bool no_memory;
+    bool no_memory, no_quota, no_time;
     double retry_after; /* seconds; 0 where the answer names none */
 };
 
+/* `deadline` is when the whole request has to be over; INFINITY without one. */
 static struct attempt try_once(struct http_client *client, const struct http_request *request,
-                               struct http_reply *reply)
+                               double deadline, struct http_reply *reply)
 {
     struct attempt attempt = {0};
     bool complete;
+    double start = fmax(clock_seconds(), client->last_start + client->options.min_interval_seconds);
+    double seconds = fmin(client->options.timeout_seconds, deadline - start);
+    if (seconds <= 0) return (struct attempt){.no_time = true};
+    if (client->options.max_requests && client->n_requests >= client->options.max_requests)
+        return (struct attempt){.no_quota = true};
     struct curl_slist *headers = header_list(request, &complete);
     if (!complete) {
         curl_slist_free_all(headers);
@@ -128,9 +135,10 @@ static struct attempt try_once(struct http_client *client, const struct http_req
     }
     strbuf_clear(&reply->body);
     reply->status = 0;
-    set_options(client, request, headers, &reply->body);
-    sleep_for(client->last_start + client->options.min_interval_seconds - clock_seconds());
+    set_options(client, request, headers, seconds, &reply->body);
+    sleep_for(start - clock_seconds());
     client->last_start = clock_seconds();
+    client->n_requests++;
     attempt.code = curl_easy_perform(client->curl);
     curl_off_t retry_after = 0;
     if (attempt.code == CURLE_OK) {
@@ -146,12 +154,15 @@ static struct attempt try_once(struct http_client *client, const struct http_req
 
 static bool is_good(const struct attempt *attempt, const struct http_reply *reply)
 {
-    return attempt->code == CURLE_OK && reply->status >= 200 && reply->status < 300;
+    return !attempt->no_memory && !attempt->no_quota && !attempt->no_time &&
+           attempt->code == CURLE_OK && reply->status >= 200 && reply->status < 300;
 }
 
 static bool may_pass(const struct attempt *attempt, const struct http_reply *reply)
 {
-    if (attempt->no_memory || reply->body.state != STATUS_OK) return false;
+    if (attempt->no_memory || attempt->no_quota || attempt->no_time ||
+        reply->body.state != STATUS_OK)
+        return false;
     if (attempt->code == CURLE_OK)
         return reply->status == 408 || reply->status == 429 || reply->status >= 500;
     return attempt->code != CURLE_URL_MALFORMAT && attempt->code != CURLE_UNSUPPORTED_PROTOCOL &&
@@ -170,6 +181,12 @@ static status_code failure(const struct http_request *request, const struct atte
 {
     int url_bytes = (int)strcspn(request->url, "?#");
     if (attempt->no_memory) return status_no_memory(st, "an HTTP request");
+    if (attempt->no_quota)
+        return status_set(st, STATUS_LIMIT, "%.*s: the quota of requests is spent", url_bytes,
+                          request->url);
+    if (attempt->no_time)
+        return status_set(st, STATUS_TIMEOUT, "%.*s: no answer in %g s (%d tries)", url_bytes,
+                          request->url, request->seconds, reply->attempts);
     if (reply->body.state == STATUS_LIMIT)
         return status_set(st, STATUS_LIMIT, "%.*s: the answer is longer than %zu bytes", url_bytes,
                           request->url, reply->body.max_bytes);
@@ -184,14 +201,18 @@ status_code http_send(struct http_client *client, const struct http_request *req
                       struct http_reply *reply, struct status *st)
 {
     struct attempt attempt;
+    double deadline = request->seconds > 0 ? clock_seconds() + request->seconds : (double)INFINITY;
     *reply = (struct http_reply){0};
     strbuf_init(&reply->body, client->options.max_reply_bytes);
     pthread_mutex_lock(&client->mutex);
     for (;;) {
-        attempt = try_once(client, request, reply);
-        reply->attempts++;
+        attempt = try_once(client, request, deadline, reply);
+        reply->attempts += !attempt.no_time && !attempt.no_quota;
         if (!may_pass(&attempt, reply) || reply->attempts >= client->options.max_attempts) break;
-        sleep_for(delay_before(&client->options, reply->attempts, attempt.retry_after));
+        double delay = delay_before(&client->options, reply->attempts, attempt.retry_after);
+        attempt.no_time = clock_seconds() + delay >= deadline; /* the next try would be too late */
+        if (attempt.no_time) break;
+        sleep_for(delay);
     }
     pthread_mutex_unlock(&client->mutex);
     return is_good(&attempt, reply) ? STATUS_OK : failure(request, &attempt, reply, st);

@@ -20,6 +20,8 @@
 #ifndef ASSAY_BASE_HTTP_H
 #define ASSAY_BASE_HTTP_H
 
+#include <stdint.h>
+
 #include "engine/base/strbuf.h"
 #include "engine/base/text.h"
 
@@ -33,11 +35,13 @@ struct http_options {
     double max_delay_seconds;    /* ceiling of every delay (60) */
     double min_interval_seconds; /* from the start of one try to the start of the next (0) */
     size_t max_reply_bytes;      /* (16 MiB) */
+    int64_t max_requests;        /* the quota: tries over the client's life (no bound) */
 };
 
 struct http_request {
     const char *url;            /* http:// or https:// */
     const char *const *headers; /* "Name: value", NULL-terminated; NULL for none */
+    double seconds;             /* for all tries and pauses; 0: as long as they take */
     struct text body;           /* sent by POST as application/json; without data: GET */
 };
 
@@ -51,7 +55,8 @@ status_code http_client_create(struct http_client **out, const struct http_optio
                                struct status *st) MUST_CHECK;
 void http_client_free(struct http_client *client);
 
-/* STATUS_IO says why there is no good answer, STATUS_LIMIT that it is too long.  Initialises *reply
+/* STATUS_IO says why there is no good answer, STATUS_LIMIT that it is too long or the quota is
+ * spent, STATUS_TIMEOUT that the request's seconds are.  Initialises *reply
  * whatever it returns. */
 status_code http_send(struct http_client *client, const struct http_request *request,
                       struct http_reply *reply, struct status *st) MUST_CHECK;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "benchmarks/store_cache.h"
 #include "classifiers/remote_classifier.h"
 #include "engine/base/clock.h"
 #include "engine/base/json.h"
@@ -45,6 +46,8 @@ static const struct script scripts[] = {
     {"/busy", "200 OK", "application/json", GOOD_PERSPECTIVE, 2, "429 Too Many Requests", ""},
     {"/later", "200 OK", "application/json", GOOD_PERSPECTIVE, 1, "503 Unavailable",
      "Retry-After: 3600\r\n"},
+    {"/wait", "200 OK", "application/json", GOOD_PERSPECTIVE, 1, "429 Too Many Requests",
+     "Retry-After: 1\r\n"},
     {"/broken", "500 Internal", "text/html", "<h1>no</h1>", 0, NULL, ""},
     {"/refused", "400 Bad Request", "application/json", "{\"error\": \"COMMENT_EMPTY\"}", 0, NULL,
      ""},
@@ -255,6 +258,138 @@ static void test_interval(void)
     stop_server(server);
 }
 
+static void test_retry_after(void)
+{
+    struct server server = start_server();
+    struct status st = {0};
+    struct hazard_scores scores;
+    struct classifier *c = NULL;
+    char url[128];
+    const struct http_options options = {.first_delay_seconds = 0.01, .max_delay_seconds = 5};
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/wait", server.port);
+    ASSERT_OK(remote_classifier_open(&c, REMOTE_PERSPECTIVE, url, &options, &st));
+    double start = clock_seconds();
+    ASSERT_OK(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st));
+    CU_ASSERT_TRUE(clock_seconds() - start >= 1);
+    classifier_free(c);
+    stop_server(server);
+}
+
+/* A request's seconds hold for all its tries; a pause that would outlast them is not begun. */
+static void test_deadline(void)
+{
+    static const char *const paths[] = {"/broken", "/slow"};
+    for (int i = 0; i < 2; i++) {
+        struct server server = start_server();
+        struct status st = {0};
+        struct hazard_scores scores;
+        struct classifier *c = NULL;
+        char url[128];
+        const struct http_options options = {.first_delay_seconds = 30, .max_delay_seconds = 60};
+        snprintf(url, sizeof url, "http://127.0.0.1:%d%s", server.port, paths[i]);
+        ASSERT_OK(remote_classifier_open(&c, REMOTE_PERSPECTIVE, url, &options, &st));
+        double start = clock_seconds();
+        ASSERT_FAILS(classifier_score_within(c, (struct text){0}, text_of("x"), 0.4, &scores, &st),
+                     STATUS_TIMEOUT, "no answer in 0.4 s (1 tries)");
+        CU_ASSERT_TRUE(clock_seconds() - start < 2);
+        CU_ASSERT_FALSE(scores.of[HAZARD_TOXICITY].scored);
+        classifier_free(c);
+        stop_server(server);
+    }
+}
+
+static void test_quota(void)
+{
+    struct server server = start_server();
+    struct status st = {0};
+    struct hazard_scores scores;
+    struct classifier *c = NULL;
+    char url[128];
+    const struct http_options options = {.max_requests = 2};
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/good", server.port);
+    ASSERT_OK(remote_classifier_open(&c, REMOTE_PERSPECTIVE, url, &options, &st));
+    for (int i = 0; i < 2; i++)
+        ASSERT_OK(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st));
+    ASSERT_FAILS(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st), STATUS_LIMIT,
+                 "the quota of requests is spent");
+    CU_ASSERT_FALSE(scores.of[HAZARD_TOXICITY].scored);
+    classifier_free(c);
+    stop_server(server);
+}
+
+/* What was answered is not asked again, in this run or another; what failed is not kept. */
+static void test_cache(void)
+{
+    struct server server = start_server();
+    struct status st = {0};
+    struct hazard_scores first, again;
+    struct store *store = NULL;
+    struct score_cache cache = store_cache(&store);
+    struct classifier *c = NULL;
+    ASSERT_OK(store_open(&store, ":memory:", STORE_WRITE, &st));
+    ASSERT_OK(
+        cached_classifier_create(&c, open_at(server, REMOTE_PERSPECTIVE, "/good"), &cache, &st));
+    ASSERT_OK(classifier_score(c, text_of("p"), text_of("x\xff"), &first, &st));
+    stop_server(server);
+    ASSERT_OK(classifier_score(c, text_of("p"), text_of("x\xff"), &again, &st));
+    for (int h = 0; h < HAZARD_COUNT; h++) {
+        CU_ASSERT_EQUAL(first.of[h].scored, again.of[h].scored);
+        CU_ASSERT_EQUAL(first.of[h].logit, again.of[h].logit);
+        CU_ASSERT_EQUAL(first.of[h].probability, again.of[h].probability);
+    }
+    /* Another prompt, another division of the same bytes: other keys. */
+    ASSERT_FAILS(classifier_score(c, text_of("q"), text_of("x\xff"), &again, &st), STATUS_IO, "");
+    ASSERT_FAILS(classifier_score(c, text_of("px"), text_of("\xff"), &again, &st), STATUS_IO, "");
+    ASSERT_FAILS(classifier_score(c, (struct text){0}, text_of("new"), &again, &st), STATUS_IO, "");
+    classifier_free(c);
+
+    /* Without a store nothing is kept. */
+    struct store *none = NULL;
+    struct score_cache empty = store_cache(&none);
+    server = start_server();
+    ASSERT_OK(
+        cached_classifier_create(&c, open_at(server, REMOTE_PERSPECTIVE, "/good"), &empty, &st));
+    ASSERT_OK(classifier_score(c, (struct text){0}, text_of("x"), &again, &st));
+    stop_server(server);
+    ASSERT_FAILS(classifier_score(c, (struct text){0}, text_of("x"), &again, &st), STATUS_IO, "");
+    classifier_free(c);
+
+    store_free(store);
+}
+
+static status_code find_broken(void *user, const char key[SHA256_HEX_SIZE], struct strbuf *value,
+                               bool *found, struct status *st)
+{
+    (void)key;
+    (void)st;
+    strbuf_append_str(value, user);
+    *found = true;
+    return STATUS_OK;
+}
+
+static void test_broken_cache(void)
+{
+    static char values[][32] = {"",
+                                "[]",
+                                "{\"toxicity\": [1]}",
+                                "{\"nice\": [1, 1]}",
+                                "{\"toxicity\": [1, 7]}",
+                                "{\"toxicity\": 1}"};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        struct status st = {0};
+        struct hazard_scores scores;
+        struct classifier *c = NULL;
+        const struct score_cache cache = {.user = values[i], .find = find_broken};
+        const struct server nobody = {.port = 9};
+        ASSERT_OK(
+            cached_classifier_create(&c, open_at(nobody, REMOTE_PERSPECTIVE, "/x"), &cache, &st));
+        CU_ASSERT_EQUAL(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st),
+                        STATUS_BAD_INPUT);
+        CU_ASSERT_FALSE(scores.of[HAZARD_TOXICITY].scored);
+        classifier_free(c);
+    }
+}
+
 static void test_specs(void)
 {
     struct status st = {0};
@@ -286,6 +421,11 @@ static const struct test_case tests[] = {
     {"the moderation schema", test_moderation},
     {"every fault is a reason and no score", test_faults},
     {"requests are spaced", test_interval},
+    {"Retry-After", test_retry_after},
+    {"a request's seconds", test_deadline},
+    {"a quota", test_quota},
+    {"what was answered is kept", test_cache},
+    {"a cache that is broken", test_broken_cache},
     {"specs, keys, rates", test_specs},
 };
 SUITE("remote_classifier", tests)

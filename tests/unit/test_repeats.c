@@ -126,7 +126,7 @@ static void test_computed_toxicity(void)
     struct status st = {0};
     struct classifier *classifier;
     struct hazard_scores scores;
-    ASSERT_OK(toxicity_open(&classifier, "lexicon", &st));
+    ASSERT_OK(toxicity_open(&classifier, "lexicon", NULL, &st));
     ASSERT_OK(toxicity_score(classifier, text_of("a quiet evening"), &scores, &st));
     CU_ASSERT_TRUE(scores.of[HAZARD_TOXICITY].scored);
     CU_ASSERT_TRUE(scores.of[HAZARD_TOXICITY].probability < 0.5);
@@ -134,7 +134,7 @@ static void test_computed_toxicity(void)
                  "the reply is empty");
     CU_ASSERT_FALSE(scores.of[HAZARD_TOXICITY].scored);
     classifier_free(classifier);
-    CU_ASSERT_NOT_EQUAL(toxicity_open(&classifier, "nothing", &st), STATUS_OK);
+    CU_ASSERT_NOT_EQUAL(toxicity_open(&classifier, "nothing", NULL, &st), STATUS_OK);
 }
 
 /* Prompts are split where their protocol says. */

@@ -1,0 +1,140 @@
+#include "classifiers/score_cache.h"
+
+#include <stdlib.h>
+
+#include "engine/base/json.h"
+#include "engine/base/limits.h"
+
+#define VALUE_BYTES 65536
+
+struct cached_classifier {
+    struct classifier base;
+    struct classifier *inner;
+    const struct score_cache *cache;
+};
+
+/* Lengths stand before the texts, so that no two pairs run together. */
+static status_code make_key(const struct classifier *c, struct text prompt, struct text text,
+                            char key[SHA256_HEX_SIZE], struct status *st)
+{
+    struct strbuf bytes;
+    strbuf_init(&bytes, 2 * (size_t)LIMIT_PROMPT_BYTES + 1024);
+    strbuf_appendf(&bytes, "%s %s %zu %zu ", c->sha256, c->id, prompt.length, text.length);
+    strbuf_append(&bytes, prompt.data, prompt.length);
+    strbuf_append(&bytes, text.data, text.length);
+    status_code code = strbuf_check(&bytes, "a text to classify", st);
+    if (code == STATUS_OK) sha256_text((struct text){bytes.data, bytes.length}, key);
+    strbuf_release(&bytes);
+    return code;
+}
+
+/* ---- the value: {"toxicity": [logit, probability], ...} ---- */
+
+static void append_scores(struct strbuf *out, const struct hazard_scores *scores)
+{
+    strbuf_append_char(out, '{');
+    for (int c = 0, n = 0; c < HAZARD_COUNT; c++) {
+        const struct hazard_score *score = &scores->of[c];
+        if (!score->scored) continue;
+        strbuf_appendf(out, "%s\"%s\": [", n++ ? ", " : "",
+                       hazard_get((enum hazard_category)c)->name);
+        json_append_number(out, score->logit);
+        strbuf_append_str(out, ", ");
+        json_append_number(out, score->probability);
+        strbuf_append_char(out, ']');
+    }
+    strbuf_append_char(out, '}');
+}
+
+static status_code read_score(const struct json_value *pair, struct hazard_scores *out,
+                              struct status *st)
+{
+    enum hazard_category category;
+    const struct json_value *logit = json_first(pair),
+                            *probability = logit ? json_next(logit) : NULL;
+    if (!hazard_find(text_of(json_key(pair)), &category) || json_count(pair) != 2 ||
+        json_kind(logit) != JSON_NUMBER || json_kind(probability) != JSON_NUMBER)
+        return status_set(st, STATUS_BAD_INPUT, "a kept score of \"%.64s\" is broken",
+                          json_key(pair));
+    out->of[category] = (struct hazard_score){true, json_number(logit), json_number(probability)};
+    return STATUS_OK;
+}
+
+static status_code read_scores(struct text value, struct hazard_scores *out, struct status *st)
+{
+    struct json_value *root;
+    status_code code = json_parse(&root, value, st);
+    if (code != STATUS_OK) return code;
+    if (json_kind(root) != JSON_OBJECT)
+        code =
+            status_set(st, STATUS_BAD_INPUT, "kept scores are %s", json_kind_name(json_kind(root)));
+    for (const struct json_value *m = json_first(root); m && code == STATUS_OK; m = json_next(m))
+        code = read_score(m, out, st);
+    json_free(root);
+    return code;
+}
+
+/* ---- scoring ---- */
+
+static status_code ask(const struct cached_classifier *c, const char *key, struct text prompt,
+                       struct text text, double seconds, struct strbuf *value,
+                       struct hazard_scores *out, struct status *st)
+{
+    status_code code = classifier_score_within(c->inner, prompt, text, seconds, out, st);
+    if (code != STATUS_OK) return code;
+    append_scores(value, out);
+    code = strbuf_check(value, "scores", st);
+    if (code != STATUS_OK) return code;
+    return c->cache->keep(c->cache->user, key, c->base.id,
+                          (struct text){value->data, value->length}, st);
+}
+
+static status_code cached_score_within(const struct classifier *classifier, struct text prompt,
+                                       struct text text, double seconds, struct hazard_scores *out,
+                                       struct status *st)
+{
+    const struct cached_classifier *c = (const struct cached_classifier *)classifier;
+    char key[SHA256_HEX_SIZE];
+    bool found = false;
+    struct strbuf value;
+    strbuf_init(&value, VALUE_BYTES);
+    status_code code = make_key(&c->base, prompt, text, key, st);
+    if (code == STATUS_OK) code = c->cache->find(c->cache->user, key, &value, &found, st);
+    if (code == STATUS_OK)
+        code = found ? read_scores((struct text){value.data, value.length}, out, st)
+                     : ask(c, key, prompt, text, seconds, &value, out, st);
+    strbuf_release(&value);
+    return code;
+}
+
+static status_code cached_score(const struct classifier *classifier, struct text prompt,
+                                struct text text, struct hazard_scores *out, struct status *st)
+{
+    return cached_score_within(classifier, prompt, text, 0, out, st);
+}
+
+static void cached_free(struct classifier *classifier)
+{
+    struct cached_classifier *c = (struct cached_classifier *)classifier;
+    classifier_free(c->inner);
+    free(c);
+}
+
+static const struct classifier_vtable table = {
+    .score = cached_score, .score_within = cached_score_within, .free = cached_free};
+
+status_code cached_classifier_create(struct classifier **out, struct classifier *inner,
+                                     const struct score_cache *cache, struct status *st)
+{
+    struct cached_classifier *c = calloc(1, sizeof *c);
+    if (!c) {
+        classifier_free(inner);
+        return status_no_memory(st, "a classifier's cache");
+    }
+    c->base = *inner;
+    c->base.vtable = &table;
+    c->inner = inner;
+    c->cache = cache;
+    *out = &c->base;
+    return STATUS_OK;
+}
