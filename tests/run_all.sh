@@ -7,6 +7,7 @@ failed=0
 export OMP_WAIT_POLICY=passive # tests share the machine: waiting threads sleep
 log=$build/tests/log.txt
 mkdir -p "$build/tests"
+export XDG_CACHE_HOME=$PWD/$build/tests/cache # nothing is left in the user's own
 
 for program in "$build"/tests/unit/test_*; do
     case $program in *.d | *.o) continue ;; esac

@@ -1,5 +1,8 @@
 #include "engine/tokenizer/pre_tokenizer.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "engine/base/limits.h"
 #include "engine/base/utf8.h"
 
@@ -60,6 +63,17 @@ status_code pre_tokenizer_translate(struct strbuf *out, struct text pattern, str
     return strbuf_check(out, "a pattern", st);
 }
 
+status_code pre_tokenizer_compile(struct regex **out, struct text pattern, struct status *st)
+{
+    struct strbuf translated;
+    strbuf_init(&translated, LIMIT_PATTERN_BYTES);
+    status_code code = pre_tokenizer_translate(&translated, pattern, st);
+    if (code == STATUS_OK) code = regex_compile(out, translated.data, st);
+    strbuf_release(&translated);
+    if (code == STATUS_OK) regex_speed_up(*out);
+    return code;
+}
+
 /* ---- building ---- */
 
 static status_code next_step(struct pre_tokenizer *pre, struct pre_tokenizer_step **step,
@@ -77,15 +91,14 @@ status_code pre_tokenizer_add_split(struct pre_tokenizer *pre, struct text patte
                                     enum split_behaviour behaviour, bool invert, struct status *st)
 {
     struct pre_tokenizer_step *step = NULL;
-    struct strbuf translated;
     status_code code = next_step(pre, &step, st);
+    if (code == STATUS_OK) code = pre_tokenizer_compile(&step->regex, pattern, st);
     if (code != STATUS_OK) return code;
-    strbuf_init(&translated, LIMIT_PATTERN_BYTES);
-    code = pre_tokenizer_translate(&translated, pattern, st);
-    if (code == STATUS_OK) code = regex_compile(&step->regex, translated.data, st);
-    strbuf_release(&translated);
-    if (code != STATUS_OK) return code;
-    regex_speed_up(step->regex);
+    step->pattern = strndup(pattern.data, pattern.length);
+    if (!step->pattern) {
+        regex_free(step->regex);
+        return status_no_memory(st, "a pattern");
+    }
     sha256_text(pattern, step->pattern_sha256);
     step->behaviour = behaviour;
     step->invert = invert;
@@ -108,6 +121,7 @@ void pre_tokenizer_release(struct pre_tokenizer *pre)
 {
     for (int i = 0; i < pre->n_steps; i++) {
         regex_free(pre->steps[i].regex);
+        free(pre->steps[i].pattern);
         normalizer_release(&pre->steps[i].rewrite);
     }
     *pre = (struct pre_tokenizer){0};

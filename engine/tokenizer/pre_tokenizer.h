@@ -26,6 +26,7 @@ enum split_behaviour {
 
 struct pre_tokenizer_step {
     struct regex *regex;                  /* NULL for a rewriting step */
+    char *pattern;                        /* as it was given, NUL-terminated */
     char pattern_sha256[SHA256_HEX_SIZE]; /* of the pattern as it was given; names it to GGUF */
     enum split_behaviour behaviour;
     bool invert; /* what lies between the matches is the match */
@@ -55,6 +56,10 @@ void pre_tokenizer_release(struct pre_tokenizer *pre);
 /* A pattern of Oniguruma to one of PCRE2 that means the same: \s is Unicode's White_Space there. */
 status_code pre_tokenizer_translate(struct strbuf *out, struct text pattern,
                                     struct status *st) MUST_CHECK;
+
+/* The same, compiled. */
+status_code pre_tokenizer_compile(struct regex **out, struct text pattern,
+                                  struct status *st) MUST_CHECK;
 
 /* The buffers of walks, one after the other. */
 struct pre_tokenizer_scratch {

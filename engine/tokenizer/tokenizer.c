@@ -9,7 +9,7 @@
 #include "engine/base/mapped_file.h"
 #include "engine/base/utf8.h"
 #include "engine/gguf/gguf.h"
-#include "engine/tokenizer/tokenizer_core.h"
+#include "engine/tokenizer/tokenizer_cache.h"
 
 /* ---- lists ---- */
 
@@ -67,12 +67,12 @@ void tokenizer_free(struct tokenizer *tokenizer)
     normalizer_release(&tokenizer->normalizer);
     pre_tokenizer_release(&tokenizer->pre_tokenizer);
     arena_release(&tokenizer->arena);
+    mapped_file_release(&tokenizer->compiled);
     free(tokenizer->whole);
     free(tokenizer);
 }
 
-/* What encoding looks up all the time. */
-static status_code prepare_encoding(struct tokenizer *tokenizer, struct status *st)
+status_code tokenizer_prepare_encoding(struct tokenizer *tokenizer, struct status *st)
 {
     tokenizer->whole = calloc((size_t)tokenizer->vocab.n, sizeof *tokenizer->whole);
     if (!tokenizer->whole) return status_no_memory(st, "the vocabulary");
@@ -86,7 +86,6 @@ static status_code prepare_encoding(struct tokenizer *tokenizer, struct status *
         as->length = (uint8_t)utf8_encode(byte_character((unsigned char)byte), spelled);
         memcpy(as->bytes, spelled, sizeof as->bytes);
     }
-    if (!tokenizer->byte_level) seams_init(&tokenizer->seams, &tokenizer->vocab);
     return STATUS_OK;
 }
 
@@ -105,7 +104,8 @@ status_code tokenizer_finish(struct tokenizer *tokenizer, struct status *st)
     if (tokenizer->byte_level) info->kind = "byte-bpe";
     vocab->unknown = info->unknown;
     vocabulary_mark_ends(vocab, info->eos);
-    return prepare_encoding(tokenizer, st);
+    if (!tokenizer->byte_level) seams_init(&tokenizer->seams, vocab);
+    return tokenizer_prepare_encoding(tokenizer, st);
 }
 
 status_code tokenizer_add_merge(struct tokenizer *tokenizer, struct text left, struct text right,
@@ -216,6 +216,21 @@ status_code tokenizer_use_sentencepiece_rules(struct tokenizer *tokenizer, bool 
 
 /* ---- loading ---- */
 
+/* Small files take no longer to read than to look for. */
+#define MIN_CACHED_BYTES ((size_t)512 << 10)
+
+static status_code read_json(struct tokenizer **out, struct text bytes, const char *directory,
+                             struct status *st)
+{
+    struct tokenizer_cache_key key;
+    if (bytes.length < MIN_CACHED_BYTES) return tokenizer_read_json(out, bytes, directory, st);
+    tokenizer_cache_key(&key, bytes, directory);
+    if (tokenizer_cache_load(out, &key)) return STATUS_OK;
+    status_code code = tokenizer_read_json(out, bytes, directory, st);
+    if (code == STATUS_OK) tokenizer_cache_save(*out, &key);
+    return code;
+}
+
 static status_code read_bytes(struct tokenizer **out, struct text bytes, bool is_list,
                               const char *directory, struct status *st)
 {
@@ -227,7 +242,7 @@ static status_code read_bytes(struct tokenizer **out, struct text bytes, bool is
     while (start < bytes.length && bytes.data[start] && strchr(" \t\r\n", bytes.data[start]))
         start++;
     if (start < bytes.length && bytes.data[start] == '{')
-        return tokenizer_read_json(out, bytes, directory, st);
+        return read_json(out, bytes, directory, st);
     /* A tokenizer.model starts with its first piece: field 1, a message. */
     if (bytes.length && bytes.data[0] == '\n') return tokenizer_read_spm(out, bytes, directory, st);
     return status_set(
@@ -315,7 +330,7 @@ status_code tokenizer_load(struct tokenizer **out, const char *path, struct stat
 
 size_t tokenizer_bytes(const struct tokenizer *tokenizer)
 {
-    return sizeof *tokenizer + tokenizer->arena.used +
+    return sizeof *tokenizer + tokenizer->arena.used + tokenizer->compiled.size +
            (size_t)tokenizer->vocab.n * sizeof *tokenizer->whole;
 }
 

@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 
+#include "engine/base/mapped_file.h"
 #include "engine/tokenizer/matcher.h"
 #include "engine/tokenizer/merge_table.h"
 #include "engine/tokenizer/normalizer.h"
@@ -73,6 +74,7 @@ struct tokenizer {
     struct seams seams;     /* where the text of a word falls apart; not of byte_level */
     int32_t ascii_ids[128]; /* the piece of each such character, or -1 */
     struct byte_spelling spellings[256];
+    struct mapped_file compiled; /* what the tables lie in, if not in the arena */
     atomic_uchar *whole; /* (n) what encoding has learned of each piece; see encode_part() */
 };
 
@@ -82,6 +84,9 @@ status_code tokenizer_create(struct tokenizer **out, enum tokenizer_kind kind, c
 
 /* Derives what follows from the vocabulary and `info.bos`, `eos`, `unknown`, `pad`. */
 status_code tokenizer_finish(struct tokenizer *tokenizer, struct status *st) MUST_CHECK;
+
+/* The part of tokenizer_finish() that a compiled tokenizer needs too: what encoding looks up. */
+status_code tokenizer_prepare_encoding(struct tokenizer *tokenizer, struct status *st) MUST_CHECK;
 
 /* The conventions of SentencePiece: `frozen` and `raw` matches from the pieces' types, and the
  * normalizer from its two options. */

@@ -76,16 +76,6 @@ static status_code get_flag(const struct json_value *node, const char *key, bool
 
 /* ---- normalizer ---- */
 
-static status_code compile(struct text pattern, struct regex **out, struct status *st)
-{
-    struct strbuf translated;
-    strbuf_init(&translated, LIMIT_PATTERN_BYTES);
-    status_code code = pre_tokenizer_translate(&translated, pattern, st);
-    if (code == STATUS_OK) code = regex_compile(out, translated.data, st);
-    strbuf_release(&translated);
-    return code;
-}
-
 static status_code add_replace(struct tokenizer *tokenizer, const struct json_value *node,
                                struct status *st)
 {
@@ -100,7 +90,7 @@ static status_code add_replace(struct tokenizer *tokenizer, const struct json_va
     if (code == STATUS_OK) code = copy_text(tokenizer, to, &step.to, st);
     if (code == STATUS_OK && from.is_regex) {
         step.kind = NORMALIZE_REPLACE_PATTERN;
-        code = compile(from.string, &step.pattern, st);
+        code = pre_tokenizer_compile(&step.pattern, from.string, st);
     }
     return code == STATUS_OK ? normalizer_add(&tokenizer->normalizer, step, st) : code;
 }
