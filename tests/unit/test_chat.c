@@ -97,6 +97,65 @@ static void test_messages(void)
     strbuf_release(&joined);
 }
 
+/* Digests of a program of our own that builds lm-eval's messages anew from the same files: SHA-256
+ * over role, NUL, content, NUL of each message, and a NUL behind each document. */
+static void test_all_messages(void)
+{
+    static const struct {
+        const char *file, *task, *system;
+        int shots;
+        int64_t n;
+        const char *sha256;
+    } cases[] = {
+        {"data/mmlu/test/virology_test.csv", "mmlu", NULL, 5, 14042,
+         "a1391845cb4bb1b4e5c47630be41570fc0ef953970b6e2db98631287583816a7"},
+        {"data/mmlu/test/virology_test.csv", "mmlu", "Be right.", 0, 14042,
+         "9c0f663fe0799bbb933fd7a883afeb51448d146c4d88cde98646fd68368912e0"},
+        {"data/gsm8k/test.jsonl", "gsm8k", NULL, 5, 1319,
+         "814b7a4d4b21390f4d136fd170d4c7b27bbc8404b201b303965d996f4f419f8d"},
+        {"data/humaneval/HumanEval.jsonl.gz", "humaneval_instruct", NULL, 0, 164,
+         "0c9e5fbb944eafc0723f24461697e5b0a15b493b1cf073e025e51223d9d880ef"},
+    };
+    static const char *const roles[] = {"system", "user", "assistant"};
+    const struct dataset_lookup lookup = {.data_dir = "../shared/data"};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        if (!shared_path(cases[c].file)) continue;
+        struct status st = {0};
+        struct task_selection selection;
+        struct sha256 *hash;
+        char hex[SHA256_HEX_SIZE];
+        int64_t n = 0;
+        const struct task_chat chat = {.system = cases[c].system};
+        ASSERT_OK(task_registry_select(&selection, cases[c].task, NULL, &lookup, &st));
+        ASSERT_OK(sha256_create(&hash, &st));
+        for (int i = 0; i < selection.count; i++) {
+            struct task_instance *task;
+            struct arena arena;
+            const struct task_options options = {.num_fewshot = cases[c].shots, .lookup = lookup};
+            arena_init(&arena, 1 << 24);
+            ASSERT_OK(task_instance_load(&task, &selection.refs[i], &options, &st));
+            for (int64_t d = 0; d < task_instance_info(task)->n_documents; d++, n++) {
+                struct task_request r;
+                ASSERT_OK(task_instance_render_chat(task, d, INT_MAX, &chat, &arena, &r, &st));
+                for (int m = 0; m < r.n_messages; m++) {
+                    const struct chat_message *message = &r.messages[m];
+                    sha256_add(hash, roles[message->role], strlen(roles[message->role]) + 1);
+                    sha256_add(hash, message->content.data, message->content.length + 1);
+                }
+                sha256_add(hash, "", 1);
+                arena_reset(&arena);
+            }
+            task_instance_free(task);
+            arena_release(&arena);
+        }
+        sha256_finish(hash, hex);
+        CU_ASSERT_EQUAL(n, cases[c].n);
+        CU_ASSERT_STRING_EQUAL(hex, cases[c].sha256);
+        sha256_free(hash);
+        task_selection_release(&selection);
+    }
+}
+
 static struct tokenizer *demo_tokenizer(void)
 {
     struct status st = {0};
@@ -290,6 +349,7 @@ static void test_view(void)
 
 static const struct test_case tests[] = {
     {"messages as lm-eval builds them", test_messages},
+    {"every document's messages", test_all_messages},
     {"choices as replies", test_choices},
     {"a reply that the protocol begins", test_begun_reply},
     {"templates by name, by file, or not at all", test_opening},

@@ -8,6 +8,7 @@
 #include "benchmarks/offline_scoring.h"
 #include "benchmarks/task_registry.h"
 #include "engine/base/json.h"
+#include "engine/base/utf8.h"
 
 /* ---- a data directory of our own ---- */
 
@@ -198,9 +199,11 @@ static void test_golden_prompts(void)
     ASSERT_OK(task_instance_render(task, 1, &arena, &request, &st));
     CU_ASSERT_STRING_EQUAL(request.prompt_hash,
                            "e6b9a0195411932e5323ed20ad05e965b08b979103bbb26594a5bdf123d27990");
+    CU_ASSERT_EQUAL(utf8_count(request.context), 3320);
     ASSERT_OK(task_instance_render(task, 0, &arena, &request, &st));
     CU_ASSERT_STRING_EQUAL(request.prompt_hash,
                            "32680f263ba83280e98a8a24ceefed10a722a4cdcd9f4d78e93c45d43143ca66");
+    CU_ASSERT_EQUAL(utf8_count(request.context), 3187);
     CU_ASSERT_STRING_EQUAL(task_instance_info(task)->dataset_sha256,
                            "8b626f138b9c847c9080580c6291f98ed1056458b3ea02cdfd6a13836aaece2e");
     arena_release(&arena);
