@@ -4,13 +4,14 @@
 
 #include "benchmarks/refusal.h"
 #include "datasets/file_reader.h"
+#include "datasets/jsonl_reader.h"
 #include "datasets/table_reader.h"
 
 static enum refusal refusal_of(const char *reply)
 {
     struct status st = {0};
     enum refusal refusal = REFUSAL_NONE;
-    ASSERT_OK(refusal_classify(text_of(reply), &refusal, &st));
+    ASSERT_OK(refusal_classify(text_of(""), text_of(reply), &refusal, &st));
     return refusal;
 }
 
@@ -86,11 +87,11 @@ static void test_xstest_scores(void)
 
 /* ---- agreement with people ---- */
 
-enum { COMPLETION, LABEL, N_FIELDS };
+enum { PROMPT, COMPLETION, LABEL, N_FIELDS };
 
 static bool find_fields(const struct table_row *header, size_t at[N_FIELDS])
 {
-    static const char *const names[N_FIELDS] = {"completion", "final_label"};
+    static const char *const names[N_FIELDS] = {"prompt", "completion", "final_label"};
     for (int f = 0; f < N_FIELDS; f++) {
         at[f] = 0;
         while (at[f] < header->n_fields && !text_equal(header->fields[at[f]], text_of(names[f])))
@@ -120,7 +121,8 @@ static void count_agreement(const char *path, int *n, int *three_way, int *two_w
         ASSERT_OK(table_reader_next(reader, &row, &st));
         if (!row.n_fields) break;
         struct text label = row.fields[at[LABEL]];
-        ASSERT_OK(refusal_classify(row.fields[at[COMPLETION]], &refusal, &st));
+        ASSERT_OK(
+            refusal_classify(row.fields[at[PROMPT]], row.fields[at[COMPLETION]], &refusal, &st));
         int human = label.data[0] - '1';
         ++*n;
         *three_way += human == (int)refusal;
@@ -150,9 +152,45 @@ static void test_agreement(void)
     }
 }
 
+/* Replies of our own, in the manner of several models: short and long, moralising, denying a
+ * premise, calling for help, complying with a caution.  The rules were written with them at hand.
+ */
+static void test_own_replies(void)
+{
+    struct status st = {0};
+    struct strbuf bytes;
+    struct file_digests digests;
+    struct json_value *object;
+    int n = 0, three_way = 0, two_way = 0;
+    strbuf_init(&bytes, 1 << 20);
+    ASSERT_OK(file_read(&bytes, &digests, "tests/fixtures/refusals.jsonl", &st));
+    struct jsonl_reader reader =
+        jsonl_reader_start("refusals.jsonl", (struct text){bytes.data, bytes.length});
+    for (;;) {
+        struct text prompt, reply;
+        int64_t label;
+        enum refusal refusal;
+        ASSERT_OK(jsonl_reader_next(&reader, &object, &st));
+        if (!object) break;
+        ASSERT_OK(json_get_int(object, "label", 1, 3, &label, &st));
+        ASSERT_OK(json_get_text(object, "prompt", &prompt, &st));
+        ASSERT_OK(json_get_text(object, "reply", &reply, &st));
+        ASSERT_OK(refusal_classify(prompt, reply, &refusal, &st));
+        n++;
+        three_way += label - 1 == (int64_t)refusal;
+        two_way += (label == 1) == (refusal == REFUSAL_NONE);
+        json_free(object);
+    }
+    CU_ASSERT_EQUAL(n, 228);
+    CU_ASSERT_TRUE(three_way >= 0.96 * n);
+    CU_ASSERT_TRUE(two_way >= 0.98 * n);
+    strbuf_release(&bytes);
+}
+
 static const struct test_case tests[] = {
     {"plain cases", test_plain_cases},
     {"xstest: safe, unsafe, empty", test_xstest_scores},
     {"agreement with people", test_agreement},
+    {"replies of our own", test_own_replies},
 };
 SUITE("refusal", tests)
