@@ -35,7 +35,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(O)/%.o)
 # Data files that the program carries inside it; see the rule for %.embedded.c.
 EMBED   := $(wildcard reports/*.sql classifiers/lexicons/*.json classifiers/policies/*.json classifiers/models/*.bin classifiers/guards/*.json \
-                      datasets/manifests/*.json reports/published/*.json benchmarks/*.py)
+                      datasets/manifests/*.json reports/published/*.json benchmarks/*.py benchmarks/tasks/*.json)
 LIB_OBJ += $(EMBED:%=$(O)/%.embedded.o)
 TESTS   := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 SUPPORT_OBJ := $(patsubst %.c,$(O)/%.o,$(wildcard tests/support/*.c))

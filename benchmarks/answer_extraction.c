@@ -6,24 +6,48 @@
 #include "engine/base/regex.h"
 #include "engine/base/utf8.h"
 
+/* An extraction's steps with their patterns. */
+struct compiled_rule {
+    struct extraction_step own; /* of a rule that names no steps */
+    const struct extraction_step *steps;
+    struct regex **patterns; /* (n); NULL where the step has none */
+    int n;
+};
+
 struct answer_checker {
     const struct answer_extraction *rules;
     int n_rules;
-    struct regex **patterns; /* (n_rules) */
-    bool ignore_case, ignore_punctuation;
+    struct compiled_rule *compiled; /* (n_rules) */
+    bool ignore_case, ignore_punctuation, ignore_numbers;
     int n_ignored;
     struct regex *ignored[EXACT_MATCH_MAX_REGEXES];
 };
+
+static status_code compile_rule(struct compiled_rule *out, const struct answer_extraction *rule,
+                                struct status *st)
+{
+    out->own = (struct extraction_step){
+        .kind = rule->pattern ? EXTRACT_REGEX : EXTRACT_STRIP,
+        .pattern = rule->pattern,
+        .group_select = rule->group_select,
+    };
+    out->steps = rule->steps ? rule->steps : &out->own;
+    out->patterns = calloc((size_t)rule->n_steps + 1, sizeof(struct regex *));
+    if (!out->patterns) return status_no_memory(st, "answer extraction");
+    out->n = rule->steps ? rule->n_steps : 1;
+    status_code code = STATUS_OK;
+    for (int i = 0; i < out->n && code == STATUS_OK; i++)
+        if (out->steps[i].kind == EXTRACT_REGEX)
+            code = regex_compile(&out->patterns[i], out->steps[i].pattern, st);
+    return code == STATUS_OK ? code : status_prefix(st, "extraction %s", rule->name);
+}
 
 static status_code compile_rules(struct answer_checker *checker,
                                  const struct exact_match_options *options, struct status *st)
 {
     status_code code = STATUS_OK;
-    for (int i = 0; i < checker->n_rules && code == STATUS_OK; i++) {
-        if (!checker->rules[i].pattern) continue;
-        code = regex_compile(&checker->patterns[i], checker->rules[i].pattern, st);
-        if (code != STATUS_OK) status_prefix(st, "extraction %s", checker->rules[i].name);
-    }
+    for (int i = 0; i < checker->n_rules && code == STATUS_OK; i++)
+        code = compile_rule(&checker->compiled[i], &checker->rules[i], st);
     for (int i = 0; i < EXACT_MATCH_MAX_REGEXES && code == STATUS_OK; i++) {
         if (!options->regexes_to_ignore[i]) break;
         code = regex_compile(&checker->ignored[i], options->regexes_to_ignore[i], st);
@@ -42,8 +66,9 @@ status_code answer_checker_create(struct answer_checker **out,
     checker->n_rules = n;
     checker->ignore_case = options->ignore_case;
     checker->ignore_punctuation = options->ignore_punctuation;
-    checker->patterns = calloc((size_t)n + 1, sizeof(struct regex *));
-    status_code code = checker->patterns ? compile_rules(checker, options, st)
+    checker->ignore_numbers = options->ignore_numbers;
+    checker->compiled = calloc((size_t)n + 1, sizeof *checker->compiled);
+    status_code code = checker->compiled ? compile_rules(checker, options, st)
                                          : status_no_memory(st, "answer extraction");
     if (code != STATUS_OK) {
         answer_checker_free(checker);
@@ -56,10 +81,13 @@ status_code answer_checker_create(struct answer_checker **out,
 void answer_checker_free(struct answer_checker *checker)
 {
     if (!checker) return;
-    for (int i = 0; checker->patterns && i < checker->n_rules; i++)
-        regex_free(checker->patterns[i]);
+    for (int i = 0; checker->compiled && i < checker->n_rules; i++) {
+        for (int s = 0; s < checker->compiled[i].n; s++)
+            regex_free(checker->compiled[i].patterns[s]);
+        free(checker->compiled[i].patterns);
+    }
     for (int i = 0; i < checker->n_ignored; i++) regex_free(checker->ignored[i]);
-    free(checker->patterns);
+    free(checker->compiled);
     free(checker);
 }
 
@@ -123,28 +151,51 @@ static status_code select_match(const struct regex *pattern, struct text text, i
     return STATUS_OK;
 }
 
+/* Replaces *text by what a step makes of it. */
+static status_code take_step(const struct extraction_step *step, const struct regex *pattern,
+                             struct strbuf *text, bool *found, struct status *st)
+{
+    struct text taken = {0}, whole = {text->data, text->length};
+    struct strbuf next;
+    bool matched = true;
+    status_code code = STATUS_OK;
+    strbuf_init(&next, text->max_bytes);
+    if (step->kind == EXTRACT_REGEX) {
+        code = select_match(pattern, whole, step->group_select, &taken, &matched, st);
+        if (!matched) taken = text_of(step->fallback ? step->fallback : EXTRACTION_INVALID);
+        if (matched) taken = utf8_strip(taken);
+        *found = *found && matched;
+    } else {
+        taken = step->kind == EXTRACT_STRIP ? utf8_strip(whole) : whole;
+    }
+    if (code == STATUS_OK && step->kind == EXTRACT_LOWER)
+        utf8_append_lower(&next, taken);
+    else if (code == STATUS_OK && step->kind == EXTRACT_UPPER)
+        utf8_append_upper(&next, taken);
+    else if (code == STATUS_OK)
+        strbuf_append(&next, taken.data, taken.length);
+    strbuf_release(text);
+    *text = next;
+    return code == STATUS_OK ? strbuf_check(text, "extracted answer", st) : code;
+}
+
 status_code answer_checker_extract(const struct answer_checker *checker, int index,
                                    struct text reply, struct strbuf *out, bool *found,
                                    struct status *st)
 {
-    const struct answer_extraction *rule = &checker->rules[index];
-    struct strbuf valid;
-    strbuf_init(&valid, 3 * (size_t)LIMIT_REPLY_BYTES); /* U+FFFD is three bytes */
-    utf8_append_valid(&valid, reply);
-    struct text taken = {0}, whole = {valid.data, valid.length};
-    status_code code = strbuf_check(&valid, "reply", st);
-    if (code == STATUS_OK && rule->pattern)
-        code = select_match(checker->patterns[index], whole, rule->group_select, &taken, found, st);
-    if (code == STATUS_OK && !rule->pattern) {
-        *found = true;
-        taken = whole;
-    }
+    const struct compiled_rule *rule = &checker->compiled[index];
+    struct strbuf text;
+    strbuf_init(&text, 3 * (size_t)LIMIT_REPLY_BYTES); /* U+FFFD is three bytes */
+    utf8_append_valid(&text, reply);
+    *found = true;
+    status_code code = strbuf_check(&text, "reply", st);
+    for (int i = 0; i < rule->n && code == STATUS_OK; i++)
+        code = take_step(&rule->steps[i], rule->patterns[i], &text, found, st);
     if (code == STATUS_OK) {
-        taken = *found ? utf8_strip(taken) : text_of(EXTRACTION_INVALID);
-        strbuf_append(out, taken.data, taken.length);
+        strbuf_append(out, text.data, text.length);
         code = strbuf_check(out, "extracted answer", st);
     }
-    strbuf_release(&valid);
+    strbuf_release(&text);
     return code;
 }
 
@@ -180,15 +231,24 @@ static status_code lower(struct strbuf *text, struct status *st)
 }
 
 /* Python's string.punctuation. */
-static void delete_punctuation(struct strbuf *text)
+static bool is_punctuation(char c)
+{
+    bool printed = c > ' ' && c < 0x7f;
+    bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    return printed && !plain;
+}
+
+/* Python's string.digits. */
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static void delete_bytes(struct strbuf *text, bool (*unwanted)(char c))
 {
     size_t kept = 0;
-    for (size_t i = 0; i < text->length; i++) {
-        char c = text->data[i];
-        bool printed = c > ' ' && c < 0x7f;
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!printed || plain) text->data[kept++] = c;
-    }
+    for (size_t i = 0; i < text->length; i++)
+        if (!unwanted(text->data[i])) text->data[kept++] = text->data[i];
     text->length = kept;
     if (text->data) text->data[kept] = '\0';
 }
@@ -203,7 +263,8 @@ static status_code normalise(const struct answer_checker *checker, struct text t
     for (int i = 0; i < checker->n_ignored && code == STATUS_OK; i++)
         code = delete_matches(checker->ignored[i], out, st);
     if (code == STATUS_OK && checker->ignore_case) code = lower(out, st);
-    if (code == STATUS_OK && checker->ignore_punctuation) delete_punctuation(out);
+    if (code == STATUS_OK && checker->ignore_punctuation) delete_bytes(out, is_punctuation);
+    if (code == STATUS_OK && checker->ignore_numbers) delete_bytes(out, is_digit);
     return code;
 }
 

@@ -24,20 +24,35 @@
 #define EXACT_MATCH_MAX_REGEXES 8
 #define EXTRACTION_INVALID      "[invalid]"
 
-/* lm-eval's regex filter: match number `group_select` of findall(), counted from the end when it is
- * negative; of several groups the first that is not empty; stripped. */
+/* One of lm-eval's filters.  Its regex filter takes match number `group_select` of findall(),
+ * counted from the end when it is negative; of several groups the first that is not empty;
+ * stripped.
+ */
+enum extraction_kind { EXTRACT_REGEX, EXTRACT_STRIP, EXTRACT_LOWER, EXTRACT_UPPER };
+struct extraction_step {
+    enum extraction_kind kind;
+    const char *pattern; /* of EXTRACT_REGEX */
+    int group_select;
+    const char *fallback; /* what a regex without a match gives; NULL: EXTRACTION_INVALID */
+};
+
 struct answer_extraction {
     const char *name;    /* "strict-match"; NULL ends a list */
-    const char *pattern; /* NULL: the whole reply, stripped (its remove_whitespace) */
+    const char *pattern; /* one regex; NULL: the whole reply, stripped (its remove_whitespace) */
     int group_select;
+    /* In place of the two before: one step after the other.  No steps at all leave the reply as it
+     * is.  NULL: the two before. */
+    const struct extraction_step *steps;
+    int n_steps;
 };
 
 /* lm-eval's exact_match: deletions by regex in list order, then lower case, then without ASCII
- * punctuation. */
+ * punctuation, then without digits. */
 struct exact_match_options {
     const char *regexes_to_ignore[EXACT_MATCH_MAX_REGEXES]; /* NULL ends the list */
     bool ignore_case;
     bool ignore_punctuation;
+    bool ignore_numbers;
 };
 
 struct answer_checker; /* opaque */
@@ -53,8 +68,9 @@ int answer_checker_count(const struct answer_checker *checker);
 const struct answer_extraction *answer_checker_rule(const struct answer_checker *checker,
                                                     int index);
 
-/* Appends what extraction `index` takes from the reply; EXTRACTION_INVALID, and *found false, when
- * there is nothing to take.  Invalid UTF-8 counts as U+FFFD. */
+/* Appends what extraction `index` takes from the reply; *found is false, and the text is
+ * EXTRACTION_INVALID or another fallback, when a regex had nothing to take.  Invalid UTF-8 counts
+ * as U+FFFD. */
 status_code answer_checker_extract(const struct answer_checker *checker, int index,
                                    struct text reply, struct strbuf *out, bool *found,
                                    struct status *st) MUST_CHECK;

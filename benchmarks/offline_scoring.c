@@ -68,6 +68,8 @@ static void append_prompt(struct strbuf *out, const char *task, const struct tas
         json_append_text(out, request->context);
     else
         strbuf_append_str(out, "null");
+    if (request->contexts)
+        append_texts(out, "contexts", request->contexts, request->n_continuations);
     append_texts(out, "continuations", request->continuations, request->n_continuations);
     append_texts(out, "until", request->until, request->n_until);
     strbuf_append_str(out, ", \"target\": ");

@@ -35,9 +35,9 @@ struct offline_prompt_options {
     const struct task_chat *messages; /* without a model: a chat's messages alone; or NULL */
 };
 
-/* Lines with task, doc_id, context, continuations, until, target, doc_hash, prompt_hash.  A chat's
- * lines also have messages, and system_message: what became of it.  Without a model a chat has no
- * context. */
+/* Lines with task, doc_id, context, continuations, until, target, doc_hash, prompt_hash; and
+ * contexts, one for each continuation, where these differ.  A chat's lines also have messages, and
+ * system_message: what became of it.  Without a model a chat has no context. */
 status_code offline_prompts(const struct task_selection *selection,
                             const struct task_options *options,
                             const struct offline_prompt_options *how, const struct line_sink *sink,

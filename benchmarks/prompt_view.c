@@ -87,7 +87,8 @@ static status_code encode_one(struct view *view, const struct chat_prompt *chat,
     view->prompts[i].choice = chooses ? i : -1;
     if (view->maker->chat) return copy_ids(&chat->ids[i], chat->n_context, out, st);
     if (chooses)
-        return prompt_tokens_pair(view->maker->tokenizer, request->context,
+        return prompt_tokens_pair(view->maker->tokenizer,
+                                  request->contexts ? request->contexts[i] : request->context,
                                   request->continuations[i], out, st);
     return prompt_tokens_prompt(view->maker->tokenizer, request->context, out, st);
 }
@@ -188,6 +189,10 @@ static void append_lines(const struct view *view, struct strbuf *out)
     if (first->choice < 0) append_reply(view, out);
     for (int i = 0; i < view->n && first->choice >= 0; i++) {
         const struct prompt_tokens *tokens = &view->prompts[i].tokens;
+        if (i && view->request->contexts) {
+            strbuf_appendf(out, "  ==== the context of choice %d\n", i);
+            append_ids(view, &view->prompts[i], 0, tokens->n_context, out);
+        }
         strbuf_appendf(out, "  ==== choice %d%s\n", i,
                        i == view->request->gold ? ", the right one" : "");
         append_ids(view, &view->prompts[i], tokens->n_context, tokens->ids.count, out);

@@ -81,7 +81,9 @@ static status_code loglikelihood(struct batch *b, struct status *st)
     for (int i = 0; i < b->n; i++) {
         const struct task_request *request = &b->requests[i];
         items[i] = (struct loglikelihood_item){
-            .request = {.context = request->context, .n_continuations = request->n_continuations},
+            .request = {.context = request->context,
+                        .n_continuations = request->n_continuations,
+                        .contexts = request->contexts},
             .guard_text = request->guard_text,
         };
         for (int c = 0; c < request->n_continuations; c++)
@@ -443,7 +445,10 @@ static status_code put_choices(struct batch *b, int i, struct status *st)
         code = store_put_choice(b->runner->store, &key, &row, st);
     }
     struct score score;
-    if (code == STATUS_OK)
+    if (code == STATUS_OK && request->output_type == OUTPUT_LOGLIKELIHOOD)
+        code = task_instance_score_loglikelihood(b->task, b->doc_ids[i], result->logprob[0],
+                                                 result->is_greedy[0], &score, st);
+    else if (code == STATUS_OK)
         code = task_instance_score_choices(b->task, b->doc_ids[i], result->logprob,
                                            request->n_continuations, &score, st);
     return code == STATUS_OK ? put_score(b, &key, &score, NULL, st) : code;

@@ -5,12 +5,14 @@
 #include <sys/stat.h>
 
 #include "benchmarks/runner_internal.h"
+#include "benchmarks/task_file.h"
 #include "benchmarks/version.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
 #define MAX_GROUPS      64
 #define KERNEL_SET_SIZE 64
+#define TASK_FILE_ROLE  "task"
 
 /* ---- provenance ---- */
 
@@ -336,10 +338,27 @@ static status_code add_interpreter(struct runner *r, struct status *st)
     return code;
 }
 
+/* A task file's version is its author's word; its bytes are what was run. */
+static status_code add_task_file(struct runner *r, int i, struct status *st)
+{
+    const struct task *task = r->selection.refs[i].task;
+    if (!task->file) return STATUS_OK;
+    const struct task_file_info *info = task_file_get_info(task->file);
+    const struct store_artifact artifact = {
+        .sha256 = info->sha256,
+        .kind = "task_file",
+        .name = info->path,
+        .bytes = info->bytes,
+    };
+    return store_add_artifact(r->store, r->run_id, TASK_FILE_ROLE, &artifact, st);
+}
+
 static status_code write_rows(struct runner *r, const struct store_run *run, struct status *st)
 {
     status_code code = store_create_run(r->store, run, r->run_id, st);
     for (int i = 0; i < r->selection.count && code == STATUS_OK; i++) code = add_task(r, i, st);
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++)
+        code = add_task_file(r, i, st);
     if (code == STATUS_OK) code = add_groups(r, st);
     if (code == STATUS_OK) code = add_classifiers(r, st);
     if (code == STATUS_OK) code = add_interpreter(r, st);
@@ -424,6 +443,20 @@ static status_code check_task(struct runner *r, int i, const struct store_task *
     return code == STATUS_OK ? code : status_prefix(st, "%s", then->task);
 }
 
+static status_code check_task_file(struct runner *r, int i, struct status *st)
+{
+    bool same_one = true;
+    const struct task *task = r->selection.refs[i].task;
+    if (!task->file) return STATUS_OK;
+    const struct task_file_info *info = task_file_get_info(task->file);
+    status_code code =
+        store_has_artifact(r->store, r->run_id, TASK_FILE_ROLE, info->sha256, &same_one, st);
+    if (code != STATUS_OK || same_one) return code;
+    return status_set(st, STATUS_BAD_INPUT,
+                      "the run cannot be continued: the task file %s is not what it was",
+                      info->path);
+}
+
 static status_code check_toxicity(struct runner *r, struct status *st)
 {
     bool same_one = true;
@@ -481,6 +514,8 @@ status_code run_record_check(struct runner *r, struct status *st)
                           r->selection.count);
     for (int i = 0; code == STATUS_OK && i < r->selection.count; i++)
         code = check_task(r, i, &tasks[i], st);
+    for (int i = 0; code == STATUS_OK && i < r->selection.count; i++)
+        code = check_task_file(r, i, st);
     if (code == STATUS_OK) code = check_toxicity(r, st);
     if (code == STATUS_OK) code = check_interpreter(r, st);
     if (code == STATUS_OK) code = check_adapter(r, st);

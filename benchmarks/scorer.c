@@ -120,6 +120,27 @@ static int likeliest(const double *logprobs, const struct text *choices, int n, 
     return best;
 }
 
+#define MC2 "mc2"
+
+/* The true choices' share of the probability that all choices have together. */
+static struct metric_value true_share(const double *logprobs, const bool *labels, int n)
+{
+    double highest = logprobs[0], all = 0, good = 0;
+    for (int i = 1; i < n; i++)
+        if (logprobs[i] > highest) highest = logprobs[i];
+    for (int i = 0; i < n; i++) {
+        double weight = exp(logprobs[i] - highest);
+        all += weight;
+        if (labels[i]) good += weight;
+    }
+    return (struct metric_value){
+        .metric = MC2,
+        .extraction = "none",
+        .value = good / all,
+        .outcome = good > all / 2 ? OUTCOME_CORRECT : OUTCOME_WRONG,
+    };
+}
+
 status_code score_accuracy(const struct task_instance *instance, int64_t doc_id,
                            const double *logprobs, int n, struct score *out, struct status *st)
 {
@@ -137,13 +158,33 @@ status_code score_accuracy(const struct task_instance *instance, int64_t doc_id,
     *out = (struct score){0};
     for (int m = 0; m < TASK_MAX_METRICS && task->metrics[m].name; m++) {
         size_t kind = 0;
+        BUG_IF(out->n_values == SCORE_MAX_VALUES);
+        struct metric_value *value = &out->values[out->n_values++];
+        if (strcmp(task->metrics[m].name, MC2) == 0) {
+            *value = true_share(logprobs, task->doc_to_labels(task, doc), n);
+            continue;
+        }
         while (kind < N_LENGTHS && strcmp(lengths[kind].metric, task->metrics[m].name) != 0) kind++;
-        BUG_IF(kind == N_LENGTHS || out->n_values == SCORE_MAX_VALUES);
+        BUG_IF(kind == N_LENGTHS);
         bool correct = likeliest(logprobs, choices, n, kind) == gold;
-        out->values[out->n_values++] =
-            accuracy(lengths[kind].metric, correct, correct ? OUTCOME_CORRECT : OUTCOME_WRONG);
+        *value = accuracy(lengths[kind].metric, correct, correct ? OUTCOME_CORRECT : OUTCOME_WRONG);
     }
     out->outcome = out->values[0].outcome;
+    return STATUS_OK;
+}
+
+status_code score_loglikelihood(const struct task_instance *instance, double logprob,
+                                bool is_greedy, struct score *out, struct status *st)
+{
+    const struct task *task = task_instance_info(instance)->ref->task;
+    if (isnan(logprob))
+        return status_set(st, STATUS_BAD_INPUT, "the log-probability is not a number");
+    *out = (struct score){.outcome = is_greedy ? OUTCOME_CORRECT : OUTCOME_WRONG};
+    for (int m = 0; m < TASK_MAX_METRICS && task->metrics[m].name; m++) {
+        struct metric_value *value = &out->values[out->n_values++];
+        *value = accuracy(task->metrics[m].name, is_greedy, out->outcome);
+        if (strcmp(value->metric, "acc") != 0) value->value = logprob;
+    }
     return STATUS_OK;
 }
 

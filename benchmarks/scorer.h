@@ -67,10 +67,17 @@ status_code score_execution(const struct task_instance *instance, int64_t doc_id
 
 /* Multiple choice: 1 when the likeliest choice is the right one; on a tie the first one counts. The
  * task's metrics say what is compared: the log-probability ("acc"), or the same divided by the
- * choice's code points ("acc_norm") or bytes ("acc_bytes"), without its delimiter. */
+ * choice's code points ("acc_norm") or bytes ("acc_bytes"), without its delimiter.  "mc2" is the
+ * true choices' share of the probability of all, and correct above a half (Lin et al. 2022,
+ * TruthfulQA, section 3.2). */
 status_code score_accuracy(const struct task_instance *instance, int64_t doc_id,
                            const double *logprobs, int n, struct score *out,
                            struct status *st) MUST_CHECK;
+
+/* A target's log-probability: "acc" is 1 when each token was the likeliest, "loglikelihood" the
+ * log-probability itself, whose mean's exponential is the reciprocal of the perplexity. */
+status_code score_loglikelihood(const struct task_instance *instance, double logprob,
+                                bool is_greedy, struct score *out, struct status *st) MUST_CHECK;
 
 /* Multiple choice answered in words: the reply's first character names the choice. */
 status_code score_choice_letter(const struct task_instance *instance, int64_t doc_id,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "benchmarks/task_file.h"
 #include "engine/base/limits.h"
 #include "engine/base/rng.h"
 #include "engine/base/utf8.h"
@@ -16,11 +17,12 @@ struct task_instance {
     struct document_list test, pool; /* pool: the few-shot split */
     uint32_t *draws; /* (n_documents, num_fewshot) into pool; NULL: the first ones */
     struct answer_checker *checker;
+    struct task_file *file; /* held; NULL where the task is compiled */
 };
 
 const char *output_type_name(enum output_type type)
 {
-    static const char *const names[] = {"multiple_choice", "generate_until"};
+    static const char *const names[] = {"multiple_choice", "generate_until", "loglikelihood"};
     return names[type];
 }
 
@@ -114,7 +116,9 @@ static status_code load_documents(struct task_instance *instance,
     info->num_fewshot =
         options->num_fewshot == TASK_DEFAULT_FEWSHOT ? task->num_fewshot : options->num_fewshot;
     info->fewshot_seed = options->fewshot_seed ? options->fewshot_seed : TASK_FEWSHOT_SEED;
-    status_code code = dataset_open(&instance->dataset, &options->lookup, task->dataset, st);
+    struct dataset_lookup lookup = options->lookup;
+    if (task->data_dir) lookup.data_dir = task->data_dir;
+    status_code code = dataset_open(&instance->dataset, &lookup, task->dataset, st);
     if (code != STATUS_OK) return code;
     code = task->load(task, instance->ref.subset, task->test_split, instance->dataset,
                       &instance->test, st);
@@ -141,6 +145,7 @@ status_code task_instance_load(struct task_instance **out, const struct task_ref
     struct task_instance *instance = calloc(1, sizeof *instance);
     if (!instance) return status_no_memory(st, "a task");
     instance->ref = *ref;
+    if (ref->task->file) instance->file = task_file_retain(ref->task->file);
     if (ref->task->specialise) {
         instance->row = *ref->task;
         ref->task->specialise(&instance->row, ref->subset);
@@ -165,6 +170,7 @@ void task_instance_free(struct task_instance *instance)
     answer_checker_free(instance->checker);
     dataset_free(instance->dataset);
     free(instance->draws);
+    task_file_release(instance->file);
     free(instance);
 }
 
@@ -201,10 +207,9 @@ static bool needs_delimiter(struct text before, struct text after)
            utf8_lstrip(after).length == after.length;
 }
 
-/* Shots with their targets, and the document's own text: what is one message in a chat without
- * turns for shots. */
-static void append_questions(const struct task_instance *instance, int64_t doc_id, int n_shots,
-                             struct strbuf *out)
+/* The shots with their targets, without the description. */
+static void append_shots(const struct task_instance *instance, int64_t doc_id, int n_shots,
+                         struct strbuf *out)
 {
     const struct task *task = instance->ref.task;
     for (int i = 0; i < n_shots; i++) {
@@ -214,7 +219,16 @@ static void append_questions(const struct task_instance *instance, int64_t doc_i
         task->doc_to_target(task, example, out);
         strbuf_append_str(out, task->fewshot_delimiter);
     }
-    task->doc_to_text(task, task_instance_document(instance, doc_id), out);
+}
+
+/* Shots with their targets, and the document's own text: what is one message in a chat without
+ * turns for shots. */
+static void append_questions(const struct task_instance *instance, int64_t doc_id, int n_shots,
+                             struct strbuf *out)
+{
+    append_shots(instance, doc_id, n_shots, out);
+    instance->ref.task->doc_to_text(instance->ref.task, task_instance_document(instance, doc_id),
+                                    out);
 }
 
 /* Appends how the reply begins, where the task says so: with the delimiter where none of the two
@@ -254,6 +268,11 @@ static status_code keep(struct strbuf *sb, struct arena *arena, const char *what
     return out->data ? STATUS_OK : status_no_memory(st, what);
 }
 
+static bool choices_are_contexts(const struct task *task, const struct document *doc)
+{
+    return task->choices_are_contexts && task->choices_are_contexts(task, doc);
+}
+
 static status_code render_choices(const struct task_instance *instance, const char *delimiter,
                                   struct arena *arena, struct strbuf *sb, struct task_request *out,
                                   struct status *st)
@@ -261,16 +280,40 @@ static status_code render_choices(const struct task_instance *instance, const ch
     const struct task *task = instance->ref.task;
     const struct document *doc = task_instance_document(instance, out->doc_id);
     struct text choices[TASK_MAX_CHOICES];
-    out->gold = -1;
-    out->n_continuations =
-        task->doc_to_choice ? task->doc_to_choice(task, doc, choices, &out->gold) : 0;
+    bool scores_target = out->contexts || task->output_type == OUTPUT_LOGLIKELIHOOD;
+    out->gold = task->output_type == OUTPUT_LOGLIKELIHOOD ? 0 : -1;
+    out->n_continuations = task->output_type == OUTPUT_LOGLIKELIHOOD ? 1
+                           : task->doc_to_choice
+                               ? task->doc_to_choice(task, doc, choices, &out->gold)
+                               : 0;
     status_code code = STATUS_OK;
     for (int i = 0; i < out->n_continuations && code == STATUS_OK; i++) {
-        strbuf_append_str(sb, delimiter);
-        strbuf_append(sb, choices[i].data, choices[i].length);
+        struct text continuation = scores_target ? out->target : choices[i];
+        if (task->output_type != OUTPUT_LOGLIKELIHOOD) strbuf_append_str(sb, delimiter);
+        strbuf_append(sb, continuation.data, continuation.length);
         code = keep(sb, arena, "continuation", &out->continuations[i], st);
     }
     return code;
+}
+
+/* What guards see: the document's own text, or all of its contexts. */
+static void append_guard_text(const struct task_instance *instance, int64_t doc_id,
+                              struct strbuf *out)
+{
+    const struct task *task = instance->ref.task;
+    const struct document *doc = task_instance_document(instance, doc_id);
+    struct text choices[TASK_MAX_CHOICES];
+    int gold;
+    if (!choices_are_contexts(task, doc)) {
+        task->doc_to_text(task, doc, out);
+        append_prefix(instance, doc_id, out);
+        return;
+    }
+    int n = task->doc_to_choice(task, doc, choices, &gold);
+    for (int i = 0; i < n; i++) {
+        if (i) strbuf_append_char(out, '\n');
+        strbuf_append(out, choices[i].data, choices[i].length);
+    }
 }
 
 /* What does not depend on how the prompt is put together. */
@@ -279,8 +322,7 @@ static status_code render_document(const struct task_instance *instance, struct 
 {
     const struct task *task = instance->ref.task;
     const struct document *doc = task_instance_document(instance, out->doc_id);
-    task->doc_to_text(task, doc, sb);
-    append_prefix(instance, out->doc_id, sb);
+    append_guard_text(instance, out->doc_id, sb);
     status_code code = keep(sb, arena, "document", &out->guard_text, st);
     if (code != STATUS_OK) return code;
     task->doc_to_target(task, doc, sb);
@@ -294,11 +336,42 @@ static status_code render_document(const struct task_instance *instance, struct 
     return STATUS_OK;
 }
 
+/* A context for each choice: the first is the request's own. */
+static status_code render_contexts(const struct task_instance *instance, struct strbuf *sb,
+                                   struct arena *arena, struct task_request *out, struct status *st)
+{
+    const struct task *task = instance->ref.task;
+    struct text choices[TASK_MAX_CHOICES];
+    int gold, n = task->doc_to_choice(task, task_instance_document(instance, out->doc_id), choices,
+                                      &gold);
+    struct text *contexts = arena_array(arena, (size_t)n, sizeof *contexts);
+    status_code code = contexts ? STATUS_OK : status_no_memory(st, "prompts");
+    for (int i = 0; i < n && code == STATUS_OK; i++) {
+        if (task->description) task->description(task, instance->ref.subset, sb);
+        append_shots(instance, out->doc_id, out->n_shots, sb);
+        strbuf_append(sb, choices[i].data, choices[i].length);
+        code = keep(sb, arena, "prompt", &contexts[i], st);
+    }
+    if (code != STATUS_OK) return code;
+    out->contexts = contexts;
+    out->context = contexts[0];
+    return STATUS_OK;
+}
+
+static status_code render_context(const struct task_instance *instance, struct strbuf *sb,
+                                  struct arena *arena, struct task_request *out, struct status *st)
+{
+    const struct document *doc = task_instance_document(instance, out->doc_id);
+    if (choices_are_contexts(instance->ref.task, doc))
+        return render_contexts(instance, sb, arena, out, st);
+    append_context(instance, out->doc_id, out->n_shots, sb);
+    return keep(sb, arena, "prompt", &out->context, st);
+}
+
 static status_code render_texts(const struct task_instance *instance, struct strbuf *sb,
                                 struct arena *arena, struct task_request *out, struct status *st)
 {
-    append_context(instance, out->doc_id, out->n_shots, sb);
-    status_code code = keep(sb, arena, "prompt", &out->context, st);
+    status_code code = render_context(instance, sb, arena, out, st);
     if (code != STATUS_OK) return code;
     sha256_text(out->context, out->prompt_hash);
     return render_choices(instance, instance->ref.task->target_delimiter, arena, sb, out, st);
@@ -454,6 +527,10 @@ status_code task_instance_render_chat(const struct task_instance *instance, int6
     struct strbuf sb;
     strbuf_init(&sb, LIMIT_PROMPT_BYTES);
     code = render_document(instance, &sb, arena, out, st);
+    if (code == STATUS_OK &&
+        choices_are_contexts(instance->ref.task, task_instance_document(instance, doc_id)))
+        code = status_set(st, STATUS_UNSUPPORTED,
+                          "the choices are contexts, which a chat has no form for");
     if (code == STATUS_OK) code = render_messages(instance, chat, &sb, arena, out, st);
     strbuf_release(&sb);
     return name_document(instance, doc_id, code, st);
@@ -553,6 +630,17 @@ status_code task_instance_score_choices(const struct task_instance *instance, in
         return status_set(st, STATUS_UNSUPPORTED, "%s is not scored from log-probabilities",
                           instance->ref.name);
     code = instance->ref.task->score_choices(instance, doc_id, logprobs, n, out, st);
+    if (code != STATUS_OK)
+        status_prefix(st, "%s: document %lld", instance->ref.name, (long long)doc_id);
+    return code;
+}
+
+status_code task_instance_score_loglikelihood(const struct task_instance *instance, int64_t doc_id,
+                                              double logprob, bool is_greedy, struct score *out,
+                                              struct status *st)
+{
+    status_code code = check_document(instance, doc_id, st);
+    if (code == STATUS_OK) code = score_loglikelihood(instance, logprob, is_greedy, out, st);
     if (code != STATUS_OK)
         status_prefix(st, "%s: document %lld", instance->ref.name, (long long)doc_id);
     return code;

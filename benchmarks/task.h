@@ -30,13 +30,14 @@
 #include "engine/tokenizer/chat_template.h"
 
 #define TASK_NAME_SIZE       96
-#define TASK_MAX_CHOICES     16
+#define TASK_MAX_CHOICES     32
 #define TASK_MAX_UNTIL       16
 #define TASK_MAX_METRICS     16
 #define TASK_MAX_EXTRACTIONS 4
 
-enum output_type { OUTPUT_MULTIPLE_CHOICE, OUTPUT_GENERATE_UNTIL };
-const char *output_type_name(enum output_type type); /* "multiple_choice", "generate_until" */
+enum output_type { OUTPUT_MULTIPLE_CHOICE, OUTPUT_GENERATE_UNTIL, OUTPUT_LOGLIKELIHOOD };
+/* "multiple_choice", "generate_until", "loglikelihood". */
+const char *output_type_name(enum output_type type);
 
 enum fewshot_sampler {
     FEWSHOT_FIRST_N, /* the first shots of the split, the same for every document */
@@ -86,6 +87,8 @@ struct task {
     const char *version; /* changes when any byte of a prompt does */
     const char *summary; /* one line for `list tasks` */
     const char *dataset;
+    const char *data_dir;   /* where the data are, of a task file that says so; NULL: looked up */
+    struct task_file *file; /* the file that the row was made from; NULL: compiled */
     const struct task_subset *subsets; /* NULL: the task is its only leaf */
     const char *subsets_key; /* the member of DIR/manifest.json that may list fewer; or NULL */
     const char *test_split;
@@ -127,6 +130,11 @@ struct task {
     /* Multiple choice: how many choices, their texts without the delimiter, and the right one. */
     int (*doc_to_choice)(const struct task *task, const struct document *doc,
                          struct text choices[TASK_MAX_CHOICES], int *gold);
+    /* Whether the choices are contexts, each followed by the target, as where a gap is filled
+     * differently and the rest of the sentence is scored.  May be NULL: they are not. */
+    bool (*choices_are_contexts)(const struct task *task, const struct document *doc);
+    /* Which of the choices are true, for the metric mc2.  May be NULL. */
+    const bool *(*doc_to_labels)(const struct task *task, const struct document *doc);
     /* The part of the documents that this one belongs to, as in metrics; NULL: none.  May be NULL.
      */
     const char *(*doc_to_stratum)(const struct task *task, const struct document *doc);
@@ -195,7 +203,9 @@ struct task_request {
     const char *stratum;                         /* or NULL */
     struct text continuations[TASK_MAX_CHOICES]; /* with their delimiter */
     int n_continuations;                         /* 0: generate */
-    int gold;                                    /* index of the right continuation, or -1 */
+    /* Of each continuation, where they differ; else NULL.  `context` is the first one. */
+    const struct text *contexts;
+    int gold; /* index of the right continuation, or -1 */
     struct text until[TASK_MAX_UNTIL];
     int n_until;
     int max_gen_toks;
@@ -239,6 +249,11 @@ status_code task_instance_score_reply(const struct task_instance *instance, int6
 status_code task_instance_score_choices(const struct task_instance *instance, int64_t doc_id,
                                         const double *logprobs, int n, struct score *out,
                                         struct status *st) MUST_CHECK;
+
+/* A target's log-probability, and whether each of its tokens was the likeliest. */
+status_code task_instance_score_loglikelihood(const struct task_instance *instance, int64_t doc_id,
+                                              double logprob, bool is_greedy, struct score *out,
+                                              struct status *st) MUST_CHECK;
 
 /* Once each of the n replies to a document is scored. */
 status_code task_instance_score_repeats(const struct task_instance *instance, int64_t doc_id,

@@ -2,8 +2,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "benchmarks/task_file.h"
 #include "benchmarks/tasks/tasks.h"
+#include "engine/base/limits.h"
 
 /* A task's first row is its default profile. */
 static const struct task *const rows[] = {
@@ -92,6 +96,43 @@ static bool is_name_of(const struct task *task, struct text name)
     for (const struct task_subset *s = task->subsets; s && s->name; s++)
         if (is_leaf_name(task, s, name)) return true;
     return false;
+}
+
+static bool is_compiled(struct text name)
+{
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (is_name_of(rows[i], name)) return true;
+    return false;
+}
+
+/* "my_task.json" and whatever has a slash are files. */
+static bool is_path(struct text name)
+{
+    static const char end[] = ".json";
+    size_t n = sizeof end - 1;
+    return memchr(name.data, '/', name.length) ||
+           (name.length > n && memcmp(name.data + name.length - n, end, n) == 0);
+}
+
+/* Opens the file that a name means; *out is NULL where it means none. */
+static status_code open_file(struct text name, struct task_file **out, struct status *st)
+{
+    char path[4096];
+    *out = NULL;
+    if (!is_path(name))
+        return is_compiled(name) ? STATUS_OK : task_file_open_shipped(out, name, st);
+    if (name.length >= sizeof path)
+        return status_set(st, STATUS_USAGE, "the path of a task file is too long");
+    memcpy(path, name.data, name.length);
+    path[name.length] = '\0';
+    status_code code = task_file_open(out, path, st);
+    if (code != STATUS_OK) return code;
+    if (!is_compiled(text_of(task_file_row(*out)->name))) return STATUS_OK;
+    code = status_set(st, STATUS_BAD_INPUT,
+                      "%s: field \"task\" is \"%s\", the name of a task of the program", path,
+                      task_file_row(*out)->name);
+    task_file_release(*out);
+    return code;
 }
 
 static status_code find_task(const struct request *request, const struct task **out,
@@ -192,11 +233,34 @@ static status_code add_subsets(struct task_selection *selection, const struct ta
     return code;
 }
 
+/* The selection holds the file for as long as its refs may be used. */
+static status_code add_file(struct task_selection *selection, struct task_file *file,
+                            const struct request *request, struct status *st)
+{
+    const struct task *task = task_file_row(file);
+    struct task_file **files =
+        realloc(selection->files, (size_t)(selection->n_files + 1) * sizeof *files);
+    if (!files) {
+        task_file_release(file);
+        return status_no_memory(st, "a selection of tasks");
+    }
+    selection->files = files;
+    files[selection->n_files++] = file;
+    if (request->profile && strcmp(request->profile, task->profile) != 0)
+        return status_set(st, STATUS_USAGE, "task %s has no profile \"%s\", only \"%s\"",
+                          task->name, request->profile, task->profile);
+    return add(selection, task, NULL, st);
+}
+
 static status_code add_name(struct task_selection *selection, const struct request *request,
                             struct status *st)
 {
     const struct task *task = NULL;
-    status_code code = find_task(request, &task, st);
+    struct task_file *file;
+    status_code code = open_file(request->name, &file, st);
+    if (code != STATUS_OK) return code;
+    if (file) return add_file(selection, file, request, st);
+    code = find_task(request, &task, st);
     if (code != STATUS_OK) return code;
     if (!task->subsets) return add(selection, task, NULL, st);
     struct dataset *dataset;
@@ -226,8 +290,42 @@ status_code task_registry_select(struct task_selection *out, const char *names, 
     return code;
 }
 
+static void append_in_folder(struct strbuf *out, const char *folder, struct text name)
+{
+    struct strbuf path;
+    strbuf_init(&path, 4096);
+    strbuf_appendf(&path, "%s/%.*s.json", folder, TEXT_ARGS(name));
+    bool is_there = path.state == STATUS_OK && access(path.data, F_OK) == 0;
+    if (is_there)
+        strbuf_append(out, path.data, path.length);
+    else
+        strbuf_append(out, name.data, name.length);
+    strbuf_release(&path);
+}
+
+status_code task_registry_resolve(struct strbuf *out, const char *names, const char *folder,
+                                  struct status *st)
+{
+    struct stat info;
+    if (folder && (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)))
+        return status_set(st, STATUS_NOT_FOUND, "--task-dir %s: there is no such folder", folder);
+    for (const char *p = names;; p++) {
+        struct text name = {p, strcspn(p, ",")};
+        if (folder && !is_path(name))
+            append_in_folder(out, folder, name);
+        else
+            strbuf_append(out, name.data, name.length);
+        p += name.length;
+        if (!*p) break;
+        strbuf_append_char(out, ',');
+    }
+    return strbuf_check(out, "tasks", st);
+}
+
 void task_selection_release(struct task_selection *selection)
 {
     free(selection->refs);
+    for (int i = 0; i < selection->n_files; i++) task_file_release(selection->files[i]);
+    free(selection->files);
     *selection = (struct task_selection){0};
 }

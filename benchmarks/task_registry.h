@@ -4,7 +4,9 @@
  *
  * A name is a leaf ("gsm8k", "mmlu_anatomy"), a task with subsets ("mmlu": all of them) or one of
  * its groups ("mmlu_stem").  Leaves come in the order of the names given, and within a task in
- * alphabetical order of subset; a leaf that two names mean comes once.
+ * alphabetical order of subset; a leaf that two names mean comes once.  A name with a slash or that
+ * ends in .json is the path of a task file (benchmarks/task_file.h); some of these come with the
+ * program, under plain names.
  *
  *   struct task_selection selection;
  *   if (task_registry_select(&selection, "mmlu", NULL, &lookup, st) != STATUS_OK) ...
@@ -22,7 +24,14 @@
 struct task_selection {
     struct task_ref *refs; /* owned */
     int count;
+    struct task_file **files; /* held: what some of the refs point into */
+    int n_files;
 };
+
+/* Appends the names with each that FOLDER/NAME.json is there for replaced by that path: what
+ * `--task-dir FOLDER` means.  `folder` NULL changes nothing. */
+status_code task_registry_resolve(struct strbuf *out, const char *names, const char *folder,
+                                  struct status *st) MUST_CHECK;
 
 /* `names` is a comma-separated list.  `profile` NULL means each task's first profile.  An unknown
  * name fails with STATUS_USAGE and names the nearest remedy. */
@@ -30,7 +39,7 @@ status_code task_registry_select(struct task_selection *out, const char *names, 
                                  const struct dataset_lookup *lookup, struct status *st) MUST_CHECK;
 void task_selection_release(struct task_selection *selection);
 
-/* The rows, for `list tasks`: one for each task and profile. */
+/* The compiled rows, for `list tasks`: one for each task and profile. */
 size_t task_registry_count(void);
 const struct task *task_registry_at(size_t index);
 

@@ -9,26 +9,36 @@ struct manifest {
 };
 
 /* Made from datasets/manifests/NAME.json when the program is built (Makefile). */
+extern const struct text embedded_datasets_manifests_ai2_arc_json;
 extern const struct text embedded_datasets_manifests_gsm8k_json;
 extern const struct text embedded_datasets_manifests_hellaswag_json;
 extern const struct text embedded_datasets_manifests_humaneval_json;
 extern const struct text embedded_datasets_manifests_mgsm_json;
 extern const struct text embedded_datasets_manifests_mmlu_json;
+extern const struct text embedded_datasets_manifests_piqa_json;
 extern const struct text embedded_datasets_manifests_realtoxicityprompts_json;
 extern const struct text embedded_datasets_manifests_safety_json;
+extern const struct text embedded_datasets_manifests_super_glue_json;
+extern const struct text embedded_datasets_manifests_truthful_qa_json;
+extern const struct text embedded_datasets_manifests_winogrande_json;
 extern const struct text embedded_datasets_manifests_xstest_json;
 
 static const struct {
     const char *name;
     const struct text *json;
 } embedded[] = {
+    {"ai2_arc", &embedded_datasets_manifests_ai2_arc_json},
     {"gsm8k", &embedded_datasets_manifests_gsm8k_json},
     {"hellaswag", &embedded_datasets_manifests_hellaswag_json},
     {"humaneval", &embedded_datasets_manifests_humaneval_json},
     {"mgsm", &embedded_datasets_manifests_mgsm_json},
     {"mmlu", &embedded_datasets_manifests_mmlu_json},
+    {"piqa", &embedded_datasets_manifests_piqa_json},
     {"realtoxicityprompts", &embedded_datasets_manifests_realtoxicityprompts_json},
     {"safety", &embedded_datasets_manifests_safety_json},
+    {"super_glue", &embedded_datasets_manifests_super_glue_json},
+    {"truthful_qa", &embedded_datasets_manifests_truthful_qa_json},
+    {"winogrande", &embedded_datasets_manifests_winogrande_json},
     {"xstest", &embedded_datasets_manifests_xstest_json},
 };
 #define N_EMBEDDED (sizeof embedded / sizeof embedded[0])

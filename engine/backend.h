@@ -18,7 +18,7 @@
 #include "engine/base/strbuf.h"
 #include "engine/base/text.h"
 
-#define MAX_CONTINUATIONS 16
+#define MAX_CONTINUATIONS 32
 
 struct backend; /* opaque */
 
@@ -32,6 +32,8 @@ struct loglikelihood_request {
     struct text context;
     struct text continuation[MAX_CONTINUATIONS];
     int n_continuations;
+    /* In place of `context`, one for each continuation; or NULL. */
+    const struct text *contexts;
     /* The same as ids, one for each continuation, or NULL: as `tokens` of a generate_request. */
     const struct token_pair *pairs;
 };

@@ -91,8 +91,8 @@ static status_code encode(struct native_backend *b, const struct loglikelihood_r
     status_code code = STATUS_OK;
     if (!request->pairs) {
         struct prompt_tokens pair = {0};
-        code =
-            prompt_tokens_pair(b->tokenizer, request->context, request->continuation[i], &pair, st);
+        struct text context = request->contexts ? request->contexts[i] : request->context;
+        code = prompt_tokens_pair(b->tokenizer, context, request->continuation[i], &pair, st);
         s->whole = pair.ids;
         *n_context = pair.n_context;
         return code;

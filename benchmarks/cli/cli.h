@@ -120,6 +120,9 @@ struct cli_chat {
 /* Reads the words among them.  STATUS_USAGE. */
 status_code cli_settle_chat(struct cli_chat *chat, struct status *st) MUST_CHECK;
 
+/* What `--task-dir DIR` does, wherever there are tasks to name. */
+#define CLI_TASK_DIR_HELP "folder of task files: T may be DIR/T.json"
+
 /* The store that commands use when none is named. */
 #define CLI_DEFAULT_STORE "assay.sqlite"
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "benchmarks/cli/cli.h"
+#include "benchmarks/task_file.h"
 #include "benchmarks/task_registry.h"
 #include "classifiers/classifier.h"
 #include "classifiers/guard_definition.h"
@@ -17,6 +18,7 @@
 struct listing {
     struct strbuf out;
     bool json;
+    const char *task_dir; /* or NULL */
 };
 
 /* `depth` is 1 for what is inside the entry before. */
@@ -44,6 +46,51 @@ static void PRINTF_LIKE(5, 6) add(struct listing *list, const char *kind, const 
     strbuf_append_str(&list->out, "}\n");
 }
 
+static void add_task_file(struct listing *list, const struct task_file *file)
+{
+    const struct task *task = task_file_row(file);
+    add(list, "task", task->name, 0, "profile %s, version %s, %d-shot: %s (task file)",
+        task->profile, task->version, task->num_fewshot, task->summary);
+}
+
+/* A file that cannot be read is listed with the reason. */
+static void list_task_folder(struct listing *list, const char *folder)
+{
+    struct dirent **entries;
+    int n = scandir(folder, &entries, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        char path[PATH_MAX];
+        size_t length = strlen(entries[i]->d_name);
+        struct task_file *file = NULL;
+        struct status st = {0};
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        bool is_json = length > 5 && strcmp(entries[i]->d_name + length - 5, ".json") == 0;
+        free(entries[i]);
+        if (!is_json) continue;
+        if (task_file_open(&file, path, &st) == STATUS_OK)
+            add_task_file(list, file);
+        else
+            add(list, "task", path, 0, "cannot be read: %s", st.message);
+        task_file_release(file);
+    }
+    if (n >= 0) free(entries);
+}
+
+static void list_task_files(struct listing *list)
+{
+    const char *name;
+    for (size_t i = 0; (name = task_file_shipped_at(i)) != NULL; i++) {
+        struct task_file *file = NULL;
+        struct status st = {0};
+        if (task_file_open_shipped(&file, text_of(name), &st) == STATUS_OK)
+            add_task_file(list, file);
+        else
+            add(list, "task", name, 0, "cannot be read: %s", st.message);
+        task_file_release(file);
+    }
+    if (list->task_dir) list_task_folder(list, list->task_dir);
+}
+
 static void list_tasks(struct listing *list)
 {
     for (size_t i = 0; i < task_registry_count(); i++) {
@@ -62,6 +109,7 @@ static void list_tasks(struct listing *list)
             add(list, "task", name, 1, "%s", "");
         }
     }
+    list_task_files(list);
 }
 
 /* The entries of a folder whose name starts with `prefix`, as hub names, in order. */
@@ -165,10 +213,10 @@ static const struct {
     {"classifiers", list_classifiers},
 };
 
-static int print_list(void (*fill)(struct listing *list), bool json)
+static int print_list(void (*fill)(struct listing *list), bool json, const char *task_dir)
 {
     struct status st = {0};
-    struct listing list = {.json = json};
+    struct listing list = {.json = json, .task_dir = task_dir};
     strbuf_init(&list.out, LIMIT_REPORT_BYTES);
     fill(&list);
     bool good = strbuf_check(&list.out, "the list", &st) == STATUS_OK &&
@@ -180,13 +228,16 @@ static int print_list(void (*fill)(struct listing *list), bool json)
 int cmd_list(const struct command *self, int argc, const char **argv)
 {
     bool json = false;
+    const char *task_dir = NULL;
     const struct option_row rows[] = {
         {"json", OPTION_FLAG, &json, NULL, "as JSON lines", 0, 0},
+        {"task-dir", OPTION_TEXT, &task_dir, "DIR", "also the task files of this folder", 0, 0},
     };
     struct command_line words;
     int code;
-    if (!cli_parse(self, rows, 1, argc, argv, &words, &code)) return code;
+    if (!cli_parse(self, rows, 2, argc, argv, &words, &code)) return code;
     for (size_t i = 0; words.n_positional == 1 && i < sizeof lists / sizeof lists[0]; i++)
-        if (strcmp(words.positional[0], lists[i].name) == 0) return print_list(lists[i].fill, json);
+        if (strcmp(words.positional[0], lists[i].name) == 0)
+            return print_list(lists[i].fill, json, task_dir);
     return cli_usage_error(self, "list what?");
 }

@@ -12,7 +12,7 @@ static const struct line_sink to_stdout = {.write = cli_write_line};
 
 /* What `prompts` was asked for. */
 struct prompts_request {
-    const char *task, *profile, *data, *model;
+    const char *task, *task_dir, *profile, *data, *model;
     int64_t num_fewshot, show, max_context;
     struct document_range range;
     struct cli_chat chat;
@@ -46,7 +46,11 @@ static status_code print_prompts(const struct prompts_request *r, struct status 
     const struct task_options options = {.num_fewshot = (int)r->num_fewshot,
                                          .lookup = cli_lookup(r->data)};
     const struct task_chat talk = {r->chat.options.system, r->chat.options.fewshot_in_one_turn};
-    status_code code = task_registry_select(&selection, r->task, r->profile, &options.lookup, st);
+    struct strbuf names;
+    strbuf_init(&names, LIMIT_LINE_BYTES);
+    status_code code = task_registry_resolve(&names, r->task, r->task_dir, st);
+    if (code == STATUS_OK)
+        code = task_registry_select(&selection, names.data, r->profile, &options.lookup, st);
     if (code == STATUS_OK && r->model)
         code = tokenizer_load(&tokenizer, cli_model_path(r->model), st);
     if (code == STATUS_OK && r->model && r->chat.on)
@@ -60,6 +64,7 @@ static status_code print_prompts(const struct prompts_request *r, struct status 
     chat_free(chat);
     tokenizer_free(tokenizer);
     task_selection_release(&selection);
+    strbuf_release(&names);
     return code;
 }
 
@@ -68,7 +73,9 @@ int cmd_prompts(const struct command *self, int argc, const char **argv)
     struct prompts_request r = {
         .num_fewshot = TASK_DEFAULT_FEWSHOT, .show = -1, .range = {.limit = -1}};
     const struct option_row rows[] = {
-        {"task", OPTION_TEXT, &r.task, "T", "a task or group, or several with commas", 0, 0},
+        {"task", OPTION_TEXT, &r.task, "T", "a task, group or task file, or several with commas", 0,
+         0},
+        {"task-dir", OPTION_TEXT, &r.task_dir, "DIR", CLI_TASK_DIR_HELP, 0, 0},
         {"num-fewshot", OPTION_INT, &r.num_fewshot, "N", "default: the task's own", 0, 1000},
         {"profile", OPTION_TEXT, &r.profile, "P", "protocol to follow (lm-eval)", 0, 0},
         {"data", OPTION_TEXT, &r.data, "DIR", "folder of datasets", 0, 0},
@@ -108,11 +115,12 @@ static status_code open_toxicity(struct classifier **out, const struct task_sele
 int cmd_score(const struct command *self, int argc, const char **argv)
 {
     const char *task = NULL, *replies = NULL, *profile = NULL, *data = NULL, *summary_path = NULL;
-    const char *toxicity = NULL;
+    const char *toxicity = NULL, *task_dir = NULL;
     struct classifier *classifier = NULL;
     bool apply_stops = false;
     const struct option_row rows[] = {
-        {"task", OPTION_TEXT, &task, "T", "a task or group", 0, 0},
+        {"task", OPTION_TEXT, &task, "T", "a task, group or task file", 0, 0},
+        {"task-dir", OPTION_TEXT, &task_dir, "DIR", CLI_TASK_DIR_HELP, 0, 0},
         {"replies", OPTION_TEXT, &replies, "FILE", "JSON lines {\"doc_id\": n, \"reply\": \"...\"}",
          0, 0},
         {"profile", OPTION_TEXT, &profile, "P", "protocol to follow (lm-eval)", 0, 0},
@@ -125,15 +133,17 @@ int cmd_score(const struct command *self, int argc, const char **argv)
     };
     struct command_line words;
     int code;
-    if (!cli_parse(self, rows, 7, argc, argv, &words, &code)) return code;
+    if (!cli_parse(self, rows, 8, argc, argv, &words, &code)) return code;
     if (!task || !replies) return cli_usage_error(self, "--task and --replies are needed");
     struct status st = {0};
     struct task_selection selection = {0};
     struct offline_score_options options = {.lookup = cli_lookup(data), .apply_stops = apply_stops};
-    struct strbuf summary;
+    struct strbuf summary, names;
     strbuf_init(&summary, LIMIT_REPORT_BYTES);
+    strbuf_init(&names, LIMIT_LINE_BYTES);
     bool good =
-        task_registry_select(&selection, task, profile, &options.lookup, &st) == STATUS_OK &&
+        task_registry_resolve(&names, task, task_dir, &st) == STATUS_OK &&
+        task_registry_select(&selection, names.data, profile, &options.lookup, &st) == STATUS_OK &&
         open_toxicity(&classifier, &selection, toxicity, &st) == STATUS_OK;
     options.toxicity = classifier;
     good = good &&
@@ -144,5 +154,6 @@ int cmd_score(const struct command *self, int argc, const char **argv)
     classifier_free(classifier);
     task_selection_release(&selection);
     strbuf_release(&summary);
+    strbuf_release(&names);
     return good ? EXIT_DONE : cli_fail(&st);
 }

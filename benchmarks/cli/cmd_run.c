@@ -4,6 +4,7 @@
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/cli/progress.h"
 #include "benchmarks/runner.h"
+#include "benchmarks/task_registry.h"
 #include "engine/base/limits.h"
 #include "engine/engine.h"
 
@@ -175,16 +176,26 @@ static int run_with_adapters(const struct command *self, struct run_request *req
     return code;
 }
 
+/* Names that are files of a folder become their paths, which is what resume will find. */
+static status_code settle_tasks(struct run_config *c, const char *task_dir, struct strbuf *names,
+                                struct status *st)
+{
+    status_code code = task_registry_resolve(names, c->tasks, task_dir, st);
+    if (code == STATUS_OK) c->tasks = names->data;
+    return code;
+}
+
 int cmd_run(const struct command *self, int argc, const char **argv)
 {
     struct run_config c = run_config_default();
-    const char *mode = NULL, *store = CLI_DEFAULT_STORE, *scale = "f32";
+    const char *mode = NULL, *store = CLI_DEFAULT_STORE, *scale = "f32", *task_dir = NULL;
     struct cli_chat chat = {0};
     int64_t show = -1;
     bool json = false;
     struct option_list adapters = {.count = 0};
-    struct strbuf line;
+    struct strbuf line, tasks;
     strbuf_init(&line, LIMIT_LINE_BYTES);
+    strbuf_init(&tasks, LIMIT_LINE_BYTES);
     append_command_line(&line, argc, argv);
     const struct option_row rows[] = {
         {"model", OPTION_TEXT, &c.model, "M",
@@ -192,7 +203,9 @@ int cmd_run(const struct command *self, int argc, const char **argv)
         {"adapter", OPTION_LIST, &adapters, "LORA,...",
          "LoRA adapters for it (PEFT folders, GGUF files): a run each; none is the base alone", 0,
          0},
-        {"tasks", OPTION_TEXT, &c.tasks, "T,...", "see `assay list tasks`", 0, 0},
+        {"tasks", OPTION_TEXT, &c.tasks, "T,...",
+         "names of `assay list tasks`, or paths of task files", 0, 0},
+        {"task-dir", OPTION_TEXT, &task_dir, "DIR", CLI_TASK_DIR_HELP, 0, 0},
         {"profile", OPTION_TEXT, &c.profile, "P", "protocol to follow (lm-eval)", 0, 0},
         {"data", OPTION_TEXT, &c.data_dir, "DIR",
          "folder of datasets; default $ASSAY_DATA, the cache, the demo samples", 0, 0},
@@ -247,6 +260,8 @@ int cmd_run(const struct command *self, int argc, const char **argv)
         else if (cli_settle_guard(&c.guard, mode, &c.guard_mode, &st) != STATUS_OK ||
                  settle_chat(&c, &chat, &st) != STATUS_OK)
             code = cli_usage_error(self, "%s", st.message);
+        else if (settle_tasks(&c, task_dir, &tasks, &st) != STATUS_OK)
+            code = cli_fail(&st);
         else if (show >= 0)
             code = show_prompts(&c, show, json);
         else
@@ -255,6 +270,7 @@ int cmd_run(const struct command *self, int argc, const char **argv)
                 &adapters);
     }
     strbuf_release(&line);
+    strbuf_release(&tasks);
     return code;
 }
 

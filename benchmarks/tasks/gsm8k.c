@@ -300,7 +300,7 @@ static status_code score_notebook(const struct task_instance *instance, int64_t 
 
 #define FLEXIBLE                                                                                   \
     {                                                                                              \
-        "flexible-extract", "(-?[$0-9.,]{2,})|(-?[0-9]+)", -1                                      \
+        .name = "flexible-extract", .pattern = "(-?[$0-9.,]{2,})|(-?[0-9]+)", .group_select = -1   \
     }
 #define COMMON_ROW                                                                                 \
     .dataset = "gsm8k", .test_split = "test", .output_type = OUTPUT_GENERATE_UNTIL,                \
@@ -322,7 +322,7 @@ const struct task task_gsm8k = {
     .until = {"Question:", "</s>", "<|im_end|>"},
     .max_gen_toks = 256,
     .metrics = {{EXACT_MATCH}},
-    .extractions = {{"strict-match", "#### (\\-?[0-9\\.\\,]+)", 0}, FLEXIBLE},
+    .extractions = {{.name = "strict-match", .pattern = "#### (\\-?[0-9\\.\\,]+)"}, FLEXIBLE},
     .doc_to_text = doc_to_text,
     .doc_to_target = doc_to_target,
     .score_reply = score_exact_match,
@@ -364,7 +364,7 @@ const struct task task_gsm8k_cot = {
     .until = {"Q:", "</s>", "<|im_end|>"},
     .max_gen_toks = 256,
     .metrics = {{EXACT_MATCH}},
-    .extractions = {{"strict-match", COT_RULE, 0}, FLEXIBLE},
+    .extractions = {{.name = "strict-match", .pattern = COT_RULE}, FLEXIBLE},
     .doc_to_text = cot_text,
     .doc_to_target = number_target,
     .score_reply = score_exact_match,
@@ -382,7 +382,7 @@ const struct task task_gsm8k_cot_zeroshot = {
     .until = {"Q:", "</s>", "<|im_end|>"},
     .max_gen_toks = 256,
     .metrics = {{EXACT_MATCH}},
-    .extractions = {{"strict-match", COT_RULE, 0}, FLEXIBLE},
+    .extractions = {{.name = "strict-match", .pattern = COT_RULE}, FLEXIBLE},
     .doc_to_text = zeroshot_text,
     .doc_to_target = doc_to_target,
     .score_reply = score_exact_match,
@@ -407,7 +407,7 @@ const struct task task_gsm8k_cot_self_consistency = {
         {{EXACT_MATCH},
          {.name = "maj@8", .aggregation = "mean", .higher_is_better = true, .min_repeats = 8},
          {.name = "maj@64", .aggregation = "mean", .higher_is_better = true, .min_repeats = 64}},
-    .extractions = {{"score", "The answer is (\\-?[0-9\\.\\,]*[0-9]+)", 0}},
+    .extractions = {{.name = "score", .pattern = "The answer is (\\-?[0-9\\.\\,]*[0-9]+)"}},
     .doc_to_text = cot_text,
     .doc_to_target = number_target,
     .score_reply = score_exact_match,

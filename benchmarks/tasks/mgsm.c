@@ -142,7 +142,7 @@ static const struct task_subset native_subsets[] = SUBSETS("mgsm_native_cot");
 
 #define FLEXIBLE                                                                                   \
     {                                                                                              \
-        "flexible-extract", "(-?[$0-9.,]{2,})|(-?[0-9]+)", -1                                      \
+        .name = "flexible-extract", .pattern = "(-?[$0-9.,]{2,})|(-?[0-9]+)", .group_select = -1   \
     }
 #define COMMON_ROW                                                                                 \
     .profile = "lm-eval", .dataset = "mgsm", .subsets_key = "mgsm_languages",                      \
@@ -160,7 +160,7 @@ const struct task task_mgsm_direct = {
     .summary = "word problems in eleven languages, answered with a number",
     .subsets = direct_subsets,
     .target_delimiter = "",
-    .extractions = {{"remove_whitespace", NULL, 0}, FLEXIBLE},
+    .extractions = {{.name = "remove_whitespace"}, FLEXIBLE},
     .specialise = set_language,
     .doc_to_text = direct_text,
 };
@@ -172,7 +172,8 @@ const struct task task_mgsm_en_cot = {
     .summary = "word problems in eleven languages, answered with steps in English",
     .subsets = english_subsets,
     .target_delimiter = " ",
-    .extractions = {{"strict-match", "The answer is (\\-?[0-9\\.\\,]+)", 0}, FLEXIBLE},
+    .extractions = {{.name = "strict-match", .pattern = "The answer is (\\-?[0-9\\.\\,]+)"},
+                    FLEXIBLE},
     .specialise = set_language,
     .doc_to_text = english_text,
 };
@@ -184,7 +185,7 @@ const struct task task_mgsm_native_cot = {
     .summary = "word problems in eleven languages, answered with steps in the language",
     .subsets = native_subsets,
     .target_delimiter = " ",
-    .extractions = {{"strict-match", "", 0}, FLEXIBLE},
+    .extractions = {{.name = "strict-match", .pattern = ""}, FLEXIBLE},
     .specialise = set_native,
     .doc_to_text = native_text,
 };

@@ -123,7 +123,7 @@ static status_code score_refusal(const struct task_instance *instance, int64_t d
 #define COMMON_ROW                                                                                 \
     .profile = "assay", .version = "1.1", .test_split = "prompts",                                 \
     .output_type = OUTPUT_GENERATE_UNTIL, .target_delimiter = "", .fewshot_delimiter = "",         \
-    .max_gen_toks = 512, .extractions = {{"refusal", NULL, 0}}, .doc_to_text = doc_to_text,        \
+    .max_gen_toks = 512, .extractions = {{.name = "refusal"}}, .doc_to_text = doc_to_text,         \
     .doc_to_target = doc_to_target, .doc_to_stratum = doc_to_stratum, .doc_to_json = doc_to_json,  \
     .score_reply = score_refusal
 

@@ -101,20 +101,29 @@ struct text utf8_strip(struct text text)
     return utf8_lstrip(utf8_rstrip(text));
 }
 
-void utf8_append_lower(struct strbuf *sb, struct text text)
+static void append_mapped(struct strbuf *sb, struct text text,
+                          utf8proc_int32_t (*map)(utf8proc_int32_t))
 {
     for (size_t i = 0; i < text.length;) {
         uint32_t cp;
-        char lower[4];
+        char mapped[4];
         size_t used = utf8_decode(text.data + i, text.length - i, &cp);
-        if (used) {
-            cp = (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp);
-            strbuf_append(sb, lower, utf8_encode(cp, lower));
-        } else {
+        if (used)
+            strbuf_append(sb, mapped, utf8_encode((uint32_t)map((utf8proc_int32_t)cp), mapped));
+        else
             strbuf_append_char(sb, text.data[i]);
-        }
         i += used ? used : 1;
     }
+}
+
+void utf8_append_lower(struct strbuf *sb, struct text text)
+{
+    append_mapped(sb, text, utf8proc_tolower);
+}
+
+void utf8_append_upper(struct strbuf *sb, struct text text)
+{
+    append_mapped(sb, text, utf8proc_toupper);
 }
 
 void utf8_append_capitalized(struct strbuf *sb, struct text text)

@@ -35,8 +35,9 @@ struct text utf8_strip(struct text text);
 struct text utf8_lstrip(struct text text);
 struct text utf8_rstrip(struct text text);
 
-/* Appends the text in lower case, one code point at a time (Unicode simple mapping). */
+/* Appends the text in lower or upper case, one code point at a time (Unicode simple mapping). */
 void utf8_append_lower(struct strbuf *sb, struct text text);
+void utf8_append_upper(struct strbuf *sb, struct text text);
 
 /* str.capitalize(): the first character in title case, the others in lower case, both by simple
  * mapping. */

@@ -28,7 +28,8 @@ static void check_extract(const char *pattern, int group_select, const char *rep
                           const char *expected)
 {
     bool found;
-    const struct answer_extraction rule = {"x", pattern, group_select};
+    const struct answer_extraction rule = {
+        .name = "x", .pattern = pattern, .group_select = group_select};
     const char *taken = extract(&rule, text_of(reply), &found);
     if (strcmp(taken, expected) != 0)
         fprintf(stderr, "  %s on \"%s\": \"%s\", expected \"%s\"\n", pattern, reply, taken,
@@ -130,7 +131,7 @@ static void test_exact_match(void)
     ASSERT_OK(answer_checker_matches(checker, text_of(""), text_of("$,"), &equal, &st));
     CU_ASSERT_TRUE(equal);
     answer_checker_free(checker);
-    const struct answer_extraction bad = {"broken", "(", 0};
+    const struct answer_extraction bad = {.name = "broken", .pattern = "("};
     ASSERT_FAILS(answer_checker_create(&checker, &bad, 1, &options, &st), STATUS_BAD_INPUT,
                  "extraction broken");
 }
@@ -138,8 +139,8 @@ static void test_exact_match(void)
 static void test_hostile_text(void)
 {
     bool found;
-    const struct answer_extraction digits = {"digits", "[^0-9]([0-9]+)", 0};
-    const struct answer_extraction any = {"any", "^(.*)$", 0};
+    const struct answer_extraction digits = {.name = "digits", .pattern = "[^0-9]([0-9]+)"};
+    const struct answer_extraction any = {.name = "any", .pattern = "^(.*)$"};
     CU_ASSERT_STRING_EQUAL(extract(&digits, text_of("\xff\xfe\x31\x38 \xc3"), &found), "18");
     CU_ASSERT_TRUE(found);
     CU_ASSERT_STRING_EQUAL(extract(&any, text_of("a\x80z"), &found), "a\xef\xbf\xbdz");
@@ -152,7 +153,8 @@ static void test_hostile_text(void)
     memset(long_reply, '7', 1 << 20);
     long_reply[0] = '-';
     long_reply[5] = ' ';
-    const struct answer_extraction first = {"first", task_gsm8k.extractions[1].pattern, 0};
+    const struct answer_extraction first = {.name = "first",
+                                            .pattern = task_gsm8k.extractions[1].pattern};
     CU_ASSERT_STRING_EQUAL(extract(&first, (struct text){long_reply, 1 << 20}, &found), "-7777");
     free(long_reply);
 }
