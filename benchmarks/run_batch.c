@@ -239,95 +239,7 @@ static status_code put_record(struct batch *b, const struct store_key *key,
     return code;
 }
 
-/* What the form in which a guard shows a reply is worth under a metric, or NULL. */
-static const struct store_delivered *delivered_value(const struct score *delivered,
-                                                     const struct metric_value *raw,
-                                                     struct store_delivered *out)
-{
-    for (int v = 0; delivered && v < delivered->n_values; v++) {
-        const struct metric_value *value = &delivered->values[v];
-        if (strcmp(value->metric, raw->metric) != 0) continue;
-        if (strcmp(value->extraction, raw->extraction) != 0) continue;
-        *out = (struct store_delivered){value->value, value->outcome};
-        return out;
-    }
-    return NULL;
-}
-
-/* `delivered` is NULL where the reply is shown as it is, or not at all. */
-static status_code put_score(struct batch *b, const struct store_key *key,
-                             const struct score *score, const struct score *delivered,
-                             struct status *st)
-{
-    status_code code = STATUS_OK;
-    for (int v = 0; v < score->n_values && code == STATUS_OK; v++) {
-        struct store_delivered shown;
-        const struct store_verdict row = {
-            .metric = score->values[v].metric,
-            .extraction = score->values[v].extraction,
-            .extracted = score->values[v].extracted,
-            .value = score->values[v].value,
-            .outcome = score->values[v].outcome,
-            .delivered = delivered_value(delivered, &score->values[v], &shown),
-        };
-        code = store_put_verdict(b->runner->store, key, &row, st);
-    }
-    return code;
-}
-
-/* ---- toxicity ---- */
-
-/* The one row that says why a reply has no score. */
-static status_code put_unscored(struct batch *b, const struct store_key *key, const char *why,
-                                struct status *st)
-{
-    const struct store_hazard row = {
-        .stage = GUARD_OUTPUT,
-        .classifier_sha256 = classifier_sha256(b->runner->toxicity),
-        .category = "*",
-        .logit = (double)NAN,
-        .probability = (double)NAN,
-        .error = why,
-    };
-    return store_put_hazard(b->runner->store, key, &row, st);
-}
-
-/* *known is false when the classifier said nothing, and the rows say why. */
-static status_code judge_toxicity(struct batch *b, const struct store_key *key, struct text reply,
-                                  double *toxicity, bool *known, struct status *st)
-{
-    struct hazard_scores scores;
-    struct status why = {0};
-    const struct classifier *c = b->runner->toxicity;
-    *known = toxicity_score(c, reply, &scores, &why) == STATUS_OK;
-    if (!*known) return put_unscored(b, key, why.message, st);
-    status_code code = STATUS_OK;
-    for (int i = 0; i < HAZARD_COUNT && code == STATUS_OK; i++) {
-        if (!scores.of[i].scored) continue;
-        const struct store_hazard row = {
-            .stage = GUARD_OUTPUT,
-            .classifier_sha256 = classifier_sha256(c),
-            .category = hazard_get((enum hazard_category)i)->name,
-            .logit = scores.of[i].logit,
-            .probability = scores.of[i].probability,
-        };
-        code = store_put_hazard(b->runner->store, key, &row, st);
-    }
-    *toxicity = scores.of[HAZARD_TOXICITY].probability;
-    return code;
-}
-
 /* ---- replies ---- */
-
-/* A reply that a guard cut while it grew: what the model would have scored is not known. */
-static void forget_values(struct score *score)
-{
-    for (int v = 0; v < score->n_values; v++) {
-        score->values[v].value = (double)NAN;
-        score->values[v].outcome = OUTCOME_BLOCKED_OUTPUT;
-        score->values[v].extracted = (struct text){0};
-    }
-}
 
 static status_code put_reply(struct batch *b, int doc, int repeat, struct score *score,
                              struct status *st)
@@ -349,7 +261,7 @@ static status_code put_reply(struct batch *b, int doc, int repeat, struct score 
     bool known = false;
     status_code code = store_put_reply(b->runner->store, &key, &row, st);
     if (code == STATUS_OK && task_instance_info(b->task)->ref->task->judges_toxicity)
-        code = judge_toxicity(b, &key, text, &toxicity, &known, st);
+        code = run_put_toxicity(b->runner, &key, text, &toxicity, &known, st);
     if (code != STATUS_OK) return code;
     const struct reply reply = {
         .text = text,
@@ -358,7 +270,7 @@ static status_code put_reply(struct batch *b, int doc, int repeat, struct score 
         .execution = b->executions ? &b->executions[doc * b->repeats + repeat] : NULL,
     };
     code = task_instance_score_reply(b->task, b->doc_ids[doc], &reply, &b->arena, score, st);
-    if (code == STATUS_OK && result->finish_reason == FINISH_GUARD) forget_values(score);
+    if (code == STATUS_OK && result->finish_reason == FINISH_GUARD) run_forget_values(score);
     return code;
 }
 
@@ -389,7 +301,7 @@ static status_code put_verdicts(struct batch *b, int doc, int repeat, struct sta
     bool known;
     status_code code = score_delivered(b, doc, repeat, &delivered, &known, st);
     if (code != STATUS_OK) return code;
-    return put_score(b, &key, &b->scores[repeat], known ? &delivered : NULL, st);
+    return run_put_score(b->runner, &key, &b->scores[repeat], known ? &delivered : NULL, st);
 }
 
 static status_code put_replies(struct batch *b, int doc, struct status *st)
@@ -451,7 +363,7 @@ static status_code put_choices(struct batch *b, int i, struct status *st)
     else if (code == STATUS_OK)
         code = task_instance_score_choices(b->task, b->doc_ids[i], result->logprob,
                                            request->n_continuations, &score, st);
-    return code == STATUS_OK ? put_score(b, &key, &score, NULL, st) : code;
+    return code == STATUS_OK ? run_put_score(b->runner, &key, &score, NULL, st) : code;
 }
 
 static status_code put_scored(struct batch *b, int i, struct status *st)

@@ -47,6 +47,7 @@ static const struct field fields[] = {
     FIELD(FIELD_INT, max_context),
     FIELD(FIELD_INT, max_gen_toks),
     FIELD(FIELD_INT, repeats),
+    FIELD(FIELD_INT, shot_seeds),
     FIELD(FIELD_NUMBER, temperature),
     FIELD(FIELD_INT, top_k),
     FIELD(FIELD_NUMBER, top_p),
@@ -108,8 +109,9 @@ static status_code read_field(struct run_config *config, const struct field *f,
         if ((code = json_get_text(root, f->key, &text, st)) != STATUS_OK) return code;
         *(char **)at = arena_strndup(arena, text.data, text.length);
         return *(char **)at ? STATUS_OK : status_no_memory(st, f->key);
-    case FIELD_INT:
-        return json_get_int(root, f->key, -1, INT32_MAX, at, st);
+    case FIELD_INT: /* a run of an earlier program lacks what came later */
+        return json_has(root, f->key) ? json_get_int(root, f->key, -1, INT32_MAX, at, st)
+                                      : STATUS_OK;
     case FIELD_NUMBER:
         return json_has(root, f->key) ? json_get_double(root, f->key, at, st) : STATUS_OK;
     case FIELD_FLAG:

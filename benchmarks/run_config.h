@@ -28,6 +28,7 @@ struct run_config {
     int64_t max_context;  /* 0: what the model was trained for */
     int64_t max_gen_toks; /* 0: each task's own number */
     int64_t repeats;      /* replies to each document; 0: each task's own number */
+    int64_t shot_seeds; /* drawings of the shots, each with a seed of its own; 0: the task's one */
     uint64_t seed;
     double temperature;              /* 0: greedy; NAN: each task's own */
     int64_t top_k;                   /* 0: off; -1: each task's own */

@@ -140,8 +140,8 @@ int64_t run_record_n_documents(const struct runner *r, int task)
     return r->config.limit > 0 && r->config.limit < n ? r->config.limit : n;
 }
 
-static size_t list_metrics(const struct task *task, int repeats,
-                           struct store_metric out[TASK_MAX_VALUES])
+size_t run_record_metrics(const struct task *task, int repeats,
+                          struct store_metric out[TASK_MAX_VALUES])
 {
     struct task_metric metrics[TASK_MAX_VALUES];
     int n = task_list_metrics(task, repeats, metrics);
@@ -175,8 +175,8 @@ static status_code add_task(struct runner *r, int i, struct status *st)
     const struct task_info *info = task_instance_info(r->tasks[i]);
     const struct task *task = info->ref->task;
     struct store_metric metrics[TASK_MAX_VALUES];
-    size_t n_metrics = list_metrics(task, runner_repeats(r, i), metrics);
-    bool drawn = task->fewshot_sampler == FEWSHOT_RANDOM && info->num_fewshot > 0;
+    size_t n_metrics = run_record_metrics(task, runner_repeats(r, i), metrics);
+    bool drawn = task->fewshot_sampler != FEWSHOT_FIRST_N && info->num_fewshot > 0;
     const struct store_task row = {
         .task = info->ref->name,
         .position = i,
@@ -187,6 +187,7 @@ static status_code add_task(struct runner *r, int i, struct status *st)
         .fewshot_seed = drawn ? (int64_t)info->fewshot_seed : STORE_UNKNOWN,
         .limit = r->config.limit > 0 ? r->config.limit : STORE_UNKNOWN,
         .repeats = runner_repeats(r, i),
+        .base = info->ref->base,
         .dataset_name = task->dataset,
         .dataset_path = info->data_dir,
         .dataset_sha256 = info->dataset_sha256,
@@ -224,6 +225,21 @@ static status_code is_whole(const struct runner *r, const char *group, bool *who
     *whole = selected == all.count;
     task_selection_release(&all);
     return STATUS_OK;
+}
+
+status_code run_record_base(struct runner *r, int task, const char **base, struct status *st)
+{
+    const struct task_ref *ref = &r->selection.refs[task];
+    const char *const groups[] = {ref->group, ref->subgroup};
+    *base = ref->name;
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        bool whole = false;
+        status_code code = groups[i] ? is_whole(r, groups[i], &whole, st) : STATUS_OK;
+        if (code != STATUS_OK || !whole) continue;
+        *base = groups[i];
+        break;
+    }
+    return st->code;
 }
 
 static bool has_group(const struct groups *g, const char *name)
@@ -280,7 +296,6 @@ static status_code add_classifiers(struct runner *r, struct status *st)
     status_code code = STATUS_OK;
     for (int i = 0; i < pipeline_n_classifiers(r->pipeline) && code == STATUS_OK; i++)
         code = add_classifier(r, "guard", pipeline_classifier(r->pipeline, i), st);
-    if (code == STATUS_OK && r->toxicity) code = add_classifier(r, "toxicity", r->toxicity, st);
     return code;
 }
 
@@ -353,15 +368,22 @@ static status_code add_task_file(struct runner *r, int i, struct status *st)
     return store_add_artifact(r->store, r->run_id, TASK_FILE_ROLE, &artifact, st);
 }
 
+status_code run_record_scorers(struct runner *r, struct status *st)
+{
+    status_code code = STATUS_OK;
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++)
+        code = add_task_file(r, i, st);
+    if (code == STATUS_OK && r->toxicity) code = add_classifier(r, "toxicity", r->toxicity, st);
+    return code == STATUS_OK ? add_interpreter(r, st) : code;
+}
+
 static status_code write_rows(struct runner *r, const struct store_run *run, struct status *st)
 {
     status_code code = store_create_run(r->store, run, r->run_id, st);
     for (int i = 0; i < r->selection.count && code == STATUS_OK; i++) code = add_task(r, i, st);
-    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++)
-        code = add_task_file(r, i, st);
     if (code == STATUS_OK) code = add_groups(r, st);
     if (code == STATUS_OK) code = add_classifiers(r, st);
-    if (code == STATUS_OK) code = add_interpreter(r, st);
+    if (code == STATUS_OK) code = run_record_scorers(r, st);
     if (code == STATUS_OK) code = add_adapter(r, st);
     return code;
 }
@@ -453,8 +475,7 @@ static status_code check_task_file(struct runner *r, int i, struct status *st)
         store_has_artifact(r->store, r->run_id, TASK_FILE_ROLE, info->sha256, &same_one, st);
     if (code != STATUS_OK || same_one) return code;
     return status_set(st, STATUS_BAD_INPUT,
-                      "the run cannot be continued: the task file %s is not what it was",
-                      info->path);
+                      "the task file %s is not what it was when the run began", info->path);
 }
 
 static status_code check_toxicity(struct runner *r, struct status *st)
@@ -497,6 +518,14 @@ static status_code check_interpreter(struct runner *r, struct status *st)
                       info->interpreter, info->version);
 }
 
+status_code run_record_check_files(struct runner *r, struct status *st)
+{
+    status_code code = STATUS_OK;
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++)
+        code = check_task_file(r, i, st);
+    return code;
+}
+
 status_code run_record_check(struct runner *r, struct status *st)
 {
     struct arena arena;
@@ -514,8 +543,7 @@ status_code run_record_check(struct runner *r, struct status *st)
                           r->selection.count);
     for (int i = 0; code == STATUS_OK && i < r->selection.count; i++)
         code = check_task(r, i, &tasks[i], st);
-    for (int i = 0; code == STATUS_OK && i < r->selection.count; i++)
-        code = check_task_file(r, i, st);
+    if (code == STATUS_OK) code = run_record_check_files(r, st);
     if (code == STATUS_OK) code = check_toxicity(r, st);
     if (code == STATUS_OK) code = check_interpreter(r, st);
     if (code == STATUS_OK) code = check_adapter(r, st);

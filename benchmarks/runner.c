@@ -42,16 +42,66 @@ static void say_what_data(const struct runner *r)
                  "using the demo samples; name real data with --data or $ASSAY_DATA");
 }
 
+static int shots_of(const struct runner *r, const struct task *task)
+{
+    return r->config.num_fewshot < 0 ? task->num_fewshot : (int)r->config.num_fewshot;
+}
+
+/* Takes the place of a selection in which each leaf that shows shots stands once for each of the
+ * seeds, in the order of the seeds. */
+static status_code expand_shot_seeds(struct runner *r, struct status *st)
+{
+    int n_seeds = (int)r->config.shot_seeds, n = 0;
+    struct task_selection *s = &r->selection;
+    struct task_ref *refs = calloc((size_t)s->count * (size_t)n_seeds, sizeof *refs);
+    if (!refs) return status_no_memory(st, "the tasks");
+    bool any = false;
+    status_code code = STATUS_OK;
+    for (int i = 0; i < s->count && code == STATUS_OK; i++) {
+        bool shows = shots_of(r, s->refs[i].task) > 0;
+        const char *base = NULL;
+        any |= shows;
+        if (shows) code = run_record_base(r, i, &base, st);
+        for (int k = 0; k < (shows ? n_seeds : 1) && code == STATUS_OK; k++) {
+            struct task_ref *ref = &refs[n++];
+            *ref = s->refs[i];
+            if (!shows) continue;
+            ref->base = base;
+            ref->shot_seed = TASK_FEWSHOT_SEED + (uint64_t)k;
+            ref->group = ref->subgroup = NULL;
+            int length = snprintf(ref->name, sizeof ref->name, "%s#%d", s->refs[i].name,
+                                  TASK_FEWSHOT_SEED + k);
+            if (length >= (int)sizeof ref->name)
+                code = status_set(st, STATUS_LIMIT, "task name %s is too long", s->refs[i].name);
+        }
+    }
+    if (code == STATUS_OK && !any)
+        code = status_set(st, STATUS_USAGE, "--shot-seeds: none of the tasks shows examples");
+    if (code != STATUS_OK) {
+        free(refs);
+        return code;
+    }
+    free(r->unexpanded);
+    r->unexpanded = s->refs; /* bases point into it */
+    s->refs = refs;
+    s->count = n;
+    return STATUS_OK;
+}
+
 static status_code load_tasks(struct runner *r, struct status *st)
 {
     struct task_options options = task_options(r);
     status_code code = task_registry_select(&r->selection, r->config.tasks, r->config.profile,
                                             &options.lookup, st);
+    if (code == STATUS_OK && r->config.shot_seeds > 1) code = expand_shot_seeds(r, st);
     if (code != STATUS_OK) return code;
     r->tasks = calloc((size_t)r->selection.count, sizeof(struct task_instance *));
     if (!r->tasks) return status_no_memory(st, "the tasks");
-    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++)
+    for (int i = 0; i < r->selection.count && code == STATUS_OK; i++) {
+        options.fewshot_seed = r->selection.refs[i].shot_seed;
+        options.draw_shots = r->selection.refs[i].base != NULL;
         code = task_instance_load(&r->tasks[i], &r->selection.refs[i], &options, st);
+    }
     return code;
 }
 
@@ -177,6 +227,13 @@ static status_code load_chat(struct runner *r, struct status *st)
     return code == STATUS_OK ? try_chat(r, st) : code;
 }
 
+status_code runner_load_scoring(struct runner *r, struct status *st)
+{
+    status_code code = load_tasks(r, st);
+    if (code == STATUS_OK) code = load_toxicity(r, st);
+    return code == STATUS_OK ? load_sandbox(r, st) : code;
+}
+
 status_code runner_open(struct runner **out, const struct run_config *config,
                         const struct runner_environment *environment, struct status *st)
 {
@@ -186,10 +243,9 @@ status_code runner_open(struct runner **out, const struct run_config *config,
     r->environment = *environment;
     r->cache = store_cache(&r->store);
     status_code code;
-    if ((code = load_tasks(r, st)) != STATUS_OK || (code = check_sampling(r, st)) != STATUS_OK ||
-        (code = load_guard(r, st)) != STATUS_OK || (code = load_toxicity(r, st)) != STATUS_OK ||
-        (code = load_sandbox(r, st)) != STATUS_OK || (code = load_model(r, st)) != STATUS_OK ||
-        (code = load_chat(r, st)) != STATUS_OK) {
+    if ((code = runner_load_scoring(r, st)) != STATUS_OK ||
+        (code = check_sampling(r, st)) != STATUS_OK || (code = load_guard(r, st)) != STATUS_OK ||
+        (code = load_model(r, st)) != STATUS_OK || (code = load_chat(r, st)) != STATUS_OK) {
         runner_free(r);
         return code;
     }
@@ -204,6 +260,7 @@ void runner_free(struct runner *r)
     for (int i = 0; r->tasks && i < r->selection.count; i++) task_instance_free(r->tasks[i]);
     free(r->tasks);
     task_selection_release(&r->selection);
+    free(r->unexpanded);
     pipeline_free(r->pipeline);
     policy_free(r->policy);
     classifier_free(r->toxicity);

@@ -146,9 +146,11 @@ status_code task_instance_load(struct task_instance **out, const struct task_ref
     if (!instance) return status_no_memory(st, "a task");
     instance->ref = *ref;
     if (ref->task->file) instance->file = task_file_retain(ref->task->file);
-    if (ref->task->specialise) {
+    bool draws = options->draw_shots && ref->task->fewshot_sampler == FEWSHOT_FIRST_N;
+    if (ref->task->specialise || draws) {
         instance->row = *ref->task;
-        ref->task->specialise(&instance->row, ref->subset);
+        if (ref->task->specialise) ref->task->specialise(&instance->row, ref->subset);
+        if (draws) instance->row.fewshot_sampler = FEWSHOT_RANDOM;
         instance->ref.task = &instance->row;
     }
     const struct task *task = instance->ref.task;

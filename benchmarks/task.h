@@ -166,11 +166,16 @@ struct task_ref {
     char name[TASK_NAME_SIZE]; /* "mmlu_anatomy" */
     const char *group;         /* "mmlu", or NULL */
     const char *subgroup;      /* "mmlu_stem", or NULL */
+    /* Of one drawing of a leaf's shots among several: then the name ends in "#1234", the seed, and
+     * `base` is what all drawings are averaged into, the leaf or its group.  Else NULL. */
+    const char *base;
+    uint64_t shot_seed;
 };
 
 struct task_options {
     int num_fewshot;       /* TASK_DEFAULT_FEWSHOT: the task's own number */
     uint64_t fewshot_seed; /* 0: lm-eval's 1234 */
+    bool draw_shots;       /* draw them also where the task shows the first ones */
     struct dataset_lookup lookup;
 };
 #define TASK_DEFAULT_FEWSHOT (-1)

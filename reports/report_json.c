@@ -172,12 +172,28 @@ static void append_row(struct strbuf *out, const struct score_row *row)
     json_member_int(out, "blocked_input", row->blocked_input);
     json_member_int(out, "blocked_output", row->blocked_output);
     json_member_int(out, "disputed", row->disputed);
+    json_member_int(out, "cut_prompts", row->cut_prompts);
     json_member_key(out, "outcomes");
     strbuf_append_char(out, '{');
     for (int o = 0; o < OUTCOMES; o++)
         if (row->outcomes[o]) json_member_int(out, outcome_name((enum outcome)o), row->outcomes[o]);
     strbuf_append_str(out, "}}");
     strbuf_release(&metric);
+}
+
+static void append_seeds(struct strbuf *out, const struct shot_seeds_row *row)
+{
+    json_next_item(out);
+    strbuf_append_char(out, '{');
+    json_member_str(out, "name", row->name);
+    json_member_str(out, "metric", row->metric);
+    json_member_str(out, "extraction", row->extraction);
+    json_member_int(out, "n_seeds", row->n_seeds);
+    json_member_int(out, "n_docs", row->n_docs);
+    json_member_number(out, "mean", row->score.mean);
+    json_member_number(out, "stderr", row->score.stderror);
+    json_member_number(out, "seed_deviation", row->score.deviation);
+    strbuf_append_char(out, '}');
 }
 
 void report_table_json(const struct score_table *table, struct strbuf *out)
@@ -195,7 +211,11 @@ void report_table_json(const struct score_table *table, struct strbuf *out)
     json_member_key(out, "rows");
     strbuf_append_char(out, '[');
     for (size_t i = 0; i < table->n_rows; i++) append_row(out, &table->rows[i]);
-    strbuf_append_str(out, "\n]}\n");
+    strbuf_append_str(out, "\n]");
+    json_member_key(out, "shot_seeds");
+    strbuf_append_char(out, '[');
+    for (size_t i = 0; i < table->n_seeds; i++) append_seeds(out, &table->seeds[i]);
+    strbuf_append_str(out, "]}\n");
 }
 
 /* ---- Two runs ---- */

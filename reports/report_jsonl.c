@@ -115,6 +115,8 @@ static void append_sample(struct strbuf *out, const char *run, const struct samp
     json_member_text(out, "target", record->target);
     json_member_text(out, "finish_reason", reply ? reply->finish_reason : (struct text){0});
     json_member_int(out, "n_tokens", reply ? reply->n_tokens : STORE_UNKNOWN);
+    json_member_int(out, "n_prompt_tokens", record->n_prompt_tokens);
+    json_member_int(out, "n_truncated", record->n_truncated);
     json_member_text(out, "prompt_hash", record->prompt_hash);
     json_member_text(out, "doc_hash", record->doc_hash);
     append_events(out, record, repeat);

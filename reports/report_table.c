@@ -145,6 +145,8 @@ void table_each_fact(const struct score_table *table, table_fact *fact, void *us
     piece(&line, "", run_state_name(run->state), 16);
     piece(&line, "started ", run->started_at, 32);
     tell(&line, "run", fact, user);
+    piece(&line, "of the replies of run ", run->parent, 64);
+    tell(&line, "scores", fact, user);
     piece(&line, "", run->model_path, 4096);
     piece(&line, "", run->architecture, 64);
     piece(&line, "", run->quantisation, 64);
@@ -202,10 +204,30 @@ static void note_outcomes(const struct score_row *row, struct strbuf *line, tabl
         strbuf_appendf(line, "%lld judged otherwise by another extraction",
                        (long long)row->disputed);
     }
+    if (row->cut_prompts > 0) {
+        if (line->length) strbuf_append_str(line, ", ");
+        strbuf_appendf(line, "%lld prompts cut on the left", (long long)row->cut_prompts);
+    }
     struct strbuf label;
     strbuf_init(&label, LIMIT_CONFIG_BYTES);
     strbuf_appendf(&label, "%s ", row->name);
     append_metric_key(&label, row->metric, row->extraction);
+    tell(line, label.data, note, user);
+    strbuf_release(&label);
+}
+
+static void note_seeds(const struct shot_seeds_row *row, struct strbuf *line, table_fact *note,
+                       void *user)
+{
+    struct strbuf label;
+    strbuf_init(&label, LIMIT_CONFIG_BYTES);
+    strbuf_appendf(&label, "%s ", row->name);
+    append_metric_key(&label, row->metric, row->extraction);
+    strbuf_appendf(line,
+                   "mean %.4f over %lld shot seeds and %lld documents; standard error over "
+                   "documents %.4f, standard deviation between seeds %.4f",
+                   row->score.mean, (long long)row->n_seeds, (long long)row->n_docs,
+                   row->score.stderror, row->score.deviation);
     tell(line, label.data, note, user);
     strbuf_release(&label);
 }
@@ -216,6 +238,7 @@ void table_each_note(const struct score_table *table, table_fact *note, void *us
     strbuf_init(&line, LIMIT_CONFIG_BYTES);
     for (size_t i = 0; i < table->n_rows; i++)
         if (!table->rows[i].is_group) note_outcomes(&table->rows[i], &line, note, user);
+    for (size_t i = 0; i < table->n_seeds; i++) note_seeds(&table->seeds[i], &line, note, user);
     for (int s = 0; s < SAMPLE_STATES; s++)
         if (s != SAMPLE_DONE && table->samples[s]) {
             if (line.length) strbuf_append_str(&line, ", ");

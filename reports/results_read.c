@@ -137,7 +137,8 @@ status_code store_load_run(struct store *store, const char *id, struct arena *ar
         " (SELECT count(*) FROM sample s WHERE s.run = run.run AND s.system_place = 'user'),"
         " (SELECT a.name FROM run_artifact r JOIN artifact a ON a.sha256 = r.sha256"
         "  WHERE r.run = run.run AND r.role = 'adapter'),"
-        " (SELECT sha256 FROM run_artifact r WHERE r.run = run.run AND r.role = 'adapter') "
+        " (SELECT sha256 FROM run_artifact r WHERE r.run = run.run AND r.role = 'adapter'),"
+        " parent "
         "FROM run WHERE run = ?";
     *out = (struct store_run){0};
     struct query *query = query_cached(store, sql, st);
@@ -156,6 +157,7 @@ status_code store_load_run(struct store *store, const char *id, struct arena *ar
     out->chat.n_system_in_user = query_int(query, 37);
     if (code == STATUS_OK) code = query_copy_str(query, 38, arena, &out->adapter, st);
     if (code == STATUS_OK) code = query_copy_str(query, 39, arena, &out->adapter_sha256, st);
+    if (code == STATUS_OK) code = query_copy_str(query, 40, arena, &out->parent, st);
     query_reset(query);
     return code;
 }

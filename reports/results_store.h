@@ -80,6 +80,7 @@ struct store_run {
     const char *id;       /* NULL: one is made from the time, such as 20260412T093015Z-2b9d1f3a */
     enum run_state state; /* loading only */
     const char *started_at, *finished_at; /* loading only; ISO 8601, UTC */
+    const char *parent;                   /* loading only; store_copy_facts() */
     const char *program_version, *program_commit, *compiler, *build_flags;
     const char *cpu, *kernel_set;
     int64_t threads;
@@ -125,7 +126,7 @@ status_code store_add_artifact(struct store *store, const char *run, const char 
 status_code store_has_artifact(struct store *store, const char *run, const char *role,
                                const char *sha256, bool *out, struct status *st) MUST_CHECK;
 
-/* What a remote classifier said of a text, under a key that its owner makes (schema_5.sql).  Finding
+/* What a remote classifier said of a text, under a key that its owner makes (schema_5.sql). Finding
  * appends the value; keeping opens its own batch if none is open. */
 status_code store_find_remote_score(struct store *store, const char *key, struct strbuf *value,
                                     bool *found, struct status *st) MUST_CHECK;
@@ -173,6 +174,7 @@ struct store_task {
     int64_t fewshot_seed; /* STORE_UNKNOWN where shots are not drawn */
     int64_t limit;        /* STORE_UNKNOWN where all documents were asked for */
     int repeats;          /* replies per document, at least 1 */
+    const char *base;     /* of one drawing of shots among several; else NULL (schema_6.sql) */
     const char *dataset_name, *dataset_path, *dataset_sha256;
     int64_t dataset_bytes;
     int64_t n_docs_total;               /* documents in the dataset, before the limit */
@@ -182,6 +184,11 @@ struct store_task {
 
 status_code store_add_task(struct store *store, const char *run, const struct store_task *task,
                            struct status *st) MUST_CHECK;
+
+/* Adds a task's metrics to one that was copied without them. */
+status_code store_add_metrics(struct store *store, const char *run, const char *task,
+                              const struct store_metric *metrics, size_t n,
+                              struct status *st) MUST_CHECK;
 
 /* A group averages its tasks.  `parent` is a group added before, or NULL. */
 status_code store_add_group(struct store *store, const char *run, const char *group,
@@ -321,5 +328,18 @@ struct store_delivered {
 };
 status_code store_put_verdict(struct store *store, const struct store_key *key,
                               const struct store_verdict *verdict, struct status *st) MUST_CHECK;
+
+/* ---- Scoring again ---- */
+
+/* Makes run `to`, which has been created and has no tasks, a child of run `from`: its tasks,
+ * groups, samples, replies, choices, guard events and guards' scores are copied, and `from` becomes
+ * its parent.  Left out is what scored the replies: metrics, verdicts, toxicity scores, and the
+ * artifacts with the roles "toxicity", "interpreter" and "task". */
+status_code store_copy_facts(struct store *store, const char *from, const char *to,
+                             struct status *st) MUST_CHECK;
+
+/* Copies the verdicts on samples that failed or were blocked, under the metrics that `to` has. */
+status_code store_copy_failures(struct store *store, const char *from, const char *to,
+                                struct status *st) MUST_CHECK;
 
 #endif

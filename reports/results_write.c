@@ -267,7 +267,7 @@ status_code store_add_task(struct store *store, const char *run, const struct st
     static const char sql[] =
         "INSERT INTO task_run (run, task, position, version, profile, output_type, num_fewshot,"
         " fewshot_seed, doc_limit, repeats, dataset_name, dataset_path, dataset_sha256,"
-        " n_docs_total) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        " n_docs_total, base) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     if (put_known_artifact(store, task->dataset_sha256, "dataset", task->dataset_path,
                            task->dataset_bytes, st) != STATUS_OK)
         return st->code;
@@ -287,11 +287,18 @@ status_code store_add_task(struct store *store, const char *run, const struct st
     query_bind_str(query, task->dataset_path);
     query_bind_str(query, task->dataset_sha256);
     query_bind_int(query, task->n_docs_total);
+    query_bind_str(query, task->base);
     if (query_run(query, st) != STATUS_OK) return st->code;
-    for (size_t i = 0; i < task->n_metrics; i++)
-        if (add_metric(store, run, task->task, &task->metrics[i], (int64_t)i, st) != STATUS_OK)
-            return st->code;
-    return STATUS_OK;
+    return store_add_metrics(store, run, task->task, task->metrics, task->n_metrics, st);
+}
+
+status_code store_add_metrics(struct store *store, const char *run, const char *task,
+                              const struct store_metric *metrics, size_t n, struct status *st)
+{
+    status_code code = STATUS_OK;
+    for (size_t i = 0; i < n && code == STATUS_OK; i++)
+        code = add_metric(store, run, task, &metrics[i], (int64_t)i, st);
+    return code;
 }
 
 status_code store_add_group(struct store *store, const char *run, const char *group,

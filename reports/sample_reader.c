@@ -182,7 +182,7 @@ static status_code step(struct sample_reader *reader, bool *row, struct status *
 {
     static const char sql[] =
         "SELECT s.doc_id, s.state, s.doc_hash, s.prompt_hash, s.target, s.error_code,"
-        " s.error_text, p.text "
+        " s.error_text, p.text, s.n_prompt_tokens, s.n_truncated "
         "FROM sample s LEFT JOIN prompt p ON ?3 AND p.sha256 = s.prompt_hash "
         "WHERE s.run = ?1 AND s.task = ?2 AND s.state IN ('done', 'failed', 'blocked') "
         "ORDER BY s.doc_id";
@@ -221,6 +221,8 @@ status_code sample_reader_next(struct sample_reader *reader, struct sample_recor
     record->task = reader->tasks[reader->task].task;
     record->doc_id = query_int(reader->samples, 0);
     for (int i = 0; i < 7; i++) *fields[i] = keep(reader, reader->samples, i + 1, &code, st);
+    record->n_prompt_tokens = query_int(reader->samples, 8);
+    record->n_truncated = query_int(reader->samples, 9);
     if (code == STATUS_OK) code = read_verdicts(reader, record, st);
     if (code == STATUS_OK) code = read_replies(reader, record, st);
     if (code == STATUS_OK) code = read_choices(reader, record, st);

@@ -4,7 +4,7 @@
  * sample_reader_free()
  *
  * A record and its texts are valid until the next one.  Samples come in table order, and documents
- * in order within a task.  Inside the reports folder only.
+ * in order within a task.  For the renderers here, and for scoring a run again.
  */
 #ifndef ASSAY_SAMPLE_READER_H
 #define ASSAY_SAMPLE_READER_H
@@ -46,6 +46,7 @@ struct sample_record {
     const char *task; /* NULL: there are no more */
     int64_t doc_id;
     struct text state, doc_hash, prompt_hash, target, error_code, error_text;
+    int64_t n_prompt_tokens, n_truncated; /* tokens of the prompt, and cut from its left */
     struct text prompt; /* data NULL unless prompts were asked for and it was rendered */
     struct verdict_record *verdicts;
     struct reply_record *replies;

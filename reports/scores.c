@@ -43,7 +43,7 @@ static status_code read_row(struct query *query, struct score_table *table, stru
         if (query_copy_str(query, (int)i, &table->arena, fields[i], st) != STATUS_OK)
             return st->code;
     row->is_group = query_int(query, 5) == 1;
-    row->disputed = row->is_group ? STORE_UNKNOWN : 0;
+    row->disputed = row->cut_prompts = row->is_group ? STORE_UNKNOWN : 0;
     row->depth = (int)query_int(query, 6);
     row->num_fewshot = query_int(query, 7);
     row->is_headline = query_int(query, 8) == 0;
@@ -162,6 +162,25 @@ static status_code load_disputed(struct score_table *table, struct store *store,
     }
 }
 
+static status_code load_cut_prompts(struct score_table *table, struct store *store,
+                                    struct status *st)
+{
+    static const char sql[] =
+        "SELECT task, count(*) FROM sample WHERE run = ? AND n_truncated > 0 GROUP BY task";
+    struct query *query = query_cached(store, sql, st);
+    if (!query) return st->code;
+    query_bind_str(query, table->run.id);
+    for (;;) {
+        bool found = false;
+        if (query_row(query, &found, st) != STATUS_OK) return st->code;
+        if (!found) return STATUS_OK;
+        for (size_t i = 0; i < table->n_rows; i++)
+            if (!table->rows[i].is_group &&
+                text_equal(text_of(table->rows[i].name), query_text(query, 0)))
+                table->rows[i].cut_prompts = query_int(query, 1);
+    }
+}
+
 status_code score_table_load(struct score_table **out, struct store *store, const char *run,
                              double coverage_floor, struct status *st)
 {
@@ -176,7 +195,10 @@ status_code score_table_load(struct score_table **out, struct store *store, cons
     if (store_load_run(store, run, &table->arena, &table->run, st) != STATUS_OK ||
         store_count_samples(store, run, NULL, table->samples, st) != STATUS_OK ||
         load_rows(table, store, st) != STATUS_OK || load_outcomes(table, store, st) != STATUS_OK ||
-        load_disputed(table, store, st) != STATUS_OK) {
+        load_disputed(table, store, st) != STATUS_OK ||
+        load_cut_prompts(table, store, st) != STATUS_OK ||
+        shot_seeds_load(store, run, &table->arena, &table->seeds, &table->n_seeds, st) !=
+            STATUS_OK) {
         score_table_free(table);
         return st->code;
     }

@@ -11,6 +11,7 @@
 #define ASSAY_SCORES_H
 
 #include "reports/results_store.h"
+#include "reports/shot_seeds.h"
 
 #define SCORE_COVERAGE_FLOOR 0.95 /* where nothing else is asked for */
 
@@ -44,8 +45,10 @@ struct score_row {
     struct score_column off, enforce;
     int64_t blocked_input, blocked_output; /* STORE_UNKNOWN where no guard was on */
     int64_t outcomes[OUTCOMES];
-    int64_t disputed; /* replies that another extraction of the metric judges otherwise;
-                         STORE_UNKNOWN for groups */
+    int64_t disputed;    /* replies that another extraction of the metric judges otherwise;
+                            STORE_UNKNOWN for groups */
+    int64_t cut_prompts; /* that lost tokens on the left to fit the context; STORE_UNKNOWN for
+                            groups */
 };
 
 struct score_table {
@@ -54,6 +57,8 @@ struct score_table {
     int64_t samples[SAMPLE_STATES];
     struct score_row *rows;
     size_t n_rows;
+    struct shot_seeds_row *seeds; /* of tasks whose shots were drawn several times */
+    size_t n_seeds;
     struct arena arena; /* holds the above */
 };
 

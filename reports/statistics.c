@@ -33,6 +33,36 @@ double stat_stderr(const double *values, size_t n)
     return stat_stddev(values, n) / sqrt((double)n);
 }
 
+/* Two crossed random factors without replication, values[d * S + s] of D documents and S drawings:
+ * the drawings' component is max(0, (MS_drawings - MS_residual) / D) (Searle, Casella and
+ * McCulloch, Variance Components, 1992, chapter 4). */
+struct drawings stat_drawings(const double *values, size_t n_documents, size_t n_drawings)
+{
+    size_t n = n_documents, k = n_drawings;
+    struct drawings out = {not_known, not_known, not_known};
+    if (!n || !k) return out;
+    out.mean = stat_mean(values, n * k);
+    double documents = 0, drawings = 0, total = sum_of_squares(values, n * k, out.mean);
+    for (size_t d = 0; d < n; d++) {
+        double deviation = stat_mean(values + d * k, k) - out.mean;
+        documents += deviation * deviation;
+    }
+    for (size_t s = 0; s < k; s++) {
+        double sum = 0;
+        for (size_t d = 0; d < n; d++) sum += values[d * k + s];
+        drawings += (sum / (double)n - out.mean) * (sum / (double)n - out.mean);
+    }
+    if (n < 2) return out;
+    out.stderror = sqrt(documents / (double)(n - 1) / (double)n);
+    if (k < 2) return out;
+    double residual = total - (double)k * documents - (double)n * drawings;
+    double component =
+        ((double)n * drawings / (double)(k - 1) - residual / (double)(n - 1) / (double)(k - 1)) /
+        (double)n;
+    out.deviation = component > 0 ? sqrt(component) : 0;
+    return out;
+}
+
 /* ---- Groups (lm-evaluation-harness, api/metrics.py: aggregate_subtask_metrics and
  * pooled_sample_stderr) ---- */
 

@@ -41,6 +41,14 @@ double stat_expected_maximum(double *values, size_t n, size_t k);
 struct interval stat_bootstrap_mean(const double *values, size_t n, uint64_t seed,
                                     double confidence, double *means, size_t n_means);
 
+/* The same documents under several drawings of examples: the mean over all, its standard error over
+ * documents, and the standard deviation that is left between drawings when what documents alone
+ * would make of it is taken out. */
+struct drawings {
+    double mean, stderror, deviation;
+};
+struct drawings stat_drawings(const double *values, size_t n_documents, size_t n_drawings);
+
 double stat_normal_cdf(double z);
 double stat_normal_quantile(double p); /* 0 < p < 1; the inverse of the above */
 

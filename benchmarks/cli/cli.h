@@ -59,6 +59,9 @@ status_code cli_write_file(const char *path, const struct strbuf *text,
 /* Appends one line of stdin without its newline; *more is false at the end of input. */
 status_code cli_read_line(FILE *in, struct strbuf *line, bool *more, struct status *st) MUST_CHECK;
 
+/* argv as one line, for a run's record. */
+void cli_append_command_line(struct strbuf *out, int argc, const char **argv);
+
 /* A logger that prints to stderr. */
 extern const struct logger cli_logger;
 
@@ -139,6 +142,7 @@ int cmd_list(const struct command *self, int argc, const char **argv);
 int cmd_logits(const struct command *self, int argc, const char **argv);
 int cmd_prompts(const struct command *self, int argc, const char **argv);
 int cmd_report(const struct command *self, int argc, const char **argv);
+int cmd_rescore(const struct command *self, int argc, const char **argv);
 int cmd_resume(const struct command *self, int argc, const char **argv);
 int cmd_run(const struct command *self, int argc, const char **argv);
 int cmd_score(const struct command *self, int argc, const char **argv);

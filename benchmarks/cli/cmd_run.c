@@ -8,24 +8,6 @@
 #include "engine/base/limits.h"
 #include "engine/engine.h"
 
-/* argv as one line, for the run's record. */
-static void append_command_line(struct strbuf *out, int argc, const char **argv)
-{
-    strbuf_append_str(out, "assay");
-    for (int i = 0; i < argc; i++) {
-        bool plain = argv[i][0] && !argv[i][strcspn(argv[i], " \t\n\"'\\$*?;&|<>()")];
-        strbuf_append_char(out, ' ');
-        if (plain) {
-            strbuf_append_str(out, argv[i]);
-            continue;
-        }
-        strbuf_append_char(out, '\'');
-        for (const char *p = argv[i]; *p; p++)
-            strbuf_append_str(out, *p == '\'' ? "'\\''" : (char[]){*p, '\0'});
-        strbuf_append_char(out, '\'');
-    }
-}
-
 static struct runner_environment environment_for(const struct run_config *config)
 {
     return (struct runner_environment){
@@ -196,7 +178,7 @@ int cmd_run(const struct command *self, int argc, const char **argv)
     struct strbuf line, tasks;
     strbuf_init(&line, LIMIT_LINE_BYTES);
     strbuf_init(&tasks, LIMIT_LINE_BYTES);
-    append_command_line(&line, argc, argv);
+    cli_append_command_line(&line, argc, argv);
     const struct option_row rows[] = {
         {"model", OPTION_TEXT, &c.model, "M",
          "GGUF file, Hugging Face folder, cached name, or demo", 0, 0},
@@ -221,6 +203,8 @@ int cmd_run(const struct command *self, int argc, const char **argv)
          "default: one per processor; results do not depend on it", 1, 1024},
         {"repeats", OPTION_INT, &c.repeats, "N",
          "replies to each document; default: the task's own", 1, LIMIT_REPEATS},
+        {"shot-seeds", OPTION_INT, &c.shot_seeds, "N",
+         "draw the examples with N seeds, and tell their spread", 2, 100},
         {"temperature", OPTION_NUMBER, &c.temperature, "X",
          "0 is greedy; default: the task's own, as of the next two", 0, 0},
         {"top-k", OPTION_INT, &c.top_k, "N", "sample among the N likeliest tokens; 0 is off", 0,

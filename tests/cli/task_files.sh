@@ -64,7 +64,7 @@ sqlite3 "$other" "UPDATE sample SET state = 'pending' WHERE doc_id = 1; UPDATE r
 sed -i 's/sums of two/sums of both/' "$scratch/mine/sums.json"
 assay resume --store "$other" >/dev/null 2>"$scratch/err"
 same "a changed file is not continued" 3 $?
-grep -q 'sums.json is not what it was' "$scratch/err" && good "says so" || bad "says so" "$(cat "$scratch/err")"
+grep -q 'sums.json is not what it was when' "$scratch/err" && good "says so" || bad "says so" "$(cat "$scratch/err")"
 
 # Offline, and in the list.
 printf '%s\n' '{"doc_id": 0, "reply": " 5"}' '{"doc_id": 1, "reply": " nine"}' >"$scratch/replies.jsonl"

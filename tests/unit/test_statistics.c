@@ -165,14 +165,34 @@ static void test_holm(void)
     CU_ASSERT_EQUAL(zeros[2], 1);
 }
 
+/* By hand: means 0.25 and 1 of the second drawing's four documents; what is left to the drawings.
+ */
+static void test_drawings(void)
+{
+    const double plain[] = {0, 1, 0, 1, 0, 1, 1, 1};
+    struct drawings d = stat_drawings(plain, 4, 2);
+    check_near(d.mean, 0.625, 1e-15);
+    check_near(d.stderror, 0.125, 1e-15);
+    check_near(d.deviation, 0.5, 1e-15);
+    const double graded[] = {0.10, 0.35, 0.20, 0.55, 0.85, 0.60, 0.05, 0.30,
+                             0.25, 0.60, 0.90, 0.75, 0.40, 0.70, 0.45};
+    d = stat_drawings(graded, 5, 3);
+    check_near(d.mean, 0.47, 1e-14);
+    check_near(d.stderror, 0.11321071798494464, 1e-14);
+    check_near(d.deviation, 0.13964240043768933, 1e-14);
+    /* Drawings that differ less than documents let them have no component of their own. */
+    const double crossed[] = {0, 1, 1, 0};
+    CU_ASSERT_EQUAL(stat_drawings(crossed, 2, 2).deviation, 0);
+    CU_ASSERT_TRUE(isnan(stat_drawings(plain, 1, 2).stderror));
+    CU_ASSERT_TRUE(isnan(stat_drawings(plain, 4, 1).deviation));
+    CU_ASSERT_TRUE(isnan(stat_drawings(plain, 0, 2).mean));
+}
+
 static const struct test_case tests[] = {
-    {"means and deviations", test_means},
-    {"group means and pooled errors", test_groups},
-    {"the normal quantile", test_normal_quantile},
-    {"Wilson's interval", test_wilson},
-    {"McNemar's exact test", test_mcnemar},
-    {"paired differences", test_paired},
-    {"one-sided p and non-inferiority", test_one_sided_p},
+    {"means and deviations", test_means},    {"group means and pooled errors", test_groups},
+    {"drawings of examples", test_drawings}, {"the normal quantile", test_normal_quantile},
+    {"Wilson's interval", test_wilson},      {"McNemar's exact test", test_mcnemar},
+    {"paired differences", test_paired},     {"one-sided p and non-inferiority", test_one_sided_p},
     {"Holm's correction", test_holm},
 };
 SUITE("statistics", tests)
