@@ -53,7 +53,7 @@ demo: deps                        ## install what is missing, build, run every t
 test: deps                        ## install what is missing, build, run all tests
 	@$(MAKE) --no-print-directory check
 
-check: $(O)/assay $(O)/tests/make_model $(TESTS) layers ## run all tests with what is installed
+check: $(O)/assay $(O)/tests/make_model $(O)/tests/make_faulty $(TESTS) layers ## run all tests with what is installed
 	@sh tests/run_all.sh $(O)
 
 asan:                             ## all tests under AddressSanitizer and UBSan
@@ -98,8 +98,9 @@ $(O)/tests/unit/%: tests/unit/%.c $(SUPPORT_OBJ) $(O)/libassay.a
 # These tests count allocations: of a forward pass, and of a session.
 $(O)/tests/unit/test_engine $(O)/tests/unit/test_families $(O)/tests/unit/test_inspect: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
-# A tool for tests: writes a model of random weights at any shape.
-$(O)/tests/make_model: $(O)/tests/make_model.o $(SUPPORT_OBJ) $(O)/libassay.a
+# Tools for tests: a model of random weights at any shape; a file that is wrong in one way.
+TOOLS := $(O)/tests/make_model $(O)/tests/make_faulty
+$(TOOLS): %: %.o $(SUPPORT_OBJ) $(O)/libassay.a
 	$(CC) $(MODE) -fopenmp -o $@ $^ $(LDFLAGS) $(ALL_LDLIBS)
 
 # The only places where an instruction set is named; everything else is portable C.
@@ -132,4 +133,4 @@ $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(ISA) -c -o $@ $<
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TESTS:=.d) $(SUPPORT_OBJ:.o=.d) $(O)/tests/make_model.d
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TESTS:=.d) $(SUPPORT_OBJ:.o=.d) $(TOOLS:=.d)

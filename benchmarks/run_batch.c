@@ -404,6 +404,7 @@ static status_code render(struct batch *b, struct status *st)
 static status_code answer(struct batch *b, struct status *st)
 {
     status_code code = generates(b) ? generate(b, st) : loglikelihood(b, st);
+    if (code == STATUS_OK) code = engine_check_files(b->runner->engine, st);
     if (code == STATUS_OK) code = run_programs(b, st);
     if (code == STATUS_OK) code = write_rows(b, st);
     for (int i = 0; b->executions && i < b->n * b->repeats; i++)

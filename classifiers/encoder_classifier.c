@@ -61,6 +61,7 @@ static status_code classify(const struct encoder_classifier *c, struct text text
         pthread_mutex_lock(c->mutex);
         code = session_classify(c->session, ids.ids, (int)ids.count, logits, st);
         pthread_mutex_unlock(c->mutex);
+        if (code == STATUS_OK) code = engine_check_files(c->engine, st);
     }
     token_list_release(&ids);
     return code == STATUS_OK ? code : status_prefix(st, "%s", c->base.id);

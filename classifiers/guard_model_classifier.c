@@ -67,6 +67,7 @@ static status_code evaluate(const struct guard_model *g, const struct token_list
                           ids->count, session_context(g->session));
     status_code code = session_eval(g->session, ids->ids, (int)ids->count, (int)ids->count - 1,
                                     read_next, out, st);
+    if (code == STATUS_OK) code = engine_check_files(g->engine, st);
     if (code == STATUS_OK && isnan(out->margin))
         code = status_set(st, STATUS_BAD_INPUT, "the guard model answered NaN");
     return code;

@@ -306,6 +306,12 @@ const char *engine_label(const struct engine *e, int i)
     return e->labels[i];
 }
 
+status_code engine_check_files(const struct engine *e, struct status *st)
+{
+    if (e->gguf) return gguf_check(e->gguf, st);
+    return e->safetensors ? safetensors_check(e->safetensors, st) : STATUS_OK;
+}
+
 status_code engine_weights_sha256(const struct engine *e, char hex[SHA256_HEX_SIZE],
                                   struct status *st)
 {

@@ -85,6 +85,10 @@ const struct engine_info *engine_get_info(const struct engine *engine);
 /* NULL when the model's files hold no tokenizer: token ids can still be evaluated. */
 const struct tokenizer *engine_get_tokenizer(const struct engine *engine);
 
+/* Whether the model's files are still what was opened: asked after computing and before the result
+ * counts, since weights stay mapped.  STATUS_IO names the file that was written to or cut short. */
+status_code engine_check_files(const struct engine *engine, struct status *st) MUST_CHECK;
+
 /* The SHA-256 of the weights: of the file, or for shards of "digest  name\n" lines in the order of
  * their names.  Reads every byte of the files. */
 status_code engine_weights_sha256(const struct engine *engine, char hex[SHA256_HEX_SIZE],

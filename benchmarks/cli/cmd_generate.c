@@ -92,7 +92,7 @@ static status_code reply(struct generation *g, struct status *st)
         *st = g->outcome.result.status;
         code = st->code;
     }
-    return code;
+    return code == STATUS_OK ? engine_check_files(g->engine, st) : code;
 }
 
 static status_code make_reply(struct generation *g, struct status *st)

@@ -87,6 +87,7 @@ static status_code write_logits(const struct engine *engine, const struct token_
         return status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
     }
     code = compute(session, engine, ids, &writer, st);
+    if (code == STATUS_OK) code = engine_check_files(engine, st);
     if (fclose(writer.file) != 0 && !writer.failed) writer.failed = errno;
     if (code == STATUS_OK && writer.failed)
         code = status_set(st, STATUS_IO, "%s: %s", path, strerror(writer.failed));

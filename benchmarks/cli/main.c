@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "benchmarks/cli/cli.h"
+#include "benchmarks/cli/lost_file.h"
 #include "benchmarks/version.h"
 
 static const struct command commands[] = {
@@ -79,6 +80,7 @@ int main(int argc, char **argv)
 {
     setlocale(LC_NUMERIC, "C");
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error with a message, not a death */
+    lost_file_watch();
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;

@@ -11,6 +11,11 @@
 
 static const unsigned char no_bytes[1]; /* what an empty file's data points to */
 
+static int64_t modified_at(const struct stat *info)
+{
+    return (int64_t)info->st_mtim.tv_sec * 1000000000 + info->st_mtim.tv_nsec;
+}
+
 static status_code map_descriptor(struct mapped_file *file, int fd, const char *path,
                                   struct status *st)
 {
@@ -23,6 +28,8 @@ static status_code map_descriptor(struct mapped_file *file, int fd, const char *
     if ((uintmax_t)info.st_size > SIZE_MAX)
         return status_set(st, STATUS_LIMIT, "%s: is larger than the address space", path);
     file->data = no_bytes;
+    file->fd = fd;
+    file->modified = modified_at(&info);
     if (info.st_size == 0) return STATUS_OK;
     void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED)
@@ -35,15 +42,31 @@ static status_code map_descriptor(struct mapped_file *file, int fd, const char *
 
 status_code mapped_file_init(struct mapped_file *file, const char *path, struct status *st)
 {
-    *file = (struct mapped_file){0};
+    *file = (struct mapped_file){.fd = -1};
     /* Without O_NONBLOCK, opening a pipe waits for a writer that may never come. */
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return status_set(st, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "%s: %s", path,
                           strerror(errno));
     status_code code = map_descriptor(file, fd, path, st);
-    close(fd); /* the mapping keeps the file */
+    if (code == STATUS_OK) return code;
+    close(fd);
+    *file = (struct mapped_file){.fd = -1};
     return code;
+}
+
+status_code mapped_file_check(const struct mapped_file *file, const char *path, struct status *st)
+{
+    struct stat info;
+    if (fstat(file->fd, &info) != 0)
+        return status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
+    if ((uintmax_t)info.st_size < file->size)
+        return status_set(st, STATUS_IO,
+                          "%s: was cut short while it was in use, from %zu bytes to %jd", path,
+                          file->size, (intmax_t)info.st_size);
+    if ((uintmax_t)info.st_size != file->size || modified_at(&info) != file->modified)
+        return status_set(st, STATUS_IO, "%s: was written to while it was in use", path);
+    return STATUS_OK;
 }
 
 void mapped_bytes_forget(const void *data, size_t bytes)
@@ -58,5 +81,6 @@ void mapped_file_release(struct mapped_file *file)
 {
     /* munmap() takes the address without const and does not write through it. */
     if (file->size) munmap((void *)(uintptr_t)file->data, file->size);
-    *file = (struct mapped_file){0};
+    if (file->data && file->fd >= 0) close(file->fd);
+    *file = (struct mapped_file){.fd = -1};
 }

@@ -204,6 +204,8 @@ static status_code write_file(struct output *out, const struct convert_plan *pla
     for (size_t i = 0; i < plan->n_items && code == STATUS_OK; i++)
         code = write_rows(out, &plan->items[i], &chunk, n_threads, totals, st);
     chunk_release(&chunk);
+    if (code == STATUS_OK && plan->gguf) code = gguf_check(plan->gguf, st);
+    if (code == STATUS_OK && plan->safetensors) code = safetensors_check(plan->safetensors, st);
     status_code closed = output_close(out, st);
     *nmse = totals[1] > 0 ? totals[0] / totals[1] : 0;
     return code == STATUS_OK ? closed : code;

@@ -527,6 +527,11 @@ status_code gguf_open_to_describe(struct gguf **out, const char *path, struct st
     return open_file(out, path, true, st);
 }
 
+status_code gguf_check(const struct gguf *file, struct status *st)
+{
+    return mapped_file_check(&file->map, file->path, st);
+}
+
 void gguf_free(struct gguf *file)
 {
     if (!file) return;

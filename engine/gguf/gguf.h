@@ -53,6 +53,9 @@ status_code gguf_open_to_describe(struct gguf **out, const char *path,
                                   struct status *st) MUST_CHECK;
 void gguf_free(struct gguf *file);
 
+/* Fails with STATUS_IO when the file was written to or shortened since it was opened. */
+status_code gguf_check(const struct gguf *file, struct status *st) MUST_CHECK;
+
 const char *gguf_path(const struct gguf *file);
 bool gguf_has(const struct gguf *file, const char *key);
 

@@ -584,6 +584,16 @@ size_t safetensors_file_count(const struct safetensors *files)
     return files->n_shards;
 }
 
+status_code safetensors_check(const struct safetensors *files, struct status *st)
+{
+    for (size_t i = 0; i < files->n_shards; i++) {
+        const struct shard *shard = &files->shards[i];
+        status_code code = mapped_file_check(&shard->map, shard->path, st);
+        if (code != STATUS_OK) return code;
+    }
+    return STATUS_OK;
+}
+
 const char *safetensors_file_path(const struct safetensors *files, size_t i)
 {
     BUG_IF(i >= files->n_shards);

@@ -27,6 +27,9 @@ status_code safetensors_open(struct safetensors **out, const char *path,
                              struct status *st) MUST_CHECK;
 void safetensors_free(struct safetensors *files);
 
+/* Fails with STATUS_IO when one of the files was written to or shortened since it was opened. */
+status_code safetensors_check(const struct safetensors *files, struct status *st) MUST_CHECK;
+
 /* Views in the order of their names.  A scalar is shown with shape {1}; a size may be 0. */
 size_t safetensors_tensor_count(const struct safetensors *files);
 const struct tensor_view *safetensors_tensor_at(const struct safetensors *files, size_t i);

@@ -1,9 +1,11 @@
 /* The base library: what everything else stands on. */
 #include <errno.h>
 #include <math.h>
+#include <time.h>
 
 #include "engine/base/arena.h"
 #include "engine/base/json.h"
+#include "engine/base/mapped_file.h"
 #include "engine/base/regex.h"
 #include "engine/base/rng.h"
 #include "engine/base/sha256.h"
@@ -136,7 +138,7 @@ static void test_sha256(void)
     sha256_text((struct text){0}, hex);
     CU_ASSERT_STRING_EQUAL(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     struct status st = {0};
-    ASSERT_FAILS(sha256_file("/nonexistent", hex, &st), STATUS_NOT_FOUND, "/nonexistent");
+    ASSERT_FAILS(sha256_file("/nonexistent/nothing", hex, &st), STATUS_NOT_FOUND, "/nonexistent/nothing");
 }
 
 static void test_utf8(void)
@@ -376,6 +378,55 @@ static void test_words(void)
     for (int i = 0; i < OUTCOMES; i++) CU_ASSERT_PTR_NOT_NULL(outcome_name((enum outcome)i));
 }
 
+/* Writes over the file in place, as `cp` does. */
+static void write_over(const char *path, const char *text, bool cut)
+{
+    FILE *file = fopen(path, cut ? "wb" : "r+b");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL(fwrite(text, 1, strlen(text), file), strlen(text));
+    fclose(file);
+}
+
+static void test_mapped_file(void)
+{
+    struct status st = {0};
+    struct mapped_file map, again = {0};
+    char path[] = "/tmp/test_base.XXXXXX", other[64];
+    int fd = mkstemp(path);
+    CU_ASSERT_FATAL(fd >= 0);
+    close(fd);
+    ASSERT_OK(mapped_file_init(&map, path, &st)); /* empty */
+    ASSERT_OK(mapped_file_check(&map, path, &st));
+    mapped_file_release(&map);
+    mapped_file_release(&map);
+    mapped_file_release(&again);
+    write_over(path, "four and twenty", true);
+    ASSERT_OK(mapped_file_init(&map, path, &st));
+    CU_ASSERT_EQUAL(map.size, 15);
+    ASSERT_OK(mapped_file_check(&map, path, &st));
+    /* Another file in its place, or none: what is mapped stays. */
+    snprintf(other, sizeof other, "%s.other", path);
+    write_over(other, "x", true);
+    CU_ASSERT_EQUAL(rename(other, path), 0);
+    ASSERT_OK(mapped_file_check(&map, path, &st));
+    CU_ASSERT_EQUAL(memcmp(map.data, "four and twenty", 15), 0);
+    ASSERT_OK(mapped_file_init(&again, path, &st));
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* file systems count in ticks */
+    write_over(path, "y", false);
+    ASSERT_FAILS(mapped_file_check(&again, path, &st), STATUS_IO, "was written to while it was in");
+    mapped_file_release(&again);
+    ASSERT_OK(mapped_file_init(&again, path, &st));
+    write_over(path, "", true);
+    ASSERT_FAILS(mapped_file_check(&again, path, &st), STATUS_IO,
+                 "was cut short while it was in use, from 1 bytes to 0");
+    CU_ASSERT_EQUAL(strncmp(st.message, path, strlen(path)), 0);
+    mapped_file_release(&again);
+    unlink(path);
+    ASSERT_OK(mapped_file_check(&map, path, &st));
+    mapped_file_release(&map);
+    ASSERT_FAILS(mapped_file_init(&map, path, &st), STATUS_NOT_FOUND, path);
+}
+
 static const struct test_case tests[] = {
     {"status: one line, bounded", test_status},
     {"arena: aligned, zeroed, bounded", test_arena},
@@ -390,5 +441,6 @@ static const struct test_case tests[] = {
     {"regex: Python's meaning, bounded", test_regex},
     {"regex: every match in one walk", test_regex_each},
     {"words", test_words},
+    {"mapped files that change", test_mapped_file},
 };
 SUITE("base", tests)
