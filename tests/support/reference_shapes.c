@@ -1,6 +1,10 @@
 #include "tests/support/reference_shapes.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "engine/base/rng.h"
 
 const struct reference_decoder reference_shapes[] = {
     {.model_type = "gemma",
@@ -196,4 +200,127 @@ const struct reference_decoder *reference_shape(const char *model_type)
     size_t i = 0;
     while (strcmp(reference_shapes[i].model_type, model_type) != 0) i++;
     return &reference_shapes[i];
+}
+
+/* ---- drawn ---- */
+
+static int pick(struct rng *rng, const int *from, size_t n)
+{
+    return from[rng_next(rng) % n];
+}
+#define PICK(rng, ...)                                                                             \
+    pick(rng, (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+
+static bool coin(struct rng *rng)
+{
+    return rng_next(rng) % 2 != 0;
+}
+
+/* One more member of config.json. */
+static void say(struct reference_random *out, const char *key, double value)
+{
+    size_t n = strlen(out->extra);
+    snprintf(out->extra + n, sizeof out->extra - n, "\"%s\": %.17g, ", key, value);
+}
+
+static void draw_gemma2(struct reference_random *out, struct rng *rng)
+{
+    struct reference_decoder *r = &out->decoder;
+    r->architecture = "gemma2";
+    r->post_norms = true;
+    r->period = 2;
+    r->window = PICK(rng, 1, 2, 5, 16, 33, 100);
+    r->score_cap = PICK(rng, 2, 50);
+    r->logit_cap = PICK(rng, 3, 30);
+    say(out, "sliding_window", r->window);
+    say(out, "query_pre_attn_scalar", r->head_dim);
+    say(out, "attn_logit_softcapping", r->score_cap);
+    say(out, "final_logit_softcapping", r->logit_cap);
+}
+
+static void draw_gemma3(struct reference_random *out, struct rng *rng)
+{
+    struct reference_decoder *r = &out->decoder;
+    r->architecture = "gemma3";
+    r->post_norms = r->qk_norms = true;
+    r->period = 6;
+    r->window = PICK(rng, 1, 3, 8, 31, 64);
+    r->local_theta = PICK(rng, 50, 10000);
+    r->linear = coin(rng) ? PICK(rng, 2, 8) : 0;
+    say(out, "sliding_window", r->window);
+    say(out, "query_pre_attn_scalar", r->head_dim);
+    say(out, "rope_local_base_freq", r->local_theta);
+    size_t n = strlen(out->extra);
+    if (r->linear > 0)
+        snprintf(out->extra + n, sizeof out->extra - n,
+                 "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": %g}, ", r->linear);
+}
+
+static void draw_llama(struct reference_random *out, struct rng *rng)
+{
+    struct reference_decoder *r = &out->decoder;
+    r->architecture = "llama";
+    size_t n = strlen(out->extra);
+    if (!coin(rng)) return;
+    const double scaling[4] = {8, 1, 4, PICK(rng, 16, 64, 256)};
+    memcpy(r->llama3, scaling, sizeof scaling);
+    snprintf(out->extra + n, sizeof out->extra - n,
+             "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, "
+             "\"low_freq_factor\": 1, \"high_freq_factor\": 4, "
+             "\"original_max_position_embeddings\": %g}, ",
+             scaling[3]);
+}
+
+static void draw_phi(struct reference_random *out, struct rng *rng)
+{
+    struct reference_decoder *r = &out->decoder;
+    r->architecture = "phi2";
+    r->is_phi = r->untied = true;
+    r->head_dim = PICK(rng, 8, 10, 20);
+    r->d_model = r->heads * r->head_dim;
+    r->rope_dim = r->head_dim == 8 ? 2 : r->head_dim / 5 * 2;
+    say(out, "partial_rotary_factor", ((double)r->rope_dim + 0.5) / r->head_dim);
+}
+
+static const char *const families[] = {"gemma",   "gemma2", "gemma3_text", "llama",
+                                       "mistral", "phi",    "qwen3"};
+#define N_FAMILIES (sizeof families / sizeof *families)
+
+void reference_random_shape(struct reference_random *out, uint64_t seed)
+{
+    const char *family = families[seed % N_FAMILIES];
+    struct rng rng;
+    struct reference_decoder *r = &out->decoder;
+    rng_seed(&rng, rng_derive_seed(seed, family, 0, 0));
+    *out = (struct reference_random){0};
+    *r = (struct reference_decoder){.model_type = family, .extra = out->extra, .seed = seed};
+    r->kv_heads = PICK(&rng, 1, 1, 2, 3, 5);
+    r->heads = r->kv_heads * PICK(&rng, 1, 2, 3, 7);
+    r->head_dim = r->rope_dim = PICK(&rng, 2, 4, 6, 10, 16, 18);
+    r->d_model = PICK(&rng, 8, 12, 20, 27, 40);
+    r->d_ff = PICK(&rng, 8, 21, 33, 48);
+    r->layers = PICK(&rng, 1, 2, 3, 7);
+    r->vocab = PICK(&rng, 20, 33, 64);
+    r->theta = PICK(&rng, 100, 10000, 500000);
+    r->attention_scale = 1 / sqrt(r->head_dim);
+    r->norm_adds_one = strncmp(family, "gemma", 5) == 0;
+    r->embedding_scale = r->norm_adds_one ? sqrt(r->d_model) : 1;
+    r->silu = !r->norm_adds_one && strcmp(family, "phi") != 0;
+    r->untied = !r->norm_adds_one && coin(&rng);
+    if (strcmp(family, "gemma") == 0) r->architecture = "gemma";
+    if (strcmp(family, "gemma2") == 0) draw_gemma2(out, &rng);
+    if (strcmp(family, "gemma3_text") == 0) draw_gemma3(out, &rng);
+    if (strcmp(family, "llama") == 0) draw_llama(out, &rng);
+    if (strcmp(family, "phi") == 0) draw_phi(out, &rng);
+    if (strcmp(family, "mistral") == 0) {
+        r->window = PICK(&rng, 1, 4, 9, 32, 65);
+        say(out, "sliding_window", r->window);
+    }
+    if (strcmp(family, "qwen3") == 0) {
+        r->architecture = "qwen3";
+        r->qk_norms = true;
+    }
+    r->attention_scale = 1 / sqrt(r->head_dim);
+    say(out, "head_dim", r->head_dim);
+    say(out, "rope_theta", r->theta);
 }

@@ -14,4 +14,11 @@ extern const size_t reference_shape_count;
 /* The first of a model_type of config.json. */
 const struct reference_decoder *reference_shape(const char *model_type);
 
+/* A shape drawn from a seed, of the families in turn.  `decoder` points into the struct. */
+struct reference_random {
+    struct reference_decoder decoder;
+    char extra[1024];
+};
+void reference_random_shape(struct reference_random *out, uint64_t seed);
+
 #endif

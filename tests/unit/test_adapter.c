@@ -152,6 +152,11 @@ static void compare_shape(const struct reference_decoder *shape)
 static void test_families(void)
 {
     for (size_t i = 0; i < reference_shape_count; i++) compare_shape(&reference_shapes[i]);
+    for (uint64_t seed = 100; seed < 107; seed++) {
+        struct reference_random random;
+        reference_random_shape(&random, seed);
+        compare_shape(&random.decoder);
+    }
 }
 
 static void test_fused_base(void)

@@ -241,6 +241,22 @@ static void test_other_shapes(void)
     }
 }
 
+#define RANDOM_SHAPES 21
+
+/* Shapes that nobody chose. */
+static void test_random_shapes(void)
+{
+    for (uint64_t seed = 0; seed < RANDOM_SHAPES; seed++) {
+        struct reference_random random;
+        reference_random_shape(&random, seed);
+        compare_with_plain(write_folder(&random.decoder), &random.decoder);
+        if (!random.decoder.architecture) continue;
+        const char *path = in_scratch("model.gguf");
+        reference_write_gguf(&random.decoder, scratch, "model.gguf");
+        compare_with_plain(path, &random.decoder);
+    }
+}
+
 /* Early GGUF files of Phi-2 keep Q, K and V in one matrix. */
 static void test_fused(void)
 {
@@ -555,6 +571,7 @@ static void test_long_text(void)
 static const struct test_case tests[] = {
     {"logits equal those of other implementations", test_reference_logits},
     {"logits at other shapes equal a plain computation", test_other_shapes},
+    {"logits at shapes drawn at random too", test_random_shapes},
     {"fused Q, K and V", test_fused},
     {"the text part of multimodal checkpoints", test_multimodal},
     {"cuts and threads do not change a bit", test_cuts},
