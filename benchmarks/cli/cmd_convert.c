@@ -50,21 +50,24 @@ static void print_result(const struct convert_options *options, const struct con
 
 int cmd_convert(const struct command *self, int argc, const char **argv)
 {
-    const char *type = NULL;
+    const char *type = NULL, *adapter = NULL;
     int64_t threads = 0;
     const struct option_row rows[] = {
         {"type", OPTION_TEXT, &type, "T", "F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K", 0, 0},
+        {"adapter", OPTION_TEXT, &adapter, "LORA",
+         "a LoRA adapter (PEFT folder or GGUF file) to merge into the weights", 0, 0},
         {"threads", OPTION_INT, &threads, "N", "default: one per processor", 1, 1024},
     };
     struct command_line words;
     int code;
-    if (!cli_parse(self, rows, 2, argc, argv, &words, &code)) return code;
+    if (!cli_parse(self, rows, 3, argc, argv, &words, &code)) return code;
     if (words.n_positional != 2)
         return cli_usage_error(self, "one model to read and one file to write are needed");
     const struct tensor_type_info *info = type ? find_type(type) : NULL;
     if (!info) return usage_error_of_type(self, type);
     struct convert_options options = {.from = cli_model_path(words.positional[0]),
                                       .to = words.positional[1],
+                                      .adapter = adapter,
                                       .type = info->type,
                                       .n_threads = (int)threads,
                                       .log = &cli_logger};

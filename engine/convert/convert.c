@@ -11,6 +11,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/mapped_file.h"
 #include "engine/convert/convert_plan.h"
+#include "engine/model/low_rank.h"
 #include "engine/model/model_path.h"
 #include "engine/model/model_weights.h"
 
@@ -102,13 +103,25 @@ static void chunk_release(struct chunk *c)
     free(c->power);
 }
 
+/* A row of W + scale * B A. */
+static void merge_row(const struct low_rank *pair, size_t row, float *values, size_t columns)
+{
+    size_t rank = (size_t)pair->rank;
+    for (size_t k = 0; k < rank; k++) {
+        float factor = pair->scale * pair->b[row * rank + k];
+        for (size_t i = 0; i < columns; i++) values[i] += factor * pair->a[k * columns + i];
+    }
+}
+
 /* One row to its new type, and how far that is from the old one; NaN when it cannot hold it. */
-static void convert_row(const struct convert_item *item, const unsigned char *from, float *values,
-                        float *back, unsigned char *to, size_t columns, double *error,
-                        double *power)
+static void convert_row(const struct convert_item *item, size_t row, float *values, float *back,
+                        unsigned char *to, size_t columns, double *error, double *power)
 {
     const struct tensor_type_info *type = tensor_type_find(item->type);
+    const unsigned char *data = item->from->data;
+    const unsigned char *from = data + row * tensor_type_bytes(item->from->type, columns);
     tensor_type_find(item->from->type)->to_f32(values, from, columns);
+    if (item->low_rank) merge_row(item->low_rank, row, values, columns);
     for (size_t i = 0; i < columns; i++) values[i] = (values[i] + item->add) * item->scale;
     type->from_f32(to, values, columns);
     type->to_f32(back, to, columns);
@@ -170,9 +183,9 @@ static status_code write_rows(struct output *out, const struct convert_item *ite
         size_t rows = n_rows - first < at_once ? n_rows - first : at_once;
 #pragma omp parallel for schedule(static) num_threads(n_threads)
         for (size_t r = 0; r < rows; r++)
-            convert_row(item, data + source_row(item, n_rows, first + r) * from_bytes,
-                        chunk->values + r * columns, chunk->back + r * columns,
-                        chunk->bytes + r * to_bytes, columns, &chunk->error[r], &chunk->power[r]);
+            convert_row(item, source_row(item, n_rows, first + r), chunk->values + r * columns,
+                        chunk->back + r * columns, chunk->bytes + r * to_bytes, columns,
+                        &chunk->error[r], &chunk->power[r]);
         mapped_bytes_forget(data + first * from_bytes, rows * from_bytes);
         status_code code = add_errors(item, chunk, first, rows, totals, st);
         if (code == STATUS_OK) code = output_write(out, chunk->bytes, rows * to_bytes, st);

@@ -14,6 +14,8 @@
  *   - rows that are no whole number of T's blocks are Q8_0, or F16 where 32 does not divide them;
  *   - every other matrix is T.
  *
+ * With an adapter, W + scale * B A is what is converted.
+ *
  *   struct convert_options options = {.from = "gemma-2b", .to = "gemma-2b.gguf",
  *                                     .type = TENSOR_Q4_K};
  *   struct convert_result result;
@@ -28,6 +30,7 @@
 struct convert_options {
     const char *from;      /* a GGUF file, a Hugging Face directory, or a cached hub name */
     const char *to;        /* the GGUF file to write; replaced if it is there */
+    const char *adapter;   /* a LoRA adapter that is merged into the weights; NULL = none */
     enum tensor_type type; /* one with a from_f32 */
     int n_threads;         /* 0 = one per processor; the bytes do not depend on it */
     const struct logger *log;

@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/adapter/adapter.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
-#include "engine/model/model_weights.h"
+#include "engine/model/model.h"
 #include "engine/model/run_state.h"
 
 /* Names and items; a model with the most tensors allowed needs a few hundred bytes for each. */
@@ -74,6 +75,46 @@ static void add_item(struct convert_plan *plan, struct convert_item item)
     gguf_writer_tensor(&plan->writer, item.name, item.type, item.from->n_dims, item.from->shape);
 }
 
+/* ---- an adapter ---- */
+
+/* Into plan->weights, whose model the files of `path` are. */
+static status_code attach_adapter(struct convert_plan *plan, const struct convert_options *options,
+                                  struct status *st)
+{
+    struct adapter *adapter = NULL;
+    struct model base = {.config = plan->config, .weights = plan->weights}, merged;
+    if (!options->adapter) return STATUS_OK;
+    status_code code = adapter_open(&adapter, options->adapter, st);
+    if (code == STATUS_OK) code = adapter_attach(adapter, &base, &plan->arena, &merged, st);
+    if (code == STATUS_OK) {
+        plan->weights = merged.weights;
+        plan->n_pairs = adapter_get_info(adapter)->n_pairs;
+    }
+    adapter_free(adapter);
+    return code;
+}
+
+/* What an adapter adds to a weight; NULL where there is none. */
+static const struct low_rank *pair_of(struct convert_plan *plan, enum weight_id id, int layer)
+{
+    struct linear *w = plan->n_pairs ? model_weights_linear(&plan->weights, id, layer) : NULL;
+    return w ? w->low_rank : NULL;
+}
+
+/* A tied output head, and Q, K and V in one matrix, are no tensors that a pair could go into. */
+static status_code check_merged(const struct convert_plan *plan,
+                                const struct convert_options *options, struct status *st)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_items; i++) n += plan->items[i].low_rank != NULL;
+    if (n == plan->n_pairs) return STATUS_OK;
+    return status_set(
+        st, STATUS_UNSUPPORTED,
+        "%s: adapts %zu matrices that are no tensors of their own in %s, so it cannot "
+        "be merged",
+        options->adapter, plan->n_pairs - n, options->from);
+}
+
 /* ---- from a Hugging Face directory ---- */
 
 static const char *weight_name(struct arena *arena, const char *pattern, int layer)
@@ -102,6 +143,7 @@ static status_code add_weight(struct convert_plan *plan, enum weight_id id, int 
     if (!item.name) return status_no_memory(st, options->from);
     bool is_output = id == W_OUTPUT || (id == W_EMBEDDING && c->tied_output);
     item.type = choose_type(view, options->type, is_output);
+    item.low_rank = pair_of(plan, id, layer);
     item.add = model_weights_is_offset(c, id) ? 1.0f : 0.0f;
     bool has_q_norm = c->architecture->weights[W_Q_NORM].safetensors != NULL;
     bool makes_queries = has_q_norm ? id == W_Q_NORM : id == W_Q || id == W_Q_BIAS;
@@ -197,14 +239,9 @@ static status_code choose_target(struct convert_plan *plan, const struct convert
 /* A checkpoint that the engine would refuse is refused before a byte is written. */
 static status_code check_weights(struct convert_plan *plan, const char *path, struct status *st)
 {
-    struct model_weights weights;
-    struct tensor_source source = {.safetensors = plan->safetensors};
-    struct arena arena;
-    arena_init(&arena, SIZE_MAX);
-    status_code code = model_weights_find(&weights, &plan->config, &source, &arena, st);
-    if (code != STATUS_OK) status_prefix(st, "%s", path);
-    arena_release(&arena);
-    return code;
+    const struct tensor_source source = {.safetensors = plan->safetensors, .gguf = plan->gguf};
+    status_code code = model_weights_find(&plan->weights, &plan->config, &source, &plan->arena, st);
+    return code == STATUS_OK ? code : status_prefix(st, "%s", path);
 }
 
 status_code plan_from_directory(struct convert_plan *plan, const char *path,
@@ -214,9 +251,11 @@ status_code plan_from_directory(struct convert_plan *plan, const char *path,
     status_code code = read_config(plan, path, st);
     if (code == STATUS_OK) code = safetensors_open(&plan->safetensors, path, st);
     if (code == STATUS_OK) code = check_weights(plan, path, st);
+    if (code == STATUS_OK) code = attach_adapter(plan, options, st);
     if (code == STATUS_OK) code = choose_target(plan, options, st);
     if (code == STATUS_OK) code = plan_put_metadata(plan, path, options->type, st);
     if (code == STATUS_OK) code = add_weights(plan, options, st);
+    if (code == STATUS_OK) code = check_merged(plan, options, st);
     if (code != STATUS_OK) plan_release(plan);
     return code;
 }
@@ -240,34 +279,52 @@ static void copy_pairs(struct convert_plan *plan, enum tensor_type type)
     gguf_writer_u32(&plan->writer, "general.quantization_version", 2);
 }
 
+/* Merging needs to know what each tensor is, so the family has to be one that runs here. */
+static status_code prepare_merge(struct convert_plan *plan, const char *path,
+                                 const struct convert_options *options, struct status *st)
+{
+    if (!options->adapter) return STATUS_OK;
+    status_code code = model_config_from_gguf(&plan->config, plan->gguf, st);
+    if (code == STATUS_OK) code = check_weights(plan, path, st);
+    return code == STATUS_OK ? attach_adapter(plan, options, st) : code;
+}
+
+static void add_tensors(struct convert_plan *plan, const struct convert_options *options)
+{
+    bool is_tied = !gguf_tensor(plan->gguf, "output.weight");
+    const char *output = is_tied ? "token_embd.weight" : "output.weight";
+    for (size_t i = 0; i < gguf_tensor_count(plan->gguf); i++) {
+        const struct tensor_view *view = gguf_tensor_at(plan->gguf, i);
+        struct convert_item item = {.from = view, .name = view->name, .scale = 1.0f};
+        enum weight_id id;
+        int layer;
+        item.type = choose_type(view, options->type, strcmp(view->name, output) == 0);
+        if (plan->n_pairs && model_weights_identify(&plan->config, true, view->name, &id, &layer))
+            item.low_rank = pair_of(plan, id, layer);
+        add_item(plan, item);
+    }
+}
+
 status_code plan_from_gguf(struct convert_plan *plan, const char *path,
                            const struct convert_options *options, struct status *st)
 {
     plan_init(plan);
     status_code code = gguf_open(&plan->gguf, path, st);
-    if (code != STATUS_OK) {
-        plan_release(plan);
-        return code;
+    if (code == STATUS_OK) code = prepare_merge(plan, path, options, st);
+    if (code == STATUS_OK) {
+        size_t n = gguf_tensor_count(plan->gguf);
+        plan->items = arena_array(&plan->arena, n, sizeof *plan->items);
+        if (!plan->items) code = status_no_memory(st, path);
     }
-    size_t n = gguf_tensor_count(plan->gguf);
-    plan->items = arena_array(&plan->arena, n, sizeof *plan->items);
-    if (!plan->items) {
-        plan_release(plan);
-        return status_no_memory(st, path);
+    if (code == STATUS_OK) {
+        struct text name;
+        struct status ignored = {0}; /* a family that cannot run here converts all the same */
+        copy_pairs(plan, options->type);
+        if (gguf_get_text(plan->gguf, "general.architecture", &name, &ignored) == STATUS_OK)
+            plan->target = architecture_for_gguf(name);
+        add_tensors(plan, options);
+        code = check_merged(plan, options, st);
     }
-    copy_pairs(plan, options->type);
-    struct text name;
-    struct status ignored = {0}; /* a family that cannot run here converts all the same */
-    if (gguf_get_text(plan->gguf, "general.architecture", &name, &ignored) == STATUS_OK)
-        plan->target = architecture_for_gguf(name);
-    bool is_tied = !gguf_tensor(plan->gguf, "output.weight");
-    const char *output = is_tied ? "token_embd.weight" : "output.weight";
-    for (size_t i = 0; i < n; i++) {
-        const struct tensor_view *view = gguf_tensor_at(plan->gguf, i);
-        bool is_output = strcmp(view->name, output) == 0;
-        enum tensor_type type = choose_type(view, options->type, is_output);
-        add_item(plan, (struct convert_item){
-                           .from = view, .name = view->name, .type = type, .scale = 1.0f});
-    }
-    return STATUS_OK;
+    if (code != STATUS_OK) plan_release(plan);
+    return code;
 }

@@ -11,6 +11,7 @@
 #include "engine/convert/convert.h"
 #include "engine/gguf/gguf_writer.h"
 #include "engine/model/architecture.h"
+#include "engine/model/model_weights.h"
 #include "engine/quants/tensor.h"
 #include "engine/safetensors/safetensors.h"
 
@@ -18,6 +19,7 @@ struct convert_item {
     const struct tensor_view *from;
     const char *name; /* in the file that is written */
     enum tensor_type type;
+    const struct low_rank *low_rank; /* added to the matrix first; NULL = nothing */
     float add;        /* to every value: norm weights that are stored as w and used as 1 + w */
     float scale;      /* of every value after that; 1 = they stay */
     int paired_heads; /* of rows that are reordered so that rotated pairs are neighbours; 0 = none
@@ -28,11 +30,13 @@ struct convert_plan {
     struct arena arena;
     struct gguf *gguf; /* one of these two is open */
     struct safetensors *safetensors;
-    struct model_config config;        /* of a directory */
+    struct model_config config;        /* of a directory, and of a GGUF file with an adapter */
+    struct model_weights weights;      /* the same; an adapter's pairs are in them */
     const struct architecture *target; /* the row that will read the file; NULL: none here can */
     /* GGUF has no key for query_pre_attn_scalar: what it makes of the scale that readers assume is
      * multiplied into the queries' weights. */
     float query_scale;
+    size_t n_pairs; /* of an adapter */
     struct convert_item *items;
     size_t n_items;
     struct gguf_writer writer; /* metadata and tensors, ready for gguf_writer_header() */

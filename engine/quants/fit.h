@@ -6,7 +6,8 @@
  * keeps the trial with the smallest weighted error.  This is the idea behind llama.cpp's k-quants
  * (github.com/ggml-org/llama.cpp/pull/1684).
  *
- * Integers are rounded to nearest, halves away from zero.  Inputs are finite.
+ * Integers are rounded to nearest, halves away from zero.  Inputs are finite, and n is a multiple
+ * of 8.
  */
 #ifndef ASSAY_QUANTS_FIT_H
 #define ASSAY_QUANTS_FIT_H

@@ -22,6 +22,13 @@ plain=$(assay generate --model demo --max-tokens 12 "How many is 3 and 4?")
 adapted=$(assay generate --model demo --adapter one --max-tokens 12 "How many is 3 and 4?")
 [ "$plain" != "$adapted" ] && good "generate" || bad "generate" "$plain / $adapted"
 
+assay convert demo merged.gguf --type F32 --adapter one 2>/dev/null &&
+    assay logits --model merged.gguf --tokens ids.json --out merged.f32 || bad "merged"
+same "merged, as beside the weights" close "$(python3 -c '
+import array
+a, b = (array.array("f", open(name, "rb").read()) for name in ("one.f32", "merged.f32"))
+print("close" if len(a) == len(b) and max(abs(x - y) for x, y in zip(a, b)) < 2e-4 else "apart")')"
+
 # ---- runs ----
 arguments="--model demo --tasks gsm8k,hellaswag --limit 2 --max-gen-toks 12 --threads 1"
 assay run $arguments --adapter none,one --adapter two --store s.sqlite >out 2>err ||

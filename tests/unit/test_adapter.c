@@ -125,6 +125,21 @@ static struct reference_decoder adapted_shape(const char *model_type)
 
 /* ---- what it computes ---- */
 
+/* The same merged, from either kind of base; GGUF cannot hold every window. */
+static void compare_merged(const char *base, const char *adapter, const struct reference_decoder *r,
+                           const double *expected)
+{
+    struct status st = {0};
+    struct convert_result result;
+    const char *merged = in_scratch("merged.gguf");
+    const struct convert_options options = {
+        .from = base, .to = merged, .adapter = adapter, .type = TENSOR_F32, .n_threads = 2};
+    status_code code = model_convert(&options, &result, &st);
+    if (code == STATUS_UNSUPPORTED && strstr(st.message, "windows")) return;
+    ASSERT_OK(code);
+    compare(merged, NULL, r, expected);
+}
+
 static void compare_shape(const struct reference_decoder *shape)
 {
     struct reference_decoder r = *shape, plain = *shape;
@@ -144,6 +159,8 @@ static void compare_shape(const struct reference_decoder *shape)
         compare(folder, adapter, &r, expected);
         compare(file, peft, &r, expected);
         compare(file, adapter, &r, expected);
+        compare_merged(folder, adapter, &r, expected);
+        compare_merged(file, peft, &r, expected);
     }
     free(expected);
     free(base);
@@ -181,6 +198,23 @@ static void test_prefixed_base(void)
     r.prefix = "language_model.model.";
     compare(write_base(&r), peft, &r, expected);
     free(expected);
+}
+
+/* What is no tensor of its own cannot be merged. */
+static void test_not_merged(void)
+{
+    struct status st = {0};
+    struct convert_result result;
+    struct reference_decoder r = adapted_shape("phi");
+    const char *peft = peft_folder(), *file = in_scratch("base.gguf");
+    r.fused_in_gguf = true;
+    reference_write_peft(&r, peft);
+    reference_write_gguf(&r, scratch, "base.gguf");
+    const struct convert_options options = {
+        .from = file, .to = in_scratch("not_merged.gguf"), .adapter = peft, .type = TENSOR_F32};
+    ASSERT_FAILS(model_convert(&options, &result, &st), STATUS_UNSUPPORTED,
+                 "adapts 9 matrices that are no tensors of their own");
+    CU_ASSERT_NOT_EQUAL(access(options.to, F_OK), 0);
 }
 
 static void convert_to(const char *from, const char *to, enum tensor_type type)
@@ -594,6 +628,7 @@ static const struct test_case tests[] = {
     {"every family, as if merged, from both files over both", test_families},
     {"a base with Q, K and V in one matrix", test_fused_base},
     {"the text part of a multimodal base", test_prefixed_base},
+    {"what cannot be merged", test_not_merged},
     {"a quantised base", test_quantised_base},
     {"the same bits at any batch and thread count", test_same_bits},
     {"several adapters on one base", test_several},
