@@ -2,6 +2,7 @@
 #include "benchmarks/machine.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -81,4 +82,17 @@ void machine_sample(struct machine *machine)
     BUG_IF(total != machine->n_bytes / sizeof *words * 0x0101010101010101u);
     if (operations > machine->operations) machine->operations = operations;
     if (bandwidth > machine->read_bandwidth) machine->read_bandwidth = bandwidth;
+}
+
+void machine_cpu_name(char *out, size_t size)
+{
+    char line[256];
+    out[0] = '\0';
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    if (!file) return;
+    while (!out[0] && fgets(line, sizeof line, file)) {
+        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
+        if (colon) snprintf(out, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+    }
+    fclose(file);
 }

@@ -31,4 +31,7 @@ void machine_release(struct machine *machine);
 /* Measures both once more and keeps the better figures. */
 void machine_sample(struct machine *machine);
 
+/* "model name" of /proc/cpuinfo; empty where the system does not tell. */
+void machine_cpu_name(char *out, size_t size);
+
 #endif

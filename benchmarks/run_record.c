@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "benchmarks/machine.h"
 #include "benchmarks/runner_internal.h"
 #include "benchmarks/task_file.h"
 #include "benchmarks/version.h"
@@ -15,20 +16,6 @@
 #define TASK_FILE_ROLE  "task"
 
 /* ---- provenance ---- */
-
-/* "model name" of /proc/cpuinfo; empty where the system does not tell. */
-static void cpu_name(char *out, size_t size)
-{
-    char line[256];
-    out[0] = '\0';
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    if (!file) return;
-    while (!out[0] && fgets(line, sizeof line, file)) {
-        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
-        if (colon) snprintf(out, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-    }
-    fclose(file);
-}
 
 static int64_t file_bytes(const char *path)
 {
@@ -93,7 +80,7 @@ static status_code describe_run(struct runner *r, const char *command_line, stru
     const struct run_config *c = &r->config;
     status_code code = engine_weights_sha256(r->engine, texts->weights_sha256, st);
     if (code != STATUS_OK) return code;
-    cpu_name(texts->cpu, sizeof texts->cpu);
+    machine_cpu_name(texts->cpu, sizeof texts->cpu);
     kernel_set_name(engine, texts->kernel_set);
     run_config_to_json(c, &texts->options);
     if (r->policy) {

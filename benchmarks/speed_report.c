@@ -23,10 +23,30 @@ static void append_heading(struct strbuf *out, const struct speed_subject *subje
                    (double)r->peak_resident_bytes / 1e6);
 }
 
+static void append_workload(struct strbuf *out, const struct workload_result *w)
+{
+    const char *of =
+        w->kind == WORKLOAD_MMLU ? "5-shot MMLU" : "RealToxicityPrompts, 25 x 20 tokens";
+    strbuf_appendf(out, "%s, %d documents%s\n", of, w->n_documents,
+                   w->is_real ? "" : " of made-up tokens at usual lengths");
+    strbuf_appendf(out, "  together    %9.3f documents/s: %d requests in %.1f s\n",
+                   w->documents_per_second, w->n_requests, w->seconds);
+    strbuf_appendf(out, "  one by one  %9.3f documents/s: together it is %.1f times as fast\n",
+                   w->one_by_one, w->documents_per_second / w->one_by_one);
+    strbuf_appendf(out,
+                   "  tokens      %9" PRIu64 " asked, %" PRIu64 " unique, %" PRIu64
+                   " computed: %.1f%% saved, %.3f computed for each unique one\n",
+                   w->asked, w->unique, w->computed,
+                   100 * (1 - (double)w->computed / (double)w->asked),
+                   (double)w->computed / (double)w->unique);
+}
+
 void speed_append_text(struct strbuf *out, const struct speed_subject *subject,
-                       const struct speed_result *r)
+                       const struct speed_result *r, const struct workload_result *workload)
 {
     append_heading(out, subject, r);
+    if (workload) append_workload(out, workload);
+    if (workload && r->n_rows) strbuf_append_char(out, '\n');
     if (r->n_rows)
         strbuf_appendf(out, "%-8s %6s %7s %8s %10s %19s  %s\n", "what", "batch", "tokens",
                        "context", "tokens/s", "slowest to fastest", "fastest, of the machine");
@@ -78,8 +98,24 @@ static void append_row(struct strbuf *out, const struct speed_row *row)
     strbuf_append_char(out, '}');
 }
 
+static void append_workload_json(struct strbuf *out, const struct workload_result *w)
+{
+    strbuf_appendf(out, ", \"workload\": {\"kind\": \"%s\", \"real_texts\": %s",
+                   workload_kind_name(w->kind), w->is_real ? "true" : "false");
+    append_number(out, "documents", w->n_documents);
+    append_number(out, "requests", w->n_requests);
+    append_number(out, "seconds", w->seconds);
+    append_number(out, "documents_per_second", w->documents_per_second);
+    append_number(out, "one_by_one_documents_per_second", w->one_by_one);
+    append_number(out, "tokens_asked", (double)w->asked);
+    append_number(out, "tokens_unique", (double)w->unique);
+    append_number(out, "tokens_computed", (double)w->computed);
+    append_number(out, "tokens_saved", (double)w->asked - (double)w->computed);
+    strbuf_append_char(out, '}');
+}
+
 void speed_append_json(struct strbuf *out, const struct speed_subject *subject,
-                       const struct speed_result *r)
+                       const struct speed_result *r, const struct workload_result *workload)
 {
     const struct engine_info *info = subject->engine;
     strbuf_append_char(out, '{');
@@ -104,5 +140,7 @@ void speed_append_json(struct strbuf *out, const struct speed_subject *subject,
         if (i) strbuf_append_str(out, ", ");
         append_row(out, &r->rows[i]);
     }
-    strbuf_append_str(out, "]}\n");
+    strbuf_append_char(out, ']');
+    if (workload) append_workload_json(out, workload);
+    strbuf_append_str(out, "}\n");
 }

@@ -54,6 +54,10 @@ status_code query_copy_str(struct query *query, int column, struct arena *arena,
 /* Rows that the last statement changed. */
 int64_t query_changes(struct store *store);
 
+/* The time in UTC, ISO 8601; and an id for what begins now: ids sort by time. */
+void store_now(char out[32]);
+void store_make_id(char id[STORE_RUN_ID_SIZE]);
+
 /* STATUS_OK while a batch is open. */
 status_code store_need_batch(struct store *store, struct status *st) MUST_CHECK;
 bool store_in_batch(const struct store *store);

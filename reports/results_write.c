@@ -37,7 +37,7 @@ static void bind_key(struct query *query, const struct store_key *key)
     query_bind_int(query, key->repeat);
 }
 
-static void utc_now(char out[32])
+void store_now(char out[32])
 {
     time_t now = time(NULL);
     struct tm utc;
@@ -45,7 +45,7 @@ static void utc_now(char out[32])
 }
 
 /* The date, and the nanoseconds in hexadecimal: ids sort by time, also within a second. */
-static void make_run_id(char id[STORE_RUN_ID_SIZE])
+void store_make_id(char id[STORE_RUN_ID_SIZE])
 {
     char stamp[32] = "";
     struct timespec now;
@@ -158,7 +158,7 @@ status_code store_create_run(struct store *store, const struct store_run *run,
     if (run->id)
         snprintf(id, STORE_RUN_ID_SIZE, "%s", run->id);
     else
-        make_run_id(id);
+        store_make_id(id);
     if (put_known_artifact(store, run->weights_sha256, "weights", run->model_path,
                            run->weights_bytes, st) != STATUS_OK ||
         put_known_artifact(store, run->tokenizer_sha256, "tokenizer", run->model_path,
@@ -166,7 +166,7 @@ status_code store_create_run(struct store *store, const struct store_run *run,
         return st->code;
     struct query *query = write_query(store, sql, st);
     if (!query) return st->code;
-    utc_now(now);
+    store_now(now);
     bind_run(query, run, id, now);
     if (query_run(query, st) != STATUS_OK) return st->code;
     if (query_changes(store) == 1) return put_chat(store, &run->chat, id, st);
@@ -196,7 +196,7 @@ status_code store_set_run_state(struct store *store, const char *run, enum run_s
     char now[32];
     struct query *query = query_cached(store, sql, st);
     if (!query) return st->code;
-    utc_now(now);
+    store_now(now);
     query_bind_str(query, run_state_name(state));
     query_bind_str(query, state == RUN_RUNNING ? NULL : now);
     query_bind_str(query, run);
@@ -229,7 +229,7 @@ status_code store_keep_remote_score(struct store *store, const char *key, const 
     char now[32];
     struct query *query = query_cached(store, sql, st);
     if (!query) return st->code;
-    utc_now(now);
+    store_now(now);
     query_bind_str(query, key);
     query_bind_str(query, classifier);
     query_bind_text(query, value);

@@ -152,6 +152,9 @@ int cmd_table(const struct command *self, int argc, const char **argv);
 int cmd_tokenize(const struct command *self, int argc, const char **argv);
 int cmd_train(const struct command *self, int argc, const char **argv);
 
+/* A command's argv as one line, for the record. */
+void cli_append_command_line(struct strbuf *out, int argc, const char **argv);
+
 /* Opens a command's classifier: its spec, or "KIND:ENDPOINT" where an endpoint is given.  The cache
  * is for a remote one. */
 status_code cli_classifier_open(struct classifier **out, const char *spec, const char *endpoint,

@@ -4,7 +4,7 @@
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/speed.h"
-#include "benchmarks/speed_report.h"
+#include "benchmarks/speed_record.h"
 #include "benchmarks/synthetic_model.h"
 #include "engine/base/limits.h"
 
@@ -34,7 +34,19 @@ struct speed_request {
     struct synthetic_options synthetic; /* shape NULL: a model of files */
     char shape[32];
     struct speed_options speed;
+    const char *workload, *tokenizer, *data; /* NULL where not given */
+    enum workload_kind workload_kind;
+    int n_documents;
+    const char *store;
+    struct strbuf command_line;
     bool json;
+};
+
+/* What was measured. */
+struct speed_outcome {
+    struct speed_result result;
+    struct workload_result workload;
+    const struct workload_result *ran; /* the one above, or NULL */
 };
 
 /* "gemma-2b:q4_k" is a shape and its weights. */
@@ -54,14 +66,56 @@ static status_code split_shape(struct speed_request *r, struct status *st)
 }
 
 static status_code report(const struct speed_request *r, const struct speed_subject *subject,
-                          const struct speed_result *result, struct status *st)
+                          const struct speed_outcome *o, struct status *st)
 {
     struct strbuf out;
     strbuf_init(&out, LIMIT_REPORT_BYTES);
-    (r->json ? speed_append_json : speed_append_text)(&out, subject, result);
+    (r->json ? speed_append_json : speed_append_text)(&out, subject, &o->result, o->ran);
     status_code code = strbuf_check(&out, "the speed", st);
     if (code == STATUS_OK) code = cli_write(&out, st);
     strbuf_release(&out);
+    return code;
+}
+
+static status_code keep(const struct speed_request *r, const struct engine *engine,
+                        const struct speed_subject *subject, const struct speed_outcome *o,
+                        struct status *st)
+{
+    char digest[SHA256_HEX_SIZE];
+    struct speed_record record = {.command_line = r->command_line.data,
+                                  .repetitions = r->speed.repetitions};
+    if (!r->store) return STATUS_OK;
+    if (!r->synthetic.shape) {
+        status_code code = engine_weights_sha256(engine, digest, st);
+        if (code != STATUS_OK) return code;
+        record.weights_sha256 = digest;
+    }
+    return speed_record(r->store, subject, &record, &o->result, o->ran, st);
+}
+
+static status_code run_workload(const struct speed_request *r, const struct engine *engine,
+                                struct workload_result *out, struct status *st)
+{
+    const struct engine_info *info = engine_get_info(engine);
+    struct tokenizer *own = NULL;
+    struct workload *workload;
+    struct workload_options options = {.kind = r->workload_kind,
+                                       .n_documents = r->n_documents,
+                                       .n_vocab = info->n_vocab,
+                                       .n_context = info->n_context,
+                                       .tokenizer = engine_get_tokenizer(engine),
+                                       .lookup = cli_lookup(r->data)};
+    status_code code = STATUS_OK;
+    if (r->tokenizer) {
+        code = tokenizer_load(&own, r->tokenizer, st);
+        options.tokenizer = own;
+    }
+    if (code == STATUS_OK) code = workload_create(&workload, &options, st);
+    if (code == STATUS_OK) {
+        code = workload_run(workload, engine, out, st);
+        workload_free(workload);
+    }
+    tokenizer_free(own);
     return code;
 }
 
@@ -69,19 +123,28 @@ static status_code measure(struct speed_request *r, struct status *st)
 {
     struct synthetic_model *made = NULL;
     struct engine *engine = NULL;
-    struct speed_result result;
+    struct speed_outcome o = {.ran = NULL};
     status_code code = STATUS_OK;
     if (r->synthetic.shape) {
         code = synthetic_model_create(&made, &r->synthetic, st);
         if (code != STATUS_OK) return code;
         r->engine.model_path = synthetic_model_path(made);
     }
-    const char *title = made ? synthetic_model_title(made) : r->engine.model_path;
+    char title[512];
+    snprintf(title, sizeof title, "%s%s%s",
+             made ? synthetic_model_title(made) : r->engine.model_path,
+             r->engine.adapter_path ? " with adapter " : "",
+             r->engine.adapter_path ? r->engine.adapter_path : "");
     code = engine_open(&engine, &r->engine, st);
-    if (code == STATUS_OK) code = speed_measure(engine, &r->speed, &result, st);
+    if (code == STATUS_OK && r->workload) {
+        code = run_workload(r, engine, &o.workload, st);
+        o.ran = &o.workload;
+    }
+    if (code == STATUS_OK) code = speed_measure(engine, &r->speed, &o.result, st);
     if (code == STATUS_OK) {
         const struct speed_subject subject = {engine_get_info(engine), title};
-        code = report(r, &subject, &result, st);
+        code = report(r, &subject, &o, st);
+        if (code == STATUS_OK) code = keep(r, engine, &subject, &o, st);
     }
     engine_free(engine);
     synthetic_model_free(made);
@@ -102,8 +165,8 @@ static status_code read_lists(struct speed_request *r, const char *prompt, const
 
 int cmd_speed(const struct command *self, int argc, const char **argv)
 {
-    const char *prompt = "512,128", *batch = "1,32", *context = "128", *type = NULL;
-    int64_t decode = 16, repetitions = 5, threads = 0, layers = 0;
+    const char *prompt = NULL, *batch = "1,32", *context = "128", *type = NULL;
+    int64_t decode = -1, repetitions = 5, threads = 0, layers = 0, documents = 20;
     struct speed_request r = {0};
     const struct option_row rows[] = {
         {"model", OPTION_TEXT, &r.engine.model_path, "M", "GGUF file, Hugging Face folder, or demo",
@@ -118,12 +181,20 @@ int cmd_speed(const struct command *self, int argc, const char **argv)
          "of made-up weights: bf16, f16, f32, q8_0, q6_k, q4_k, q4_0 (bf16)", 0, 0},
         {"layers", OPTION_INT, &layers, "N", "of made-up weights; default: all of the shape", 1,
          LIMIT_LAYERS},
-        {"prompt", OPTION_TEXT, &prompt, "N,...", "prompt lengths to prefill; 0 is none (512,128)",
-         0, 0},
-        {"decode", OPTION_INT, &decode, "N", "tokens that each sequence makes; 0 is none (16)", 0,
-         LIMIT_CONTEXT},
+        {"prompt", OPTION_TEXT, &prompt, "N,...",
+         "prompt lengths to prefill; 0 is none (512,128; with --workload 0)", 0, 0},
+        {"decode", OPTION_INT, &decode, "N",
+         "tokens that each sequence makes; 0 is none (16; with --workload 0)", 0, LIMIT_CONTEXT},
         {"batch", OPTION_TEXT, &batch, "N,...", "sequences that decode together (1,32)", 0, 0},
         {"context", OPTION_TEXT, &context, "N,...", "tokens that stand before them (128)", 0, 0},
+        {"workload", OPTION_TEXT, &r.workload, "mmlu|rtp",
+         "what an evaluation brings: 5-shot MMLU, or 25 replies to each of RealToxicityPrompts", 0,
+         0},
+        {"documents", OPTION_INT, &documents, "N", "of the workload (20)", 1, 100000},
+        {"data", OPTION_TEXT, &r.data, "DIR", "folder of datasets; without them tokens are made up",
+         0, 0},
+        {"tokenizer", OPTION_TEXT, &r.tokenizer, "PATH",
+         "for the workload's texts, where the model has none", 0, 0},
         {"repetitions", OPTION_INT, &repetitions, "N", "of each row; the median is shown (5)", 1,
          SPEED_MAX_REPETITIONS},
         {"threads", OPTION_INT, &threads, "N", "default: one per processor", 1, 1024},
@@ -131,6 +202,7 @@ int cmd_speed(const struct command *self, int argc, const char **argv)
          0, 0},
         {"type", OPTION_TEXT, &type, "auto|f32",
          "compute in the fastest type for the weights, or in f32 throughout (auto)", 0, 0},
+        {"store", OPTION_TEXT, &r.store, "FILE", "keep the figures there as well", 0, 0},
         {"json", OPTION_FLAG, &r.json, NULL, "print JSON", 0, 0},
     };
     struct command_line words;
@@ -138,16 +210,25 @@ int cmd_speed(const struct command *self, int argc, const char **argv)
     int code;
     if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
         return code;
+    if (!prompt) prompt = r.workload ? "0" : "512,128";
+    if (decode < 0) decode = r.workload ? 0 : 16;
     if (!r.engine.model_path == !r.synthetic.shape)
         return cli_usage_error(self, "one of --model and --synthetic is needed");
     if (!compute_type_find(type, &r.engine.compute))
         return cli_usage_error(self, "--type \"%s\": auto or f32", type);
+    if (r.workload && !workload_kind_find(r.workload, &r.workload_kind))
+        return cli_usage_error(self, "--workload \"%s\": mmlu or rtp", r.workload);
     if (read_lists(&r, prompt, batch, context, &st) != STATUS_OK)
         return cli_usage_error(self, "%s", st.message);
     r.speed.decode_tokens = (int)decode;
     r.speed.repetitions = (int)repetitions;
+    r.n_documents = (int)documents;
     r.synthetic.n_layers = (int)layers;
     r.synthetic.n_threads = r.engine.n_threads = (int)threads;
     if (r.engine.model_path) r.engine.model_path = cli_model_path(r.engine.model_path);
-    return measure(&r, &st) == STATUS_OK ? EXIT_DONE : cli_fail(&st);
+    strbuf_init(&r.command_line, LIMIT_LINE_BYTES);
+    cli_append_command_line(&r.command_line, argc, argv);
+    bool good = measure(&r, &st) == STATUS_OK;
+    strbuf_release(&r.command_line);
+    return good ? EXIT_DONE : cli_fail(&st);
 }

@@ -101,7 +101,7 @@ static void test_measure(void)
     struct json_value *root;
     strbuf_init(&out, LIMIT_REPORT_BYTES);
     const struct speed_subject subject = {engine_get_info(engine), synthetic_model_title(made)};
-    speed_append_json(&out, &subject, &result);
+    speed_append_json(&out, &subject, &result, NULL);
     ASSERT_OK(json_parse(&root, (struct text){out.data, out.length}, &st));
     CU_ASSERT_EQUAL(json_count(json_member(root, "rows")), 4);
     CU_ASSERT_EQUAL(json_number(json_member(root, "prefill_tokens_per_second")),
@@ -114,10 +114,49 @@ static void test_measure(void)
     synthetic_model_free(made);
 }
 
+static void check_workload(const struct engine *engine, enum workload_kind kind, int requests)
+{
+    struct status st = {0};
+    struct workload *workload;
+    struct workload_result r;
+    const struct engine_info *info = engine_get_info(engine);
+    const struct workload_options options = {
+        .kind = kind, .n_documents = 3, .n_vocab = info->n_vocab, .n_context = info->n_context};
+    ASSERT_OK(workload_create(&workload, &options, &st));
+    ASSERT_OK(workload_run(workload, engine, &r, &st));
+    CU_ASSERT_FALSE(r.is_real);
+    CU_ASSERT_EQUAL(r.n_documents, 3);
+    CU_ASSERT_EQUAL(r.n_requests, 3 * requests);
+    CU_ASSERT_TRUE(r.unique <= r.computed && r.computed < r.asked);
+    CU_ASSERT_TRUE(r.documents_per_second > 0 && r.one_by_one > 0);
+    if (kind == WORKLOAD_MMLU) {
+        CU_ASSERT_EQUAL(r.asked, 3 * 4 * 704);
+        CU_ASSERT_EQUAL(r.unique, 600 + 3 * 104);
+    } else {
+        CU_ASSERT_EQUAL(r.asked, 3 * 25 * (14 + 19));
+    }
+    workload_free(workload);
+}
+
+static void test_workloads(void)
+{
+    struct synthetic_model *made;
+    enum workload_kind kind;
+    struct engine *engine = open_synthetic(
+        &made, &(struct synthetic_options){.shape = "tiny", .weights = "f32", .n_layers = 1});
+    check_workload(engine, WORKLOAD_MMLU, 4);
+    check_workload(engine, WORKLOAD_RTP, 25);
+    CU_ASSERT_TRUE(workload_kind_find("rtp", &kind) && kind == WORKLOAD_RTP);
+    CU_ASSERT_FALSE(workload_kind_find("gsm8k", &kind));
+    engine_free(engine);
+    synthetic_model_free(made);
+}
+
 static const struct test_case tests[] = {
     {"made-up weights are sane and repeatable", test_values},
     {"made-up models have the shapes of their names", test_shapes},
     {"speeds have an order and a fraction", test_measure},
+    {"what an evaluation brings, and what has to be computed of it", test_workloads},
 };
 
 SUITE("speed", tests)
