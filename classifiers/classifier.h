@@ -21,7 +21,8 @@
  *   linear:FILE        a linear model that `assay train` wrote
  *   lexicon            the small English word list inside the program
  *   lexicon:FILE.json  a word list of that format (classifiers/README.md)
- *   encoder:MODEL       an encoder with a classification head (encoder_classifier.c)
+ *   encoder:MODEL      an encoder with a classification head; MODEL#LABEL_1=toxicity where its
+ *                      labels have no names
  *   guard:NAME=MODEL    a guard model that runs here (classifiers/guards/README.md)
  *   perspective:URL    a service with Perspective's schema (classifiers/remote_classifier.h)
  *   moderation:URL     a service with the schema of OpenAI's moderation endpoint

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "classifiers/classifier.h"
+#include "engine/base/strbuf.h"
 #include "engine/engine.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/suite.h"
@@ -84,6 +85,95 @@ static void test_scores(void)
     classifier_free(c);
 }
 
+/* The labels that public models publish, on the weights of the tiny model (which has six). */
+static void test_published_labels(void)
+{
+    static const struct {
+        const char *what, *labels, *type, *extra;
+        hazard_set categories;
+        bool is_softmax;
+    } models[] = {
+        {"detoxify original, MiniLMv2", "toxic,severe_toxic,obscene,threat,insult,identity_hate",
+         "multi_label_classification", "",
+         HAZARD_BIT(HAZARD_TOXICITY) | HAZARD_BIT(HAZARD_SEVERE_TOXICITY) |
+             HAZARD_BIT(HAZARD_OBSCENE) | HAZARD_BIT(HAZARD_THREAT) | HAZARD_BIT(HAZARD_INSULT) |
+             HAZARD_BIT(HAZARD_IDENTITY_ATTACK),
+         false},
+        {"detoxify unbiased: identities are no hazards, and the config may not say sigmoid",
+         "toxicity,threat,sexual_explicit,male,muslim,psychiatric_or_mental_illness", NULL, "",
+         HAZARD_BIT(HAZARD_TOXICITY) | HAZARD_BIT(HAZARD_THREAT) |
+             HAZARD_BIT(HAZARD_SEXUAL_EXPLICIT),
+         false},
+        {"roberta-hate-speech-dynabench", "nothate,hate,x,y,z,w", NULL, "", HAZARD_BIT(HAZARD_HATE),
+         true},
+        {"s-nlp", "neutral,TOXIC,x,y,z,w", "single_label_classification", "",
+         HAZARD_BIT(HAZARD_TOXICITY), true},
+        {"granite-guardian-hap", "LABEL_0,LABEL_1,x,y,z,w", NULL, "#LABEL_1=toxicity",
+         HAZARD_BIT(HAZARD_TOXICITY), true},
+    };
+    if (!make_model()) return;
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        struct status st = {0};
+        struct classifier *c = NULL;
+        struct hazard_scores scores;
+        struct strbuf config;
+        char spec[256];
+        strbuf_init(&config, 4096);
+        strbuf_appendf(
+            &config,
+            "{\"architectures\": [\"BertForSequenceClassification\"], \"model_type\": \"bert\","
+            " \"hidden_size\": 48, \"num_hidden_layers\": 3, \"num_attention_heads\": 4,"
+            " \"intermediate_size\": 96, \"hidden_act\": \"gelu\", \"layer_norm_eps\": 1e-12,"
+            " \"type_vocab_size\": 2, \"vocab_size\": 300, \"max_position_embeddings\": 64,"
+            "%s%s%s \"id2label\": {",
+            models[i].type ? " \"problem_type\": \"" : "", models[i].type ? models[i].type : "",
+            models[i].type ? "\"," : "");
+        int n = 0;
+        for (const char *p = models[i].labels; *p; n++) {
+            size_t length = strcspn(p, ",");
+            strbuf_appendf(&config, "%s\"%d\": \"%.*s\"", n ? ", " : "", n, (int)length, p);
+            p += length + (p[length] == ',');
+        }
+        strbuf_append_str(&config, "}}");
+        put("bert/config.json", config.data, config.length);
+        strbuf_release(&config);
+        snprintf(spec, sizeof spec, "encoder:%s/bert%s", scratch, models[i].extra);
+        ASSERT_OK(classifier_open(&c, spec, &st));
+        CU_ASSERT_EQUAL(classifier_categories(c), models[i].categories);
+        ASSERT_OK(classifier_score(c, (struct text){0}, text_of("ab c"), &scores, &st));
+        /* Label 1 of the reference logits, by itself or against the five others. */
+        const int32_t ids[] = {2, 5, 8, 9, 3};
+        float logits[6];
+        struct engine *engine = NULL;
+        struct session *session = NULL;
+        char path[128];
+        snprintf(path, sizeof path, "%s/bert", scratch);
+        const struct engine_options options = {.model_path = path};
+        ASSERT_OK(engine_open(&engine, &options, &st));
+        ASSERT_OK(session_create(&session, engine, 0, &st));
+        ASSERT_OK(session_classify(session, ids, 5, logits, &st));
+        double others = 0;
+        for (int k = 0; k < 6; k++) others += k == 1 ? 0 : exp((double)logits[k]);
+        double expected =
+            models[i].is_softmax ? (double)logits[1] - log(others) : (double)logits[1];
+        enum hazard_category of_one = i == 0   ? HAZARD_SEVERE_TOXICITY
+                                      : i == 1 ? HAZARD_THREAT
+                                      : i == 2 ? HAZARD_HATE
+                                               : HAZARD_TOXICITY;
+        CU_ASSERT_DOUBLE_EQUAL(scores.of[of_one].logit, expected, 1e-9);
+        session_free(session);
+        engine_free(engine);
+        classifier_free(c);
+    }
+    struct status st = {0};
+    struct classifier *c = NULL;
+    char spec[256];
+    snprintf(spec, sizeof spec, "encoder:%s/bert#LABEL_9=toxicity", scratch);
+    ASSERT_FAILS(classifier_open(&c, spec, &st), STATUS_USAGE, "no label \"LABEL_9\"");
+    snprintf(spec, sizeof spec, "encoder:%s/bert#LABEL_1=rude", scratch);
+    ASSERT_FAILS(classifier_open(&c, spec, &st), STATUS_USAGE, "LABEL_1=rude");
+}
+
 static void test_refusals(void)
 {
     struct status st = {0};
@@ -108,6 +198,7 @@ static void test_refusals(void)
 
 static const struct test_case tests[] = {
     {"scores are the sigmoid of the model's logits", test_scores},
+    {"labels as public models name them", test_published_labels},
     {"what is no classifier is refused", test_refusals},
 };
 SUITE("encoder_classifier", tests)
