@@ -19,6 +19,8 @@ static const struct classifier_kind kinds[] = {
     {"guard", "DEFINITION=MODEL",
      "a guard model: shieldgemma, llama-guard-3, wildguard, ... (list guards), or a file",
      guard_model_classifier_open, true, false},
+    {"probe", "FILE=MODEL", "a probe that `assay train --probe` made, on its model's hidden states",
+     probe_classifier_open, true, false},
     {"perspective", "URL", "Perspective's API, or a service with the same schema",
      perspective_classifier_open, false, true},
     {"moderation", "URL#MODEL", "OpenAI's moderation endpoint, or one with the same schema",

@@ -24,6 +24,7 @@
  *   encoder:MODEL      an encoder with a classification head; MODEL#LABEL_1=toxicity where its
  *                      labels have no names
  *   guard:NAME=MODEL    a guard model that runs here (classifiers/guards/README.md)
+ *   probe:FILE=MODEL   a probe that `assay train --probe` wrote, and its model
  *   perspective:URL    a service with Perspective's schema (classifiers/remote_classifier.h)
  *   moderation:URL     a service with the schema of OpenAI's moderation endpoint
  */

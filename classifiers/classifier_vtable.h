@@ -46,6 +46,10 @@ status_code guard_model_classifier_open(struct classifier **out, const char *arg
 status_code encoder_classifier_open(struct classifier **out, const char *argument,
                                     struct status *st) MUST_CHECK;
 
+/* probe_classifier.c; `argument` is FILE=MODEL. */
+status_code probe_classifier_open(struct classifier **out, const char *argument,
+                                  struct status *st) MUST_CHECK;
+
 /* linear_classifier.c: the model inside the program, which takes no argument; a model's file. */
 status_code builtin_classifier_open(struct classifier **out, const char *argument,
                                     struct status *st) MUST_CHECK;

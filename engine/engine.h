@@ -118,6 +118,14 @@ typedef void session_logits_fn(void *user, int position, const float *logits);
 status_code session_eval(struct session *session, const int32_t *tokens, int n, int first_logits,
                          session_logits_fn *on_logits, void *user, struct status *st) MUST_CHECK;
 
+/* Receives the hidden state [d_model] of the token at `position`, after the last norm and before
+ * the output head; it is valid during the call. */
+typedef void session_hidden_fn(void *user, int position, const float *hidden);
+
+/* Like session_eval(), with hidden states in place of logits. */
+status_code session_hidden(struct session *session, const int32_t *tokens, int n, int first,
+                           session_hidden_fn *on_hidden, void *user, struct status *st) MUST_CHECK;
+
 /* Logits [n_labels] of an encoder for the n > 0 tokens of a text, special tokens included.  Fails
  * like session_eval(); a text that does not fit is not cut. */
 status_code session_classify(struct session *session, const int32_t *tokens, int n, float *logits,

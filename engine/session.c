@@ -79,13 +79,21 @@ static int32_t pass_on(void *user, int position, const float *logits)
     return SCHEDULER_CONTINUE;
 }
 
-status_code session_eval(struct session *s, const int32_t *tokens, int n, int first_logits,
-                         session_logits_fn *on_logits, void *user, struct status *st)
+static status_code run_job(struct session *s, struct scheduler_job *job, struct status *st)
 {
     if (!s->scheduler)
         return status_set(st, STATUS_UNSUPPORTED,
                           "%s: an encoder with a classification head has no next token",
                           engine_get_info(s->engine)->path);
+    status_code code = scheduler_run(s->scheduler, job, 1, st);
+    if (code != STATUS_OK || job->status.code == STATUS_OK) return code;
+    *st = job->status;
+    return st->code;
+}
+
+status_code session_eval(struct session *s, const int32_t *tokens, int n, int first_logits,
+                         session_logits_fn *on_logits, void *user, struct status *st)
+{
     struct listener listener = {on_logits, user};
     struct scheduler_job job = {
         .tokens = tokens,
@@ -95,10 +103,21 @@ status_code session_eval(struct session *s, const int32_t *tokens, int n, int fi
         .on_logits = on_logits ? pass_on : NULL,
         .user = &listener,
     };
-    status_code code = scheduler_run(s->scheduler, &job, 1, st);
-    if (code != STATUS_OK || job.status.code == STATUS_OK) return code;
-    *st = job.status;
-    return st->code;
+    return run_job(s, &job, st);
+}
+
+status_code session_hidden(struct session *s, const int32_t *tokens, int n, int first,
+                           session_hidden_fn *on_hidden, void *user, struct status *st)
+{
+    struct scheduler_job job = {
+        .tokens = tokens,
+        .n_tokens = n,
+        .first_logits = first,
+        .max_tokens = n,
+        .on_hidden = on_hidden,
+        .user = user,
+    };
+    return run_job(s, &job, st);
 }
 
 status_code session_classify(struct session *s, const int32_t *tokens, int n, float *logits,

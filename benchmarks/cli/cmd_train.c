@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "benchmarks/cli/cli.h"
-#include "benchmarks/training_recipe.h"
+#include "benchmarks/cli/train.h"
 #include "engine/base/clock.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
@@ -24,9 +24,8 @@ static void held_out_release(struct held_out *held)
     free(held->labels);
 }
 
-static status_code collect(const struct linear_model *model,
-                           const struct training_example *examples, size_t n, int domain, int head,
-                           struct held_out *held, struct status *st)
+static status_code collect(const struct training_example *examples, const double *probabilities,
+                           size_t n, int domain, int head, struct held_out *held, struct status *st)
 {
     *held = (struct held_out){.scores = calloc(n, sizeof(double)),
                               .targets = calloc(n, sizeof(double)),
@@ -35,13 +34,8 @@ static status_code collect(const struct linear_model *model,
         return status_no_memory(st, "held-out scores");
     for (size_t i = 0; i < n; i++) {
         const struct training_example *e = &examples[i];
-        double probabilities[LINEAR_MAX_HEADS];
-        struct linear_sum sum;
         if (!e->held_out || e->domain != domain || isnan(e->label[head])) continue;
-        linear_sum_init(&sum, model);
-        linear_sum_add(&sum, e->text);
-        linear_sum_scores(&sum, NULL, probabilities);
-        held->scores[held->n] = probabilities[head];
+        held->scores[held->n] = probabilities[i * LINEAR_MAX_HEADS + (size_t)head];
         held->targets[held->n] = (double)e->label[head];
         held->labels[held->n] = e->label[head] >= 0.5f;
         held->n_positive += held->labels[held->n++];
@@ -84,8 +78,8 @@ static void append_figures(struct strbuf *out, bool json, const char *domain, co
     strbuf_append_str(out, "}\n");
 }
 
-static status_code print_figures(struct training_set *set, const struct linear_model *model,
-                                 bool json, struct status *st)
+status_code train_print_figures(struct training_set *set, const double *probabilities, bool json,
+                                struct status *st)
 {
     size_t n;
     const struct training_example *examples = training_set_examples(set, &n);
@@ -99,7 +93,7 @@ static status_code print_figures(struct training_set *set, const struct linear_m
     for (int d = 0; d < training_set_n_domains(set) && code == STATUS_OK; d++)
         for (int h = 0; h < options->n_heads && code == STATUS_OK; h++) {
             struct held_out held;
-            code = collect(model, examples, n, d, h, &held, st);
+            code = collect(examples, probabilities, n, d, h, &held, st);
             if (code == STATUS_OK && held.n)
                 append_figures(&out, json, training_set_domain(set, d),
                                hazard_get(options->category[h])->name, &held);
@@ -108,6 +102,25 @@ static status_code print_figures(struct training_set *set, const struct linear_m
     if (code == STATUS_OK) code = strbuf_check(&out, "held-out figures", st);
     if (code == STATUS_OK) code = cli_write(&out, st);
     strbuf_release(&out);
+    return code;
+}
+
+static status_code print_model(struct training_set *set, const struct linear_model *model,
+                               bool json, struct status *st)
+{
+    size_t n;
+    const struct training_example *examples = training_set_examples(set, &n);
+    double *probabilities = calloc(n, LINEAR_MAX_HEADS * sizeof *probabilities);
+    if (!probabilities) return status_no_memory(st, "held-out scores");
+    for (size_t i = 0; i < n; i++) {
+        struct linear_sum sum;
+        if (!examples[i].held_out) continue;
+        linear_sum_init(&sum, model);
+        linear_sum_add(&sum, examples[i].text);
+        linear_sum_scores(&sum, NULL, probabilities + i * LINEAR_MAX_HEADS);
+    }
+    status_code code = train_print_figures(set, probabilities, json, st);
+    free(probabilities);
     return code;
 }
 
@@ -161,7 +174,7 @@ static status_code train(struct training_set *set, const char *path, bool json, 
     options.log = &cli_logger;
     log_info(&cli_logger, "%zu texts of %d domains", n, training_set_n_domains(set));
     status_code code = training_run(&model, &options, examples, n, st);
-    if (code == STATUS_OK) code = print_figures(set, model, json, st);
+    if (code == STATUS_OK) code = print_model(set, model, json, st);
     if (code == STATUS_OK && training_set_refits(set)) code = refit(set, &options, &model, st);
     if (code == STATUS_OK) code = write_model(set, model, path, st);
     linear_model_free(model);
@@ -170,7 +183,7 @@ static status_code train(struct training_set *set, const char *path, bool json, 
 }
 
 static status_code load_and_train(const char *recipe_path, const struct recipe_choices *choices,
-                                  const char *out_path, bool json, struct status *st)
+                                  const struct probe_order *order, struct status *st)
 {
     struct strbuf recipe;
     struct training_set *set;
@@ -183,15 +196,15 @@ static status_code load_and_train(const char *recipe_path, const struct recipe_c
                                  recipe_path ? choices->data : NULL, st);
     strbuf_release(&recipe);
     if (code != STATUS_OK) return code;
-    code = train(set, out_path, json, st);
+    code = order->model ? train_probe(set, order, st) : train(set, order->out, order->json, st);
     training_set_free(set);
     return code;
 }
 
 int cmd_train(const struct command *self, int argc, const char **argv)
 {
-    const char *out = NULL, *recipe = NULL;
-    bool json = false;
+    const char *recipe = NULL, *pool = "last";
+    struct probe_order order = {0};
     struct recipe_choices choices = {.text_column = "text",
                                      .name = "trained",
                                      .seed = 1,
@@ -201,7 +214,7 @@ int cmd_train(const struct command *self, int argc, const char **argv)
     const struct option_row rows[] = {
         {"data", OPTION_TEXT, &choices.data, "F",
          "labelled texts: CSV, TSV or JSON lines; with --recipe, the folder of its files", 0, 0},
-        {"out", OPTION_TEXT, &out, "F", "where the classifier goes", 0, 0},
+        {"out", OPTION_TEXT, &order.out, "F", "where the classifier goes", 0, 0},
         {"text-column", OPTION_TEXT, &choices.text_column, "C", "column of the text (text)", 0, 0},
         {"labels", OPTION_TEXT, &choices.labels, "CATEGORY=COLUMN,...",
          "label columns, 0 to 1 (those named as hazard categories are)", 0, 0},
@@ -217,16 +230,21 @@ int cmd_train(const struct command *self, int argc, const char **argv)
         {"seed", OPTION_SEED, &choices.seed, "S", "of the order and of the split (1)", 0, 0},
         {"recipe", OPTION_TEXT, &recipe, "F", "several sources, as benchmarks/README.md says", 0,
          0},
-        {"json", OPTION_FLAG, &json, NULL, "figures as JSON lines", 0, 0},
+        {"probe", OPTION_TEXT, &order.model, "MODEL",
+         "instead: logistic regression on this model's hidden states, for few texts", 0, 0},
+        {"pool", OPTION_TEXT, &pool, "last|mean", "the last token's state, or the mean (last)", 0,
+         0},
+        {"json", OPTION_FLAG, &order.json, NULL, "figures as JSON lines", 0, 0},
     };
     struct command_line words;
     int code;
     if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
         return code;
-    if (!choices.data || !out) return cli_usage_error(self, "--data and --out are needed");
+    if (!choices.data || !order.out) return cli_usage_error(self, "--data and --out are needed");
     if (!(choices.held_out >= 0 && choices.held_out <= 0.9))
         return cli_usage_error(self, "--held-out is a share of 0 to 0.9");
+    if (!probe_pool_find(pool, &order.pool)) return cli_usage_error(self, "--pool is last or mean");
     struct status st = {0};
-    if (load_and_train(recipe, &choices, out, json, &st) != STATUS_OK) return cli_fail(&st);
+    if (load_and_train(recipe, &choices, &order, &st) != STATUS_OK) return cli_fail(&st);
     return EXIT_DONE;
 }

@@ -23,12 +23,12 @@
 #define LIMIT_TOKENIZER_MEMORY   (1u << 30)   /* a loaded vocabulary with its tables */
 
 /* Model shapes */
-#define LIMIT_VOCAB   (1 << 20)
-#define LIMIT_LAYERS  512
-#define LIMIT_HIDDEN  (1 << 17)
-#define LIMIT_HEADS   1024
-#define LIMIT_LABELS  10000 /* of a classification head */
-#define LIMIT_CONTEXT (1 << 20)
+#define LIMIT_VOCAB        (1 << 20)
+#define LIMIT_LAYERS       512
+#define LIMIT_HIDDEN       (1 << 17)
+#define LIMIT_HEADS        1024
+#define LIMIT_LABELS       10000 /* of a classification head */
+#define LIMIT_CONTEXT      (1 << 20)
 #define LIMIT_ADAPTER_RANK 4096
 
 /* Text */
@@ -46,7 +46,8 @@
 #define LIMIT_LEXICON_ENTRIES    1000000
 #define LIMIT_LEXICON_BYTES      (64u << 20)
 #define LIMIT_LINEAR_MODEL_BYTES (16u << 20)
-#define LIMIT_CLASSIFIER_SECONDS 600 /* of a model on one text; a policy may give it less */
+#define LIMIT_CLASSIFIER_SECONDS 600        /* of a model on one text; a policy may give it less */
+#define LIMIT_PROBE_BYTES        (2u << 30) /* of the hidden states that a probe is trained on */
 #define LIMIT_TRAINING_SOURCES   64
 #define LIMIT_EVAL_GROUPS        1000
 #define LIMIT_REPEATS            1000     /* replies to one document */

@@ -155,18 +155,29 @@ static void list_deliveries(struct pass *pass, const struct roster *roster)
         }
 }
 
-/* Calls on_logits of one sequence for its part of deliveries from..end-1. */
+/* Hidden states and logits of the rows that deliveries from..end-1 are of, each once. */
+struct outputs {
+    const float *hidden, *logits; /* (n_rows, d_model), (n_rows, n_vocab) */
+    size_t d_model, n_vocab;
+};
+
+/* Calls on_hidden and on_logits of one sequence for its part of deliveries from..end-1. */
 static void answer(const struct pass *pass, struct sequence *q, int slot, int from, int end,
-                   const float *logits, size_t n_vocab)
+                   const struct outputs *outputs)
 {
-    int r = -1, row = -1; /* rows of `logits` are those of the deliveries, each once */
+    int r = -1, row = -1;
+    const struct scheduler_job *job = q->job;
     for (int i = from; i < end && !q->finished; i++) {
         const struct delivery *d = &pass->deliveries[i];
         if (d->row != row) r++;
         row = d->row;
         if (d->sequence != slot) continue;
-        q->answer =
-            q->job->on_logits(q->job->user, pass->positions[row], logits + (size_t)r * n_vocab);
+        if (job->on_hidden)
+            job->on_hidden(job->user, pass->positions[row],
+                           outputs->hidden + (size_t)r * outputs->d_model);
+        q->answer = job->on_logits ? job->on_logits(job->user, pass->positions[row],
+                                                    outputs->logits + (size_t)r * outputs->n_vocab)
+                                   : SCHEDULER_CONTINUE;
         q->finished = q->answer == SCHEDULER_END;
     }
 }
@@ -188,19 +199,27 @@ static int gather(const struct pass *pass, struct run_state *state, size_t d_mod
     return i;
 }
 
+static bool wants_logits(const struct roster *roster)
+{
+    for (int i = 0; i < roster->n_active; i++)
+        if (roster->slots[roster->active[i]].job->on_logits) return true;
+    return false;
+}
+
 void pass_deliver(struct pass *pass, const struct roster *roster, const struct model *model,
                   struct run_state *state)
 {
-    size_t n_vocab = (size_t)model->config.n_vocab;
+    const struct outputs outputs = {state->normed, state->logits, (size_t)model->config.d_model,
+                                    (size_t)model->config.n_vocab};
+    bool logits = wants_logits(roster);
     list_deliveries(pass, roster);
     for (int from = 0, end; from < pass->n_deliveries; from = end) {
         int n_rows;
-        end = gather(pass, state, (size_t)model->config.d_model, from, &n_rows);
-        logits_apply(model, state, state->normed, n_rows);
+        end = gather(pass, state, outputs.d_model, from, &n_rows);
+        if (logits) logits_apply(model, state, state->normed, n_rows);
         bool parallel = roster->n_active > 1 && end - from > 1;
 #pragma omp parallel for schedule(dynamic) num_threads(state->n_threads) if (parallel)
         for (int i = 0; i < roster->n_active; i++)
-            answer(pass, &roster->slots[roster->active[i]], roster->active[i], from, end,
-                   state->logits, n_vocab);
+            answer(pass, &roster->slots[roster->active[i]], roster->active[i], from, end, &outputs);
     }
 }

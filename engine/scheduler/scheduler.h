@@ -42,6 +42,9 @@ struct scheduler_job {
     int first_logits; /* positions from here on are answered; n_tokens or more: none */
     int max_tokens;   /* it may grow to; a token past it ends the job */
     scheduler_logits_fn *on_logits;
+    /* The same positions' hidden states after the last norm, [d_model], before their logits; NULL
+     * or with on_logits NULL for them alone.  Called as on_logits is. */
+    session_hidden_fn *on_hidden;
     /* With the token that on_logits chose, before it joins the sequence; false ends the job. Called
      * on the caller's thread, one job at a time.  NULL takes every token. */
     bool (*on_token)(void *user, int32_t token);

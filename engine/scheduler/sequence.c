@@ -144,9 +144,9 @@ void sequence_match(struct sequence *q, struct prefix_tree *tree, struct schedul
         .path = q->path,
         .n_tokens = job->n_tokens,
         .max_tokens = max_tokens,
-        .first_logits = !job->on_logits         ? INT_MAX
-                        : job->first_logits < 0 ? 0
-                                                : job->first_logits,
+        .first_logits = !job->on_logits && !job->on_hidden ? INT_MAX
+                        : job->first_logits < 0            ? 0
+                                                           : job->first_logits,
         .source = NO_NODE,
         .answer = SCHEDULER_CONTINUE,
     };

@@ -69,6 +69,19 @@ same "a policy has one verdict" 2 $?
 assay guard-eval --data "$scratch/t.csv" --text-column absent --labels any=insult >"$scratch/o" 2>&1
 same "a column that is not there" 3 $?
 
+# A probe on a model's hidden states: the same bytes whatever the threads, and its own model only.
+model=$repo/datasets/demo/model.gguf
+head -61 "$scratch/t.csv" >"$scratch/small.csv"
+assay train --data "$scratch/small.csv" --probe demo --pool mean --out "$scratch/p.json" >"$scratch/fig" 2>"$scratch/err"
+same "a probe is trained" 0 $?
+same "with held-out figures" 1 "$(grep -cE '^data +insult +[0-9]+ +[0-9]+ +[01]\.' "$scratch/fig")"
+OMP_NUM_THREADS=3 assay train --data "$scratch/small.csv" --probe "$model" --pool mean --out "$scratch/q.json" >/dev/null 2>&1
+if cmp -s "$scratch/p.json" "$scratch/q.json"; then good "the same probe"; else bad "the same probe"; fi
+echo '{"text": "river zorgish"}' | assay classify --classifier "probe:$scratch/p.json=$model" >"$scratch/o"
+same "and scores" 1 "$(grep -c '"scores": {"insult": 0\.[0-9]*}.*"id": "probe/trained@' "$scratch/o")"
+assay train --data "$scratch/small.csv" --probe demo --pool sum --out "$scratch/q.json" >/dev/null 2>&1
+same "a pool that is none" 2 $?
+
 # agreement between classifiers, and what others report.
 assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --against builtin,lexicon \
     >"$scratch/e.txt"
