@@ -45,7 +45,7 @@ for stage in input output; do
         WHERE metric = 'exact_match' AND extraction = 'strict-match' AND stage = '$stage'
           AND category = 'toxicity' ORDER BY threshold")
     [ "$(echo "$points" | wc -l)" -ge 2 ] && good || bad "few thresholds ($stage): $points"
-    for t in $(echo "$points" | sed -n '2p;$p' | sort -u); do
+    for t in $(echo "$points" | sed -n '1p;2p;$p' | sort -u); do
         swept=$(sqlite3 shadow.sqlite "SELECT n_blocked, enforce_mean FROM guard_sweep
             WHERE extraction = 'strict-match' AND stage = '$stage' AND category = 'toxicity'
               AND threshold = $t")
