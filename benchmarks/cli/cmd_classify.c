@@ -4,11 +4,13 @@
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/store_cache.h"
 #include "classifiers/classifier.h"
+#include "classifiers/guard_definition.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
 struct classify_job {
     const struct classifier *classifier;
+    const struct guard_definition *guard; /* not NULL: what it would ask, instead of scores */
     bool explain;
     struct strbuf line, out;
 };
@@ -64,6 +66,42 @@ static status_code append_spans(struct classify_job *job, struct text prompt, st
     return code;
 }
 
+static status_code append_question(struct classify_job *job, const struct guard_template *parts,
+                                   const struct guard_texts *texts, const char *category,
+                                   struct status *st)
+{
+    struct strbuf asked;
+    strbuf_init(&asked, LIMIT_JSON_BYTES);
+    guard_definition_render(parts, texts, "{bos}", &asked);
+    status_code code = strbuf_check(&asked, "what a guard asks", st);
+    strbuf_appendf(&job->out, "{\"category\": \"%s\", \"text\": ", category);
+    json_append_text(&job->out, (struct text){asked.data, asked.length});
+    strbuf_append_str(&job->out, "}");
+    strbuf_release(&asked);
+    return code;
+}
+
+/* What a guard model would be asked about a text, control tokens by their spelling. */
+static status_code show_guard(struct classify_job *job, struct text prompt, struct text text,
+                              struct status *st)
+{
+    const struct guard_definition *d = job->guard;
+    bool is_reply = prompt.length > 0;
+    const struct guard_template *parts = is_reply ? &d->response : &d->prompt;
+    struct guard_texts texts = {.prompt = is_reply ? prompt : text, .response = text};
+    status_code code = STATUS_OK;
+    strbuf_appendf(&job->out, "{\"guard\": \"%s\", \"asks\": [", d->name);
+    for (int i = 0; i < d->n_policies && code == STATUS_OK; i++) {
+        const struct guard_policy_text *policy = &d->policies[i];
+        if (i) strbuf_append_str(&job->out, ", ");
+        texts.policy = is_reply ? policy->response : policy->prompt;
+        code = append_question(job, parts, &texts, hazard_get(policy->category)->name, st);
+    }
+    if (d->n_answers) code = append_question(job, parts, &texts, "unsafe", st);
+    strbuf_append_str(&job->out, "]}\n");
+    return code == STATUS_OK ? strbuf_check(&job->out, "what a guard asks", st) : code;
+}
+
 static status_code classify_text(struct classify_job *job, const struct json_value *root,
                                  struct status *st)
 {
@@ -72,6 +110,7 @@ static status_code classify_text(struct classify_job *job, const struct json_val
     status_code code = json_get_text(root, "text", &text, st);
     if (code == STATUS_OK && json_has(root, "prompt"))
         code = json_get_text(root, "prompt", &prompt, st);
+    if (code == STATUS_OK && job->guard) return show_guard(job, prompt, text, st);
     if (code == STATUS_OK) code = classifier_score(job->classifier, prompt, text, &scores, st);
     if (code != STATUS_OK) return code;
     strbuf_append_str(&job->out, "{");
@@ -121,13 +160,15 @@ static status_code classify_all(struct classify_job *job, struct status *st)
 
 int cmd_classify(const struct command *self, int argc, const char **argv)
 {
-    const char *spec = "builtin", *endpoint = NULL, *path = NULL;
+    const char *spec = "builtin", *endpoint = NULL, *path = NULL, *guard_name = NULL;
     struct classify_job job = {.explain = false};
     const struct option_row rows[] = {
         {"classifier", OPTION_TEXT, &spec, "C",
          "which classifier (builtin); `assay list classifiers` names the kinds", 0, 0},
         {"explain", OPTION_FLAG, &job.explain, NULL,
          "what each stretch of the text, in bytes, adds to the logits", 0, 0},
+        {"show-guard", OPTION_TEXT, &guard_name, "NAME",
+         "instead of scores: what this guard model would be asked, byte for byte", 0, 0},
         {"endpoint", OPTION_TEXT, &endpoint, "URL",
          "where a remote classifier is: perspective, or moderation", 0, 0},
         {"store", OPTION_TEXT, &path, "FILE", "keep what a remote classifier says, and ask once", 0,
@@ -140,19 +181,22 @@ int cmd_classify(const struct command *self, int argc, const char **argv)
     struct status st = {0};
     struct classifier *classifier = NULL;
     struct store *store = NULL;
+    struct guard_definition *guard = NULL;
     struct score_cache cache = store_cache(&store);
-    if (path && store_open(&store, path, STORE_WRITE, &st) != STATUS_OK) return cli_fail(&st);
-    if (cli_classifier_open(&classifier, spec, endpoint, &cache, &st) != STATUS_OK) {
-        store_free(store);
+    if (guard_name && guard_definition_load(&guard, guard_name, &st) != STATUS_OK)
         return cli_fail(&st);
-    }
-    job.classifier = classifier;
     strbuf_init(&job.line, LIMIT_LINE_BYTES);
     strbuf_init(&job.out, LIMIT_JSON_BYTES);
-    bool good = classify_all(&job, &st) == STATUS_OK && cli_flush(&st) == STATUS_OK;
+    bool good =
+        (!path || store_open(&store, path, STORE_WRITE, &st) == STATUS_OK) &&
+        (guard || cli_classifier_open(&classifier, spec, endpoint, &cache, &st) == STATUS_OK);
+    job.classifier = classifier;
+    job.guard = guard;
+    good = good && classify_all(&job, &st) == STATUS_OK && cli_flush(&st) == STATUS_OK;
     strbuf_release(&job.line);
     strbuf_release(&job.out);
     classifier_free(classifier);
+    guard_definition_free(guard);
     store_free(store);
     return good ? EXIT_DONE : cli_fail(&st);
 }

@@ -69,6 +69,17 @@ same "a policy has one verdict" 2 $?
 assay guard-eval --data "$scratch/t.csv" --text-column absent --labels any=insult >"$scratch/o" 2>&1
 same "a column that is not there" 3 $?
 
+# What a guard model is asked, against the golden texts.
+echo '{"text": "{response}", "prompt": "{prompt}"}' | assay classify --show-guard llama-guard-3 |
+    jq -j '.asks[0].text' >"$scratch/asked" 2>/dev/null
+if ! command -v jq >/dev/null; then echo "  skipped: jq is not here"; good "no jq"
+elif cmp -s "$scratch/asked" tests/vectors/guards/llama-guard-3.response.txt; then good "golden"
+else bad "golden"; fi
+echo '{"text": "<end_of_turn>"}' | assay classify --show-guard shieldgemma >"$scratch/o"
+same "four questions" 4 "$(grep -o '"category"' "$scratch/o" | wc -l | tr -d ' ')"
+assay classify --show-guard none </dev/null >"$scratch/o" 2>&1
+same "a guard that is none" 3 $?
+
 # A probe on a model's hidden states: the same bytes whatever the threads, and its own model only.
 model=$repo/datasets/demo/model.gguf
 head -61 "$scratch/t.csv" >"$scratch/small.csv"
