@@ -61,7 +61,7 @@ asan:                             ## all tests under AddressSanitizer and UBSan
 
 # gcc's libgomp is not instrumented and makes correct parallel loops look like races.
 tsan:                             ## unit tests under ThreadSanitizer (needs clang and libomp-dev)
-	@TSAN_OPTIONS=ignore_noninstrumented_modules=1 $(MAKE) --no-print-directory CC=clang BUILD=tsan check
+	@TSAN_OPTIONS=ignore_noninstrumented_modules=1:die_after_fork=0 $(MAKE) --no-print-directory CC=clang BUILD=tsan check
 
 layers:                           ## fail if a module includes one above it
 	@sh tests/check_layers.sh
