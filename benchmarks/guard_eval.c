@@ -209,15 +209,19 @@ static status_code score_labels(const struct guard_eval *eval, const struct clas
     return STATUS_OK;
 }
 
-static status_code score_with_policy(struct guard_eval *eval, const struct pipeline *pipeline,
+static status_code score_with_policy(struct guard_eval *eval,
+                                     const struct guard_eval_request *request, struct text prompt,
                                      struct text text, struct eval_row *row, struct status *st)
 {
     struct guard_record record;
-    status_code code = pipeline_check_input(pipeline, text, &record, st);
+    status_code code = request->stage == GUARD_INPUT
+                           ? pipeline_check_input(request->pipeline, text, &record, st)
+                           : pipeline_check_reply(request->pipeline, prompt, text, &record, st);
     if (code == STATUS_OK && record.n_events && record.events[0].verdict == GUARD_ERROR)
         keep_failure(eval, record.events[0].error);
     else if (code == STATUS_OK)
-        for (int i = 0; i < eval->n_labels; i++) row->score[i] = record.blocked_input ? 1 : 0;
+        for (int i = 0; i < eval->n_labels; i++)
+            row->score[i] = record.n_events && record.events[0].fires ? 1 : 0;
     guard_record_release(&record);
     return code;
 }
@@ -234,7 +238,7 @@ static status_code score_row(struct guard_eval *eval, const struct guard_eval_re
             STATUS_OK)
             keep_failure(eval, failure.message);
     } else {
-        code = score_with_policy(eval, request->pipeline, text, row, st);
+        code = score_with_policy(eval, request, prompt, text, row, st);
     }
     row->seconds = clock_seconds() - start;
     return code;

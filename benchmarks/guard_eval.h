@@ -29,7 +29,8 @@ struct guard_eval; /* opaque; owns the scores */
 
 struct guard_eval_request {
     const struct classifier *classifier; /* or NULL with a pipeline */
-    const struct pipeline *pipeline;     /* a policy's input stage: a block scores 1, else 0 */
+    const struct pipeline *pipeline;     /* a policy: its call for an action scores 1, else 0 */
+    enum guard_stage stage;              /* of the policy */
     /* Classifiers whose scores the first one's are held against; none fails the evaluation. */
     const struct classifier *others[GUARD_EVAL_MAX_OTHERS];
     int n_others;

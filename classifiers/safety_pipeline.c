@@ -217,6 +217,16 @@ status_code pipeline_check_input(const struct pipeline *pipeline, struct text gu
     return add_check(pipeline, &check, NULL, record, st);
 }
 
+status_code pipeline_check_reply(const struct pipeline *pipeline, struct text guard_text,
+                                 struct text reply, struct guard_record *record, struct status *st)
+{
+    struct guard_check check;
+    *record = (struct guard_record){0};
+    if (!guards(pipeline, GUARD_OUTPUT)) return STATUS_OK;
+    guard_check_run(pipeline, GUARD_OUTPUT, guard_text, reply, &check);
+    return add_check(pipeline, &check, NULL, record, st);
+}
+
 static bool stops_input(const struct pipeline *pipeline, const struct guard_record *record)
 {
     return pipeline->mode == GUARD_ENFORCE && record->blocked_input;

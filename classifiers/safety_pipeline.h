@@ -156,6 +156,12 @@ const struct classifier *pipeline_classifier(const struct pipeline *pipeline, in
 status_code pipeline_check_input(const struct pipeline *pipeline, struct text guard_text,
                                  struct guard_record *record, struct status *st) MUST_CHECK;
 
+/* Judges a whole reply to a prompt as the output stage would, and does nothing about it: `fires` of
+ * the event is the verdict.  For replies that come from elsewhere. */
+status_code pipeline_check_reply(const struct pipeline *pipeline, struct text guard_text,
+                                 struct text reply, struct guard_record *record,
+                                 struct status *st) MUST_CHECK;
+
 /* Runs n items.  In enforce mode an item's own on_text is called only with text that has just
  * passed a check, hence once for every check_every_tokens tokens, and not again after a check that
  * called for the action, nor for replies that are made again; otherwise it is called after each

@@ -1,5 +1,6 @@
 /* assay guard-eval: how good a classifier or a policy is on labelled text. */
 #include <math.h>
+#include <string.h>
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/guard_eval.h"
@@ -272,7 +273,7 @@ static status_code open_others(struct guard_eval_request *request, const char *s
 
 /* What the command was asked for. */
 struct eval_order {
-    const char *classifier, *endpoint, *policy, *against, *store;
+    const char *classifier, *endpoint, *policy, *stage, *against, *store;
     bool json, published;
 };
 
@@ -310,9 +311,9 @@ static status_code evaluate(struct guard_eval_request *request, const struct eva
     status_code code = order->store ? store_open(&store, order->store, STORE_WRITE, st) : STATUS_OK;
     if (code == STATUS_OK && policy_name) {
         code = policy_load(&policy, policy_name, st);
-        if (code == STATUS_OK && !policy_get_info(policy)->stage[GUARD_INPUT].present)
-            code = status_set(st, STATUS_USAGE, "policy %s has no input stage to evaluate",
-                              policy_name);
+        if (code == STATUS_OK && !policy_get_info(policy)->stage[request->stage].present)
+            code = status_set(st, STATUS_USAGE, "policy %s has no %s stage to evaluate",
+                              policy_name, guard_stage_name(request->stage));
         if (code == STATUS_OK)
             code = pipeline_create_cached(&pipeline, policy, GUARD_SHADOW, &cache, st);
     } else if (code == STATUS_OK) {
@@ -345,10 +346,14 @@ static status_code evaluate(struct guard_eval_request *request, const struct eva
 int cmd_guard_eval(const struct command *self, int argc, const char **argv)
 {
     struct eval_order order = {0};
-    struct guard_eval_request request = {.text_column = "text", .dev_share = 0.2};
+    struct guard_eval_request request = {
+        .text_column = "text", .stage = GUARD_INPUT, .dev_share = 0.2};
     const struct option_row rows[] = {
         {"classifier", OPTION_TEXT, &order.classifier, "C", "which classifier (builtin)", 0, 0},
-        {"policy", OPTION_TEXT, &order.policy, "P", "a policy's input stage instead", 0, 0},
+        {"policy", OPTION_TEXT, &order.policy, "P",
+         "a policy instead: whether it calls for its action", 0, 0},
+        {"stage", OPTION_TEXT, &order.stage, "input|output", "which stage of the policy (input)", 0,
+         0},
         {"data", OPTION_TEXT, &request.data, "F", "labelled text: CSV, TSV or JSON lines", 0, 0},
         {"text-column", OPTION_TEXT, &request.text_column, "C", "column of the text (text)", 0, 0},
         {"prompt-column", OPTION_TEXT, &request.prompt_column, "C", "what the text answers", 0, 0},
@@ -382,6 +387,9 @@ int cmd_guard_eval(const struct command *self, int argc, const char **argv)
     if (!request.data) return cli_usage_error(self, "--data is missing");
     if (order.classifier && order.policy)
         return cli_usage_error(self, "--classifier or --policy, not both");
+    if (order.stage && strcmp(order.stage, "output") == 0) request.stage = GUARD_OUTPUT;
+    if (order.stage && strcmp(order.stage, guard_stage_name(request.stage)) != 0)
+        return cli_usage_error(self, "--stage is input or output");
     if (!(request.dev_share >= 0 && request.dev_share <= 1))
         return cli_usage_error(self, "--dev-share is a share of 0 to 1");
     size_t n_failed;

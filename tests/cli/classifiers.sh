@@ -64,6 +64,10 @@ assay guard-eval --data "$scratch/t.csv" --labels any=insult --group-words zorgi
 same "groups by word" 1 "$(grep -c '^ *zorgish  *150  *150 ' "$scratch/e.txt")"
 assay guard-eval --policy balanced --data "$scratch/t.csv" --labels any=insult >"$scratch/e.txt"
 same "a policy" 1 "$(grep -c '^any  *300  *150 ' "$scratch/e.txt")"
+assay guard-eval --policy audit --stage output --prompt-column text --data "$scratch/t.csv" --labels any=insult >"$scratch/e.txt"
+same "a policy's output stage" 1 "$(grep -c '^any  *300  *150 ' "$scratch/e.txt")"
+assay guard-eval --policy balanced --stage middle --data "$scratch/t.csv" --labels any=insult >/dev/null 2>&1
+same "a stage that is none" 2 $?
 assay guard-eval --policy balanced --data "$scratch/t.csv" --labels insult=insult >/dev/null 2>&1
 same "a policy has one verdict" 2 $?
 assay guard-eval --data "$scratch/t.csv" --text-column absent --labels any=insult >"$scratch/o" 2>&1
