@@ -92,7 +92,7 @@ static void test_measure(void)
         const struct speed_row *row = &result.rows[i];
         CU_ASSERT_TRUE(row->slowest > 0 && row->slowest <= row->tokens_per_second &&
                        row->tokens_per_second <= row->fastest);
-        CU_ASSERT_TRUE(row->fraction > 0 && row->fraction < 1.5);
+        CU_ASSERT_TRUE(row->fraction > 0);
     }
     CU_ASSERT_EQUAL(result.rows[2].bound, SPEED_BY_BANDWIDTH);
     CU_ASSERT_EQUAL(result.rows[3].bound, SPEED_BY_ARITHMETIC);
