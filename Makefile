@@ -96,7 +96,7 @@ $(O)/tests/unit/%: tests/unit/%.c $(SUPPORT_OBJ) $(O)/libassay.a
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(SUPPORT_OBJ) $(O)/libassay.a $(LDFLAGS) $(shell pkg-config --libs $(TEST_LIBS)) $(ALL_LDLIBS)
 
 # These tests count allocations: of a forward pass, and of a session.
-$(O)/tests/unit/test_engine $(O)/tests/unit/test_families $(O)/tests/unit/test_inspect: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(O)/tests/unit/test_engine $(O)/tests/unit/test_families $(O)/tests/unit/test_inspect $(O)/tests/unit/test_scheduler $(O)/tests/unit/test_sampler: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 # Tools for tests: a model of random weights at any shape; a file that is wrong in one way.
 TOOLS := $(O)/tests/make_model $(O)/tests/make_faulty

@@ -418,6 +418,8 @@ static status_code answer(struct batch *b, struct status *st)
 int run_batch_documents(const struct runner *r, int task)
 {
     int repeats = runner_repeats(r, task);
+    if (r->selection.refs[task].task->output_type != OUTPUT_GENERATE_UNTIL)
+        return RUN_BATCH_QUESTIONS;
     return repeats < RUN_BATCH_DOCUMENTS ? RUN_BATCH_DOCUMENTS / repeats : 1;
 }
 

@@ -79,8 +79,11 @@ status_code run_put_toxicity(struct runner *runner, const struct store_key *key,
 /* Of a reply that a guard cut while it grew: what the model would have scored is not known. */
 void run_forget_values(struct score *score);
 
-/* run_batch.c: answers documents of one task and writes their rows in one transaction. */
-#define RUN_BATCH_DOCUMENTS 8
+/* run_batch.c: answers documents of one task and writes their rows in one transaction.  The engine
+ * computes a batch together: enough replies that reading the weights is shared by many, while a few
+ * questions fill its passes, and what they begin with it keeps from batch to batch. */
+#define RUN_BATCH_DOCUMENTS 64 /* replies, at most; one document may have more */
+#define RUN_BATCH_QUESTIONS 16
 int run_batch_documents(const struct runner *runner, int task); /* in one batch: 1 or more */
 status_code run_batch(struct runner *runner, int task, const int64_t *doc_ids, size_t n,
                       struct status *st) MUST_CHECK;

@@ -73,7 +73,8 @@ struct generate_request {
     int max_tokens;
     struct sampling_options sampling;
     uint64_t seed; /* of this reply alone: rng_derive_seed() */
-    /* Called with the whole reply so far after each token; false stops.  May be NULL. */
+    /* Called with the whole reply so far after each token; false stops.  May be NULL.  Always on
+     * the caller's thread, between those of the call's other requests. */
     bool (*on_text)(void *user, struct text reply);
     void *user;
 };
@@ -85,6 +86,9 @@ struct generate_result {
     int n_prompt_tokens; /* with BOS, before truncation */
     int n_truncated;
     int n_generated;
+    /* Time of computing.  Where replies are computed together, each has its tokens' part of it:
+     * over all replies they add up to the time that passed, and a prompt that another reply of the
+     * call had too counts for one of them. */
     double prefill_seconds, decode_seconds;
 };
 

@@ -1,19 +1,22 @@
 #include "engine/backend_native.h"
 
+#include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/backend_vtable.h"
-#include "engine/base/clock.h"
 #include "engine/base/limits.h"
 #include "engine/prompt_tokens.h"
 #include "engine/sampling/sampler.h"
+#include "engine/scheduler/scheduler.h"
 
 struct native_backend {
     struct backend base;
     const struct engine *engine;
     const struct tokenizer *tokenizer;
-    struct session *session;
-    struct sampler *sampler;
+    struct scheduler *scheduler;
+    struct sampler **samplers; /* [n_threads] */
+    int n_threads;
     int n_vocab;
 };
 
@@ -26,67 +29,92 @@ static struct native_backend *native(struct backend *backend)
 
 /* One continuation as the engine sees it. */
 struct scored {
-    struct token_list tokens; /* context and continuation without its last token */
-    const int32_t *targets;   /* the continuation's tokens, at the end of `whole` */
-    struct token_list whole;
+    struct token_list whole; /* context and continuation */
+    size_t cut;              /* tokens left out at the start */
+    const int32_t *targets;  /* the continuation's tokens, at the end of `whole` */
     int n_targets;
-    bool done;
+    bool listed; /* with a job */
 };
 
-/* What one evaluation's logits are read for. */
-struct readers {
-    const struct native_backend *backend;
-    struct scored *scored;
-    struct loglikelihood_result *result;
-    bool wanted[MAX_CONTINUATIONS];
-    int n;
-};
-
-static void read_logits(void *user, int position, const float *logits)
+/* What has to be computed: all tokens but the last. */
+static const int32_t *input_of(const struct scored *s)
 {
-    struct readers *r = user;
-    int n_vocab = r->backend->n_vocab;
-    int32_t greedy = logits_argmax(logits, n_vocab);
-    for (int i = 0; i < r->n; i++) {
-        if (!r->wanted[i]) continue;
-        const struct scored *s = &r->scored[i];
-        int target = position - ((int)s->tokens.count - s->n_targets);
-        if (target < 0) continue;
-        r->result->logprob[i] += logits_logprob(logits, n_vocab, s->targets[target]);
-        if (greedy != s->targets[target]) r->result->is_greedy[i] = false;
-    }
+    return s->whole.ids + s->cut;
 }
 
-/* Continuations with the same input (all one-token choices) are read from one evaluation. */
+static int n_input(const struct scored *s)
+{
+    return (int)(s->whole.count - 1 - s->cut);
+}
+
+/* One request in flight. */
+struct question {
+    const struct native_backend *backend;
+    const struct loglikelihood_request *request;
+    struct loglikelihood_result *result;
+    struct scored scored[MAX_CONTINUATIONS];
+};
+
+/* What one job's logits are read for. */
+struct reader {
+    struct question *question;
+    bool wanted[MAX_CONTINUATIONS];
+};
+
+static int32_t read_logits(void *user, int position, const float *logits)
+{
+    struct reader *r = user;
+    const struct question *q = r->question;
+    struct logits_summary summary = logits_summarize(logits, q->backend->n_vocab);
+    for (int i = 0; i < q->request->n_continuations; i++) {
+        if (!r->wanted[i]) continue;
+        const struct scored *s = &q->scored[i];
+        int target = position - (n_input(s) - s->n_targets);
+        if (target < 0) continue;
+        q->result->logprob[i] += logits_logprob(&summary, logits, s->targets[target]);
+        if (summary.best != s->targets[target]) q->result->is_greedy[i] = false;
+    }
+    return SCHEDULER_CONTINUE;
+}
+
+/* Continuations with the same input (all one-token choices) are read from one job. */
 static bool same_input(const struct scored *a, const struct scored *b)
 {
-    return a->tokens.count == b->tokens.count &&
-           memcmp(a->tokens.ids, b->tokens.ids, a->tokens.count * sizeof *a->tokens.ids) == 0;
+    return n_input(a) == n_input(b) &&
+           memcmp(input_of(a), input_of(b), (size_t)n_input(a) * sizeof *a->whole.ids) == 0;
 }
 
-static status_code score_all(struct native_backend *b, struct scored *scored, int n,
-                             struct loglikelihood_result *result, struct status *st)
+/* Appends a question's jobs, and a reader for each; returns how many. */
+static int list_questions_jobs(struct question *q, struct scheduler_job *jobs,
+                               struct reader *readers)
 {
-    for (int i = 0; i < n; i++) {
-        if (scored[i].done) continue;
-        struct readers readers = {.backend = b, .scored = scored, .result = result, .n = n};
+    int n = 0;
+    for (int i = 0; i < q->request->n_continuations; i++) {
+        if (q->scored[i].listed) continue;
+        struct reader *reader = &readers[n];
         int longest = 0;
-        for (int j = i; j < n; j++) {
-            if (scored[j].done || !same_input(&scored[i], &scored[j])) continue;
-            readers.wanted[j] = scored[j].done = true;
-            if (scored[j].n_targets > longest) longest = scored[j].n_targets;
+        *reader = (struct reader){.question = q};
+        for (int j = i; j < q->request->n_continuations; j++) {
+            struct scored *s = &q->scored[j];
+            if (s->listed || !same_input(&q->scored[i], s)) continue;
+            reader->wanted[j] = s->listed = true;
+            if (s->n_targets > longest) longest = s->n_targets;
         }
-        int count = (int)scored[i].tokens.count;
-        status_code code = session_eval(b->session, scored[i].tokens.ids, count, count - longest,
-                                        read_logits, &readers, st);
-        if (code != STATUS_OK) return code;
+        int count = n_input(&q->scored[i]);
+        jobs[n++] = (struct scheduler_job){.tokens = input_of(&q->scored[i]),
+                                           .n_tokens = count,
+                                           .first_logits = count - longest,
+                                           .max_tokens = count,
+                                           .on_logits = read_logits,
+                                           .user = reader};
     }
-    return STATUS_OK;
+    return n;
 }
 
 /* The ids as the request brought them, or of its texts. */
-static status_code encode(struct native_backend *b, const struct loglikelihood_request *request,
-                          int i, struct scored *s, size_t *n_context, struct status *st)
+static status_code encode(const struct native_backend *b,
+                          const struct loglikelihood_request *request, int i, struct scored *s,
+                          size_t *n_context, struct status *st)
 {
     status_code code = STATUS_OK;
     if (!request->pairs) {
@@ -106,45 +134,55 @@ static status_code encode(struct native_backend *b, const struct loglikelihood_r
     return code;
 }
 
-static status_code prepare(struct native_backend *b, const struct loglikelihood_request *request,
-                           int i, struct scored *s, struct loglikelihood_result *result,
+static status_code prepare(const struct native_backend *b, struct question *q, int i,
                            struct status *st)
 {
     size_t n_context = 0;
-    status_code code = encode(b, request, i, s, &n_context, st);
+    struct scored *s = &q->scored[i];
+    status_code code = encode(b, q->request, i, s, &n_context, st);
     if (code != STATUS_OK) return code;
     s->n_targets = (int)(s->whole.count - n_context);
     s->targets = s->whole.ids + n_context;
-    size_t keep = (size_t)session_context(b->session);
-    size_t cut = s->whole.count - 1 > keep ? s->whole.count - 1 - keep : 0;
-    if (cut >= n_context)
+    size_t keep = (size_t)scheduler_context(b->scheduler);
+    s->cut = s->whole.count - 1 > keep ? s->whole.count - 1 - keep : 0;
+    if (s->cut >= n_context)
         return status_set(st, STATUS_LIMIT,
                           "a continuation of %d tokens does not fit a context of "
                           "%zu",
                           s->n_targets, keep);
-    for (size_t k = cut; k + 1 < s->whole.count; k++)
-        if ((code = token_list_append(&s->tokens, s->whole.ids[k], st)) != STATUS_OK) return code;
-    result->n_context_tokens = (int)n_context;
-    if ((int)cut > result->n_truncated) result->n_truncated = (int)cut;
+    q->result->n_context_tokens = (int)n_context;
+    q->result->n_tokens[i] = s->n_targets;
+    q->result->is_greedy[i] = true;
+    if ((int)s->cut > q->result->n_truncated) q->result->n_truncated = (int)s->cut;
     return STATUS_OK;
 }
 
-static status_code answer_loglikelihood(struct native_backend *b,
-                                        const struct loglikelihood_request *request,
-                                        struct loglikelihood_result *result, struct status *st)
+/* A question that cannot be asked has no jobs and says why. */
+static int prepare_question(const struct native_backend *b, struct question *q,
+                            struct scheduler_job *jobs, struct reader *readers)
 {
-    struct scored scored[MAX_CONTINUATIONS] = {0};
-    int n = request->n_continuations;
+    struct status own = {0};
     status_code code = STATUS_OK;
-    for (int i = 0; i < n && code == STATUS_OK; i++) {
-        code = prepare(b, request, i, &scored[i], result, st);
-        result->n_tokens[i] = scored[i].n_targets;
-        result->is_greedy[i] = true;
-    }
-    if (code == STATUS_OK) code = score_all(b, scored, n, result, st);
-    for (int i = 0; i < n; i++) {
-        token_list_release(&scored[i].tokens);
-        token_list_release(&scored[i].whole);
+    BUG_IF(q->request->n_continuations > MAX_CONTINUATIONS);
+    for (int i = 0; i < q->request->n_continuations && code == STATUS_OK; i++)
+        code = prepare(b, q, i, &own);
+    if (code == STATUS_OK) return list_questions_jobs(q, jobs, readers);
+    q->result->status = own;
+    return 0;
+}
+
+static status_code run_questions(struct native_backend *b, struct question *questions, int n,
+                                 struct scheduler_job *jobs, struct reader *readers,
+                                 struct status *st)
+{
+    int n_jobs = 0;
+    for (int i = 0; i < n; i++)
+        n_jobs += prepare_question(b, &questions[i], jobs + n_jobs, readers + n_jobs);
+    status_code code = scheduler_run(b->scheduler, jobs, n_jobs, st);
+    for (int i = 0; i < n_jobs && code == STATUS_OK; i++) {
+        struct loglikelihood_result *result = readers[i].question->result;
+        if (jobs[i].status.code != STATUS_OK && result->status.code == STATUS_OK)
+            result->status = jobs[i].status;
     }
     return code;
 }
@@ -153,34 +191,51 @@ static status_code native_loglikelihood(struct backend *backend,
                                         const struct loglikelihood_request *requests, int n,
                                         struct loglikelihood_result *results, struct status *st)
 {
-    (void)st; /* a request that fails says so in its own result */
+    size_t most = 0;
+    for (int i = 0; i < n; i++) most += (size_t)requests[i].n_continuations;
+    struct question *questions = calloc((size_t)n, sizeof *questions);
+    struct scheduler_job *jobs = calloc(most + 1, sizeof *jobs);
+    struct reader *readers = calloc(most + 1, sizeof *readers);
     for (int i = 0; i < n; i++) {
-        BUG_IF(requests[i].n_continuations > MAX_CONTINUATIONS);
         results[i] = (struct loglikelihood_result){0};
-        struct status own = {0};
-        if (answer_loglikelihood(native(backend), &requests[i], &results[i], &own) != STATUS_OK)
-            results[i].status = own;
+        if (questions)
+            questions[i] = (struct question){
+                .backend = native(backend), .request = &requests[i], .result = &results[i]};
     }
-    return STATUS_OK;
+    status_code code = questions && jobs && readers
+                           ? run_questions(native(backend), questions, n, jobs, readers, st)
+                           : status_no_memory(st, "requests");
+    for (int i = 0; i < n && questions; i++)
+        for (int k = 0; k < requests[i].n_continuations; k++)
+            token_list_release(&questions[i].scored[k].whole);
+    free(questions);
+    free(jobs);
+    free(readers);
+    return code;
 }
 
 /* ---- generation ---- */
 
 /* One reply being made. */
 struct generation {
+    const struct native_backend *backend;
     const struct generate_request *request;
     struct generate_result *result;
-    struct token_list tokens; /* prompt and reply */
+    struct token_list tokens; /* of the prompt */
     struct rng rng;
-    const struct native_backend *backend;
-    int32_t next; /* the token chosen from the last logits */
 };
 
-static void choose_token(void *user, int position, const float *logits)
+/* Called by several threads at a time, for replies that are each other's neighbours in a pass. */
+static int32_t choose_token(void *user, int position, const float *logits)
 {
     struct generation *g = user;
+    const struct native_backend *b = g->backend;
     (void)position;
-    g->next = sampler_next(g->backend->sampler, &g->request->sampling, logits, &g->rng);
+    int32_t token =
+        sampler_next(b->samplers[omp_get_thread_num()], &g->request->sampling, logits, &g->rng);
+    if (!tokenizer_is_end(b->tokenizer, token)) return token;
+    g->result->finish_reason = FINISH_EOS;
+    return SCHEDULER_END;
 }
 
 static bool contains(struct text text, struct text part, size_t *at)
@@ -207,52 +262,32 @@ static bool cut_at_stops(const struct generate_request *request, struct strbuf *
     return found;
 }
 
-/* Adds the chosen token to the reply; true when the reply has ended. */
-static bool take_token(struct generation *g)
+/* Adds a token to the reply; false when the reply has ended. */
+static bool take_token(void *user, int32_t token)
 {
+    struct generation *g = user;
     struct generate_result *result = g->result;
-    if (tokenizer_is_end(g->backend->tokenizer, g->next)) {
-        result->finish_reason = FINISH_EOS;
-        return true;
-    }
-    struct text piece = tokenizer_piece(g->backend->tokenizer, g->next);
+    struct text piece = tokenizer_piece(g->backend->tokenizer, token);
     strbuf_append(&result->reply, piece.data, piece.length);
     result->n_generated++;
     if (cut_at_stops(g->request, &result->reply)) {
         result->finish_reason = FINISH_STOP_STRING;
-        return true;
+        return false;
     }
     struct text reply = {result->reply.data, result->reply.length};
     if (g->request->on_text && !g->request->on_text(g->request->user, reply)) {
         result->finish_reason = FINISH_GUARD;
-        return true;
+        return false;
     }
     result->finish_reason = FINISH_LENGTH;
-    return result->n_generated >= g->request->max_tokens;
-}
-
-static status_code decode(struct native_backend *b, struct generation *g, struct status *st)
-{
-    double start = clock_seconds();
-    status_code code = STATUS_OK;
-    for (;;) {
-        int n = (int)g->tokens.count;
-        code = session_eval(b->session, g->tokens.ids, n, n - 1, choose_token, g, st);
-        double now = clock_seconds();
-        if (g->result->n_generated == 0)
-            g->result->prefill_seconds = now - start;
-        else
-            g->result->decode_seconds = now - start - g->result->prefill_seconds;
-        if (code != STATUS_OK || take_token(g)) return code;
-        if ((int)g->tokens.count >= session_context(b->session)) return STATUS_OK;
-        if ((code = token_list_append(&g->tokens, g->next, st)) != STATUS_OK) return code;
-    }
+    return result->n_generated < g->request->max_tokens;
 }
 
 /* The prompt's tokens, without as many at its start as leave no room for the reply. */
-static status_code encode_prompt(struct native_backend *b, struct generation *g, struct status *st)
+static status_code encode_prompt(struct generation *g, struct status *st)
 {
-    int context = session_context(b->session), max_tokens = g->request->max_tokens;
+    const struct native_backend *b = g->backend;
+    int context = scheduler_context(b->scheduler), max_tokens = g->request->max_tokens;
     if (max_tokens < 1 || max_tokens >= context)
         return status_set(st, STATUS_LIMIT, "a reply of %d tokens does not fit a context of %d",
                           max_tokens, context);
@@ -274,31 +309,68 @@ static status_code encode_prompt(struct native_backend *b, struct generation *g,
     return code;
 }
 
-static status_code answer_generate(struct native_backend *b, const struct generate_request *request,
-                                   struct generate_result *result, struct status *st)
+static status_code prepare_reply(struct generation *g, struct scheduler_job *job, struct status *st)
 {
-    struct generation g = {.request = request, .result = result, .backend = b};
-    status_code code = sampling_options_check(&request->sampling, st);
-    rng_seed(&g.rng, request->seed);
-    if (code == STATUS_OK) code = encode_prompt(b, &g, st);
-    if (code == STATUS_OK) code = decode(b, &g, st);
-    if (code == STATUS_OK) code = strbuf_check(&result->reply, "reply", st);
-    token_list_release(&g.tokens);
+    status_code code = sampling_options_check(&g->request->sampling, st);
+    rng_seed(&g->rng, g->request->seed);
+    if (code == STATUS_OK) code = encode_prompt(g, st);
+    if (code != STATUS_OK) return code;
+    int n = (int)g->tokens.count;
+    *job = (struct scheduler_job){.tokens = g->tokens.ids,
+                                  .n_tokens = n,
+                                  .first_logits = n - 1,
+                                  .max_tokens = n + g->request->max_tokens - 1,
+                                  .on_logits = choose_token,
+                                  .on_token = take_token,
+                                  .user = g};
+    return STATUS_OK;
+}
+
+static void finish_reply(const struct scheduler_job *job)
+{
+    const struct generation *g = job->user;
+    struct status own = job->status;
+    g->result->prefill_seconds = job->prefill_seconds;
+    g->result->decode_seconds = job->decode_seconds;
+    if (own.code != STATUS_OK || strbuf_check(&g->result->reply, "reply", &own) != STATUS_OK)
+        g->result->status = own;
+}
+
+/* A reply that cannot be made has no job and says why. */
+static status_code run_replies(struct native_backend *b, struct generation *replies, int n,
+                               struct scheduler_job *jobs, struct status *st)
+{
+    int n_jobs = 0;
+    for (int i = 0; i < n; i++) {
+        struct status own = {0};
+        if (prepare_reply(&replies[i], &jobs[n_jobs], &own) == STATUS_OK)
+            n_jobs++;
+        else
+            replies[i].result->status = own;
+    }
+    status_code code = scheduler_run(b->scheduler, jobs, n_jobs, st);
+    for (int i = 0; i < n_jobs && code == STATUS_OK; i++) finish_reply(&jobs[i]);
     return code;
 }
 
 static status_code native_generate(struct backend *backend, const struct generate_request *requests,
                                    int n, struct generate_result *results, struct status *st)
 {
-    (void)st; /* a request that fails says so in its own result */
+    struct generation *replies = calloc((size_t)n, sizeof *replies);
+    struct scheduler_job *jobs = calloc((size_t)n, sizeof *jobs);
     for (int i = 0; i < n; i++) {
         results[i] = (struct generate_result){0};
         strbuf_init(&results[i].reply, LIMIT_REPLY_BYTES);
-        struct status own = {0};
-        if (answer_generate(native(backend), &requests[i], &results[i], &own) != STATUS_OK)
-            results[i].status = own;
+        if (replies)
+            replies[i] = (struct generation){
+                .backend = native(backend), .request = &requests[i], .result = &results[i]};
     }
-    return STATUS_OK;
+    status_code code = replies && jobs ? run_replies(native(backend), replies, n, jobs, st)
+                                       : status_no_memory(st, "requests");
+    for (int i = 0; i < n && replies; i++) token_list_release(&replies[i].tokens);
+    free(replies);
+    free(jobs);
+    return code;
 }
 
 /* ---- opening ---- */
@@ -306,9 +378,25 @@ static status_code native_generate(struct backend *backend, const struct generat
 static void native_free(struct backend *backend)
 {
     struct native_backend *b = native(backend);
-    session_free(b->session);
-    sampler_free(b->sampler);
+    scheduler_free(b->scheduler);
+    for (int i = 0; b->samplers && i < b->n_threads; i++) sampler_free(b->samplers[i]);
+    free(b->samplers);
     free(b);
+}
+
+static status_code create_parts(struct native_backend *b,
+                                const struct backend_native_options *options, struct status *st)
+{
+    const struct scheduler_options scheduler = {.n_context = options->n_context,
+                                                .cache_bytes = options->cache_bytes,
+                                                .max_sequences = options->max_sequences};
+    status_code code = scheduler_create(&b->scheduler, b->engine, &scheduler, st);
+    if (code != STATUS_OK) return code;
+    b->samplers = calloc((size_t)b->n_threads, sizeof *b->samplers);
+    if (!b->samplers) return status_no_memory(st, "the samplers");
+    for (int i = 0; i < b->n_threads && code == STATUS_OK; i++)
+        code = sampler_create(&b->samplers[i], b->n_vocab, st);
+    return code;
 }
 
 static const struct backend_vtable table = {native_loglikelihood, native_generate, native_free};
@@ -331,10 +419,10 @@ status_code backend_native_open(struct backend **out, const struct engine *engin
         .base.vtable = &table,
         .engine = engine,
         .tokenizer = tokenizer,
+        .n_threads = info->n_threads,
         .n_vocab = info->n_vocab,
     };
-    status_code code = session_create(&b->session, engine, options->n_context, st);
-    if (code == STATUS_OK) code = sampler_create(&b->sampler, info->n_vocab, st);
+    status_code code = create_parts(b, options, st);
     if (code != STATUS_OK) {
         native_free(&b->base);
         return code;
@@ -343,7 +431,7 @@ status_code backend_native_open(struct backend **out, const struct engine *engin
     return STATUS_OK;
 }
 
-void backend_native_token_counts(const struct backend *backend, uint64_t *asked, uint64_t *computed)
+struct scheduler_counts backend_native_counts(const struct backend *backend)
 {
-    session_token_counts(((const struct native_backend *)backend)->session, asked, computed);
+    return scheduler_get_counts(((const struct native_backend *)backend)->scheduler);
 }

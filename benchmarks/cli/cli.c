@@ -217,20 +217,3 @@ status_code cli_classifier_open(struct classifier **out, const char *spec, const
                           endpoint);
     return classifier_open_cached(out, whole, cache, st);
 }
-
-void cli_append_command_line(struct strbuf *out, int argc, const char **argv)
-{
-    strbuf_append_str(out, "assay");
-    for (int i = 0; i < argc; i++) {
-        bool plain = argv[i][0] && !argv[i][strcspn(argv[i], " \t\n\"'\\$*?;&|<>()")];
-        strbuf_append_char(out, ' ');
-        if (plain) {
-            strbuf_append_str(out, argv[i]);
-            continue;
-        }
-        strbuf_append_char(out, '\'');
-        for (const char *p = argv[i]; *p; p++)
-            strbuf_append_str(out, *p == '\'' ? "'\\''" : (char[]){*p, '\0'});
-        strbuf_append_char(out, '\'');
-    }
-}

@@ -160,7 +160,8 @@ void gated_feed_forward(const struct model *m, struct run_state *s, int layer, f
     size_t d_ff = (size_t)m->config.d_ff;
     linear_apply(m, s, s->gate, x, T, &w->gate);
     linear_apply(m, s, s->up, x, T, &w->up);
-#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (T > 1)
+    bool parallel = (size_t)T * d_ff >= MIN_PARALLEL_NUMBERS;
+#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (parallel)
     for (int t = 0; t < T; t++)
         activation(s->gate + (size_t)t * d_ff, s->up + (size_t)t * d_ff, d_ff);
     linear_apply(m, s, out, s->gate, T, &w->down);
@@ -172,7 +173,8 @@ void plain_feed_forward(const struct model *m, struct run_state *s, int layer, f
     const struct layer_weights *w = &m->weights.layer[layer];
     size_t d_ff = (size_t)m->config.d_ff;
     linear_apply(m, s, s->up, x, T, &w->up);
-#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (T > 1)
+    bool parallel = (size_t)T * d_ff >= MIN_PARALLEL_NUMBERS;
+#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (parallel)
     for (int t = 0; t < T; t++) activation(s->up + (size_t)t * d_ff, d_ff);
     linear_apply(m, s, out, s->up, T, &w->down);
 }
@@ -205,7 +207,8 @@ void logits_apply(const struct model *m, struct run_state *s, const float *x, in
     size_t n_vocab = (size_t)m->config.n_vocab;
     linear_apply(m, s, s->logits, x, T, &m->weights.output);
     if (!(m->config.logit_softcap > 0)) return;
-#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (T > 1)
+    bool parallel = (size_t)T * n_vocab >= MIN_PARALLEL_NUMBERS;
+#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (parallel)
     for (int t = 0; t < T; t++)
         soft_cap(s->logits + (size_t)t * n_vocab, n_vocab, m->config.logit_softcap);
 }

@@ -5,10 +5,13 @@
 
 #include "engine/model/blocks.h"
 
+/* Logits below which waking other threads takes longer than reading them all alone. */
+#define MIN_PARALLEL_LOGITS ((size_t)1 << 16)
+
 size_t pass_bytes(int max_rows, int max_sequences)
 {
     return (size_t)max_rows *
-           (4 * sizeof(int) + sizeof(int *) + (size_t)max_sequences * sizeof(struct delivery));
+           (5 * sizeof(int) + sizeof(int *) + (size_t)max_sequences * sizeof(struct delivery));
 }
 
 status_code pass_init(struct pass *pass, int max_rows, int max_sequences, struct status *st)
@@ -21,10 +24,11 @@ status_code pass_init(struct pass *pass, int max_rows, int max_sequences, struct
         .blocks = calloc(n, sizeof *pass->blocks),
         .nodes = calloc(n, sizeof *pass->nodes),
         .owners = calloc(n, sizeof *pass->owners),
+        .order = calloc(n, sizeof *pass->order),
         .deliveries = calloc(n * (size_t)max_sequences, sizeof *pass->deliveries),
     };
     if (pass->tokens && pass->positions && pass->blocks && pass->nodes && pass->owners &&
-        pass->deliveries)
+        pass->order && pass->deliveries)
         return STATUS_OK;
     pass_release(pass);
     return status_no_memory(st, "a pass");
@@ -37,6 +41,7 @@ void pass_release(struct pass *pass)
     free(pass->blocks);
     free(pass->nodes);
     free(pass->owners);
+    free(pass->order);
     free(pass->deliveries);
     *pass = (struct pass){0};
 }
@@ -49,13 +54,15 @@ void pass_begin(struct pass *pass)
 
 /* ---- putting rows together ---- */
 
-/* Whether another sequence that runs is going to compute this position of a node.  Waiting for it
- * ends: what it waits for itself lies further ahead in its path. */
+/* Whether another sequence that runs is going to compute this position of a node, or to copy it.
+ * Waiting for it ends: what it waits for itself lies further ahead in its path, or in a node that
+ * was there before. */
 static bool is_awaited(const struct roster *roster, int self, int node, int writer, int position)
 {
     if (writer < 0 || writer == self) return false;
     const struct sequence *other = &roster->slots[writer];
-    return other->job && other->n_tokens > position && sequence_node_at(other, position) == node;
+    return other->job && other->n_tokens > position &&
+           (other->path[position / KV_BLOCK] == node || sequence_node_at(other, position) == node);
 }
 
 /* Makes the copy that the sequence's own node begins with, or sees that it has to wait for it. */
@@ -139,13 +146,26 @@ void pass_compute(struct pass *pass, struct prefix_tree *tree, const struct mode
 
 /* ---- logits ---- */
 
+/* Rows by position: what a sequence reads in one pass may have been put there by several, and it
+ * reads in the order of its positions. */
+static void order_rows(struct pass *pass)
+{
+    for (int i = 0; i < pass->n; i++) {
+        int k = i;
+        for (; k > 0 && pass->positions[pass->order[k - 1]] > pass->positions[i]; k--)
+            pass->order[k] = pass->order[k - 1];
+        pass->order[k] = i;
+    }
+}
+
 /* Every sequence takes part in the rows of its path, whoever computed them. */
 static void list_deliveries(struct pass *pass, const struct roster *roster)
 {
-    for (int row = 0; row < pass->n; row++)
+    order_rows(pass);
+    for (int k = 0; k < pass->n; k++)
         for (int i = 0; i < roster->n_active; i++) {
             struct sequence *q = &roster->slots[roster->active[i]];
-            int position = pass->positions[row];
+            int row = pass->order[k], position = pass->positions[row];
             if (q->expect != position || position >= q->n_tokens ||
                 sequence_node_at(q, position) != pass->nodes[row])
                 continue;
@@ -217,7 +237,8 @@ void pass_deliver(struct pass *pass, const struct roster *roster, const struct m
         int n_rows;
         end = gather(pass, state, outputs.d_model, from, &n_rows);
         if (logits) logits_apply(model, state, state->normed, n_rows);
-        bool parallel = roster->n_active > 1 && end - from > 1;
+        bool parallel =
+            end - from > 1 && (size_t)(end - from) * outputs.n_vocab >= MIN_PARALLEL_LOGITS;
 #pragma omp parallel for schedule(dynamic) num_threads(state->n_threads) if (parallel)
         for (int i = 0; i < roster->n_active; i++)
             answer(pass, &roster->slots[roster->active[i]], roster->active[i], from, end, &outputs);

@@ -25,7 +25,8 @@ struct pass {
     const int **blocks;          /* (max_rows) */
     int *nodes;                  /* (max_rows) */
     int *owners;                 /* (max_rows) the sequence that added the row */
-    struct delivery *deliveries; /* (max_rows * max_sequences) in the order of rows */
+    int *order;                  /* (max_rows) rows by position */
+    struct delivery *deliveries; /* (max_rows * max_sequences) in that order */
     int n_deliveries;
     uint64_t n_new; /* rows that the cache did not hold */
 };

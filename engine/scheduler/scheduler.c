@@ -248,8 +248,8 @@ static bool settle_pass(struct scheduler *s, struct sequence *q, int slot)
     q->answer = SCHEDULER_CONTINUE;
     if (q->finished) return false;
     if (token < 0 || q->done < q->n_tokens) return q->done < q->n_tokens;
-    if (q->n_tokens >= q->max_tokens) return false;
     if (q->job->on_token && !q->job->on_token(q->job->user, token)) return false;
+    if (q->n_tokens >= q->max_tokens) return false;
     sequence_append(q, &s->tree, token, slot);
     return true;
 }

@@ -45,8 +45,8 @@ struct scheduler_job {
     /* The same positions' hidden states after the last norm, [d_model], before their logits; NULL
      * or with on_logits NULL for them alone.  Called as on_logits is. */
     session_hidden_fn *on_hidden;
-    /* With the token that on_logits chose, before it joins the sequence; false ends the job. Called
-     * on the caller's thread, one job at a time.  NULL takes every token. */
+    /* Hears each token that on_logits chose, before it joins the sequence; false ends the job.
+     * Called on the caller's thread, one job at a time.  NULL takes every token. */
     bool (*on_token)(void *user, int32_t token);
     void *user;
 

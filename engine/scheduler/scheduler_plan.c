@@ -41,8 +41,8 @@ static void size_cache(struct kv_sizes *out, const struct model_config *c,
         n = default_blocks(run, one, far + near);
         n_near = one_near ? one_near + (n - one) : 0;
     } else if (cache_bytes / (far + near) <= one_near) {
-        n = cache_bytes / (far + near);
-        n_near = one_near ? n : 0;
+        n_near = one_near ? cache_bytes / (far + near) : 0;
+        n = far ? cache_bytes / (far + near) : one;
     } else {
         size_t left = cache_bytes - one_near * near;
         size_t first = far ? smaller(one, left / far) : one;
