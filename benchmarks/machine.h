@@ -15,6 +15,7 @@
 
 struct machine {
     const struct kernel_set *kernels;
+    const struct kernel_peak *peak; /* of the set, or NULL */
     int n_threads;
     const char *compute;   /* what `operations` counts: "f32", "bf16" or "int8" products */
     double operations;     /* per second, all threads; a multiply-add counts as two */

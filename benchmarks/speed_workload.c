@@ -198,8 +198,9 @@ static int32_t score_choices(void *user, int position, const float *logits)
     struct request *r = user;
     const struct workload *w = r->batch->workload;
     (void)position;
+    struct logits_summary summary = logits_summarize(logits, w->options.n_vocab);
     for (int i = 0; i < MMLU_CHOICES; i++)
-        r->logprobs[i] = logits_logprob(logits, w->options.n_vocab, w->choice_ids[i]);
+        r->logprobs[i] = logits_logprob(&summary, logits, w->choice_ids[i]);
     return SCHEDULER_END;
 }
 

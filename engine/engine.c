@@ -11,6 +11,7 @@
 #include "engine/base/limits.h"
 #include "engine/gguf/gguf.h"
 #include "engine/model/model_path.h"
+#include "engine/model/packed_weights.h"
 #include "engine/safetensors/safetensors.h"
 
 #define MAX_THREADS 1024
@@ -23,6 +24,7 @@ struct engine {
     struct safetensors *safetensors;
     struct tokenizer *tokenizer;
     const char **labels; /* [n_labels] of an encoder */
+    struct packed_weights packed;
     struct strbuf path;
     struct arena arena;
     /* Of an engine that engine_adapt() made: the files above belong to its base. */
@@ -162,7 +164,7 @@ static void fill_info(struct engine *e, int n_threads)
     e->info.architecture = c->architecture->name;
     e->info.quantisation = main_type(&e->model);
     e->info.kernels = e->model.kernels->name;
-    e->info.compute = "f32";
+    e->info.compute = packed_weights_compute(&e->model);
     e->info.n_threads = n_threads;
     e->info.n_parameters = e->model.weights.n_parameters;
     count_matrices(&e->model, &e->info);
@@ -206,8 +208,12 @@ static status_code load(struct engine *e, const struct engine_options *options, 
     if (code != STATUS_OK) return status_prefix(st, "%s", e->path.data);
     if (options->round_embedding_scale) round_embedding_scale(&e->model);
     int n_threads = options->n_threads > 0 ? options->n_threads : omp_get_num_procs();
-    fill_info(e, n_threads < MAX_THREADS ? n_threads : MAX_THREADS);
-    return check_vocabulary(e, st);
+    if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
+    if ((code = check_vocabulary(e, st)) != STATUS_OK) return code;
+    if (options->compute == COMPUTE_AUTO)
+        code = packed_weights_init(&e->packed, &e->model, &e->arena, n_threads, st);
+    if (code == STATUS_OK) fill_info(e, n_threads);
+    return code;
 }
 
 static status_code open_base(struct engine **out, const struct engine_options *options,
@@ -286,6 +292,7 @@ void engine_free(struct engine *e)
     tokenizer_free(e->tokenizer);
     gguf_free(e->gguf);
     safetensors_free(e->safetensors);
+    packed_weights_release(&e->packed);
     strbuf_release(&e->path);
     arena_release(&e->arena);
     free(e);

@@ -4,6 +4,7 @@
 
 static const struct kernel_set *const sets[] = {
 #if defined(__x86_64__)
+    &kernels_avx512,
     &kernels_avx2,
 #endif
     &kernels_generic,

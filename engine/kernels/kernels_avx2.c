@@ -299,6 +299,26 @@ static void softmax(float *x, size_t n)
     for (i = 0; i < n; i++) x[i] *= scale;
 }
 
+#define PEAK_CHAINS 12
+
+static double peak_f32(size_t rounds)
+{
+    __m256 sum[PEAK_CHAINS];
+    const __m256 w = _mm256_set1_ps((float)rounds), x = _mm256_set1_ps(0.5f);
+    for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = _mm256_set1_ps((float)i);
+    for (size_t round = 0; round < rounds; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = _mm256_fmadd_ps(w, x, sum[i]);
+    for (int i = 1; i < PEAK_CHAINS; i++) sum[0] = _mm256_add_ps(sum[0], sum[i]);
+    return (double)sum_lanes(sum[0]);
+}
+
+static bool multiplies(enum packed_form form)
+{
+    (void)form;
+    return false;
+}
+
 const struct kernel_set kernels_avx2 = {
     .name = "avx2",
     .supported = supported,
@@ -308,6 +328,8 @@ const struct kernel_set kernels_avx2 = {
     .rms_norm = rms_norm,
     .gelu_tanh_mul = gelu_tanh_mul,
     .softmax = softmax,
+    .multiplies = multiplies,
+    .peaks = {{"f32", peak_f32, 2.0 * PEAK_CHAINS *LANES}},
 };
 
 #endif

@@ -1,5 +1,5 @@
 /* Portable kernels: the reference that every other set is tested against. */
-#include "engine/kernels/kernels.h"
+#include "engine/kernels/kernels_generic.h"
 
 #include <math.h>
 
@@ -77,4 +77,7 @@ const struct kernel_set kernels_generic = {
     .rms_norm = rms_norm,
     .gelu_tanh_mul = gelu_tanh_mul,
     .softmax = softmax,
+    .multiplies = generic_multiplies,
+    .prepare = generic_prepare,
+    .multiply = generic_multiply,
 };

@@ -13,6 +13,7 @@
 
 struct safetensors;
 struct low_rank;
+struct packed_matrix;
 
 /* A matrix that multiplies: y (rows) = W x (cols) + bias. */
 struct linear {
@@ -20,7 +21,8 @@ struct linear {
     const struct tensor_type_info *type;
     int rows, cols;
     size_t row_bytes;
-    const float *bias;               /* (rows) or NULL */
+    const float *bias;                  /* (rows) or NULL */
+    const struct packed_matrix *packed; /* the same weights for a fast product, or NULL */
     const struct low_rank *low_rank; /* what an adapter adds to the product; NULL without one */
 };
 

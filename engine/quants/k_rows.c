@@ -67,7 +67,7 @@ void q3_k_to_f32(float *dst, const void *src, size_t n)
 
 /* Sub-blocks 0..3 have their six bits in the low part of bytes 0..3 (scale) and 4..7 (min); 4..7
  * have four bits of each in bytes 8..11 and the upper two in the top of those same bytes. */
-static void unpack_scale_min(const uint8_t packed[12], int sub, int *scale, int *min)
+void q4_k_scale_min(const uint8_t packed[12], int sub, int *scale, int *min)
 {
     if (sub < 4) {
         *scale = packed[sub] & 63;
@@ -86,7 +86,7 @@ void q4_k_to_f32(float *dst, const void *src, size_t n)
         memcpy(&block, bytes, sizeof block);
         for (int sub = 0; sub < 8; sub++) {
             int scale, min;
-            unpack_scale_min(block.scales, sub, &scale, &min);
+            q4_k_scale_min(block.scales, sub, &scale, &min);
             float s = half_to_float(block.scale) * (float)scale;
             float m = half_to_float(block.min) * (float)min;
             const uint8_t *q = block.q + 32 * (sub / 2);
@@ -104,7 +104,7 @@ void q5_k_to_f32(float *dst, const void *src, size_t n)
         memcpy(&block, bytes, sizeof block);
         for (int sub = 0; sub < 8; sub++) {
             int scale, min;
-            unpack_scale_min(block.scales, sub, &scale, &min);
+            q4_k_scale_min(block.scales, sub, &scale, &min);
             float s = half_to_float(block.scale) * (float)scale;
             float m = half_to_float(block.min) * (float)min;
             const uint8_t *q = block.q + 32 * (sub / 2);

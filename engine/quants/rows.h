@@ -26,6 +26,9 @@ void q4_k_to_f32(float *dst, const void *src, size_t n);
 void q5_k_to_f32(float *dst, const void *src, size_t n);
 void q6_k_to_f32(float *dst, const void *src, size_t n);
 
+/* The six-bit scale and min of a sub-block of Q4_K or Q5_K. */
+void q4_k_scale_min(const uint8_t packed[12], int sub, int *scale, int *min);
+
 /* k_fit.c */
 void q4_k_from_f32(void *dst, const float *src, size_t n);
 void q6_k_from_f32(void *dst, const float *src, size_t n);

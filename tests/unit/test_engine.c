@@ -26,6 +26,16 @@ static void capture(void *user, int position, const float *logits)
     c->count++;
 }
 
+static struct engine *open_computing(enum compute_type compute, const char *kernels, int n_threads)
+{
+    struct status st = {0};
+    struct engine *engine = NULL;
+    struct engine_options options = {
+        .model_path = DEMO_MODEL, .kernels = kernels, .compute = compute, .n_threads = n_threads};
+    ASSERT_OK(engine_open(&engine, &options, &st));
+    return engine;
+}
+
 static struct engine *open_model(const char *path, const char *kernels, int n_threads)
 {
     struct status st = {0};
@@ -101,16 +111,16 @@ static void make_tokens(int32_t tokens[N_TOKENS])
     for (int i = 0; i < N_TOKENS; i++) tokens[i] = i ? 10 + i * 37 % 3000 : 2;
 }
 
-static void test_threads_and_batches(void)
+static void check_threads_and_batches(enum compute_type compute)
 {
     int32_t tokens[N_TOKENS];
     make_tokens(tokens);
-    struct engine *one = open_model(DEMO_MODEL, "auto", 1);
+    struct engine *one = open_computing(compute, "auto", 1);
     int n_vocab = engine_get_info(one)->n_vocab;
     size_t bytes = (size_t)N_TOKENS * (size_t)n_vocab * sizeof(float);
     float *expected = all_logits(one, tokens, N_TOKENS);
     for (int n_threads = 2; n_threads <= 5; n_threads++) {
-        struct engine *many = open_model(DEMO_MODEL, "auto", n_threads);
+        struct engine *many = open_computing(compute, "auto", n_threads);
         float *logits = all_logits(many, tokens, N_TOKENS);
         CU_ASSERT_EQUAL(memcmp(expected, logits, bytes), 0);
         free(logits);
@@ -128,6 +138,47 @@ static void test_threads_and_batches(void)
     free(expected);
     session_free(session);
     engine_free(one);
+}
+
+static void test_threads_and_batches(void)
+{
+    check_threads_and_batches(COMPUTE_F32);
+    check_threads_and_batches(COMPUTE_AUTO);
+}
+
+/* The demo model's weights are Q8_0.  Its logits with int8 products are those of f32 but for what
+ * rounding activations costs, and the sets agree on them. */
+static void test_fast_products(void)
+{
+    int32_t tokens[N_TOKENS];
+    make_tokens(tokens);
+    struct engine *exact = open_model(DEMO_MODEL, "auto", 2);
+    int n_vocab = engine_get_info(exact)->n_vocab;
+    CU_ASSERT_STRING_EQUAL(engine_get_info(exact)->compute, "f32");
+    float *expected = all_logits(exact, tokens, N_TOKENS);
+    static const char *const sets[] = {"generic", "auto"};
+    for (int k = 0; k < 2; k++) {
+        struct engine *fast = open_computing(COMPUTE_AUTO, sets[k], 2);
+        if (k == 0) CU_ASSERT_STRING_EQUAL(engine_get_info(fast)->compute, "int8");
+        float *logits = all_logits(fast, tokens, N_TOKENS);
+        double error = 0, power = 0;
+        int same = 0;
+        for (int t = 0; t < N_TOKENS; t++) {
+            const float *a = expected + (size_t)t * (size_t)n_vocab;
+            const float *b = logits + (size_t)t * (size_t)n_vocab;
+            same += argmax(a, n_vocab) == argmax(b, n_vocab);
+            for (int i = 0; i < n_vocab; i++) {
+                error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+                power += (double)a[i] * (double)a[i];
+            }
+        }
+        CU_ASSERT_TRUE(error / power < 1e-3);
+        CU_ASSERT_TRUE(same >= N_TOKENS * 95 / 100);
+        free(logits);
+        engine_free(fast);
+    }
+    free(expected);
+    engine_free(exact);
 }
 
 /* A session that held another timeline computes only the difference, and the same bits. */
@@ -372,6 +423,7 @@ static void test_truncation(void)
 static const struct test_case tests[] = {
     {"the demo model gives its vectors", test_demo_vectors},
     {"threads and batches do not change a bit", test_threads_and_batches},
+    {"fast products are near exact ones", test_fast_products},
     {"a shared prefix is computed once", test_prefix_reuse},
     {"a forward pass allocates nothing", test_no_allocation_in_forward},
     {"bad requests are refused", test_bad_requests},
