@@ -85,7 +85,7 @@ static inline __attribute__((always_inline)) void run_tile(float *sums, const st
         _mm_prefetch((const char *)x_ahead, _MM_HINT_T0);
         x_ahead += 64;
         for (int line = 0; line < per_step; line++)
-            _mm_prefetch((const char *)next + 64 * line, _MM_HINT_T0);
+            _mm_prefetch((const char *)next + 64 * line, _MM_HINT_T1);
         run_step(sum, w, x, tokens);
     }
 #pragma GCC unroll 2

@@ -51,7 +51,7 @@ sum_fours(__m512i dot[][2], const uint8_t *w, const int8_t *q, const int tokens,
         __m512i left = _mm512_load_si512(w), right = _mm512_load_si512(w + 64);
 #pragma GCC unroll 2
         for (int line = 0; line < lines; line++, next += 64)
-            _mm_prefetch((const char *)next, _MM_HINT_T0);
+            _mm_prefetch((const char *)next, _MM_HINT_T1);
 #pragma GCC unroll 6
         for (int t = 0; t < tokens; t++) {
             __m512i x = broadcast_four(q + (size_t)t * sizeof(struct int8_input));
@@ -117,7 +117,7 @@ static inline __attribute__((always_inline)) void run_tile(float *sums, const st
             x_ahead += 64 * X_LINES * (size_t)fours / 8;
         }
         sum_fours(dot, w, x->q + sub * (size_t)fours * 4, tokens, fours, next, few);
-        if (few) _mm_prefetch((const char *)next + fours * few * 64, _MM_HINT_T0);
+        if (few) _mm_prefetch((const char *)next + fours * few * 64, _MM_HINT_T1);
         __m512 left = _mm512_load_ps(g->scale[sub]), right = _mm512_load_ps(g->scale[sub] + 16);
 #pragma GCC unroll 6
         for (int t = 0; t < tokens; t++) {
@@ -227,12 +227,17 @@ static run_function *run_of(enum packed_form form)
  * more than the second-level cache holds. */
 #define SIDE_BY_SIDE 4
 
+/* Groups that what is fetched lies ahead when there are few tokens: memory is what is waited for,
+ * and it answers after longer than a group takes. */
+#define FEW_AHEAD 4
+
 static void multiply_panels(const struct packed_product *p, size_t first, size_t n,
                             struct int8_group *g, float *sums)
 {
     const struct packed_matrix *w = p->w;
     size_t panel_sums = p->T * PACKED_ROWS, bytes = int8_group_bytes(w->form);
     run_function *run = run_of(w->form);
+    size_t ahead = n == 1 ? FEW_AHEAD : 1;
     const unsigned char *src = w->data + first * w->panel_bytes;
     const struct int8_input *x = p->x;
     memset(sums, 0, n * panel_sums * sizeof *sums);
@@ -240,7 +245,8 @@ static void multiply_panels(const struct packed_product *p, size_t first, size_t
         size_t left = w->cols - k < PACKED_GROUP ? w->cols - k : PACKED_GROUP;
         for (size_t i = 0; i < n; i++) {
             const unsigned char *at = src + i * w->panel_bytes;
-            struct work work = {g, i + 1 < n ? at + w->panel_bytes : src + bytes, bytes};
+            const unsigned char *next = i + 1 < n ? at + w->panel_bytes : src + ahead * bytes;
+            struct work work = {g, next, bytes};
             int8_open(g, w->form, at, left);
             run(sums + i * panel_sums, &work, x, p->T);
         }
