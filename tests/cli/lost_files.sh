@@ -5,7 +5,8 @@
 . tests/cli_lib.sh
 cd "$scratch" || exit 1
 whole=$repo/datasets/demo/model.gguf
-arguments="--tasks gsm8k --limit 16 --max-gen-toks 10 --threads 1"
+# Sixteen replies to each, so that a batch has four documents.
+arguments="--tasks gsm8k --limit 16 --repeats 16 --max-gen-toks 10 --threads 1"
 rows() { dump_rows "$1" "$(sqlite3 "$1" 'SELECT run FROM run')"; }
 
 # begin STORE OPTIONS...: a run on a copy of the demo model, up to its first finished document.
