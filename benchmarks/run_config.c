@@ -45,6 +45,8 @@ static const struct field fields[] = {
     FIELD(FIELD_INT, num_fewshot),
     FIELD(FIELD_INT, limit),
     FIELD(FIELD_INT, max_context),
+    FIELD(FIELD_INT, cache_memory),
+    FIELD(FIELD_INT, max_memory),
     FIELD(FIELD_INT, max_gen_toks),
     FIELD(FIELD_INT, repeats),
     FIELD(FIELD_INT, shot_seeds),

@@ -26,6 +26,8 @@ struct run_config {
     int64_t num_fewshot;  /* -1: each task's own number */
     int64_t limit;        /* documents per leaf task; 0: all */
     int64_t max_context;  /* 0: what the model was trained for */
+    int64_t cache_memory; /* MiB for keys and values; 0: a default, see scheduler.h */
+    int64_t max_memory;   /* MiB that the model may take; 0: what the machine has left */
     int64_t max_gen_toks; /* 0: each task's own number */
     int64_t repeats;      /* replies to each document; 0: each task's own number */
     int64_t shot_seeds; /* drawings of the shots, each with a seed of its own; 0: the task's one */

@@ -9,6 +9,7 @@
 #include "benchmarks/toxicity.h"
 #include "engine/backend_native.h"
 #include "engine/base/clock.h"
+#include "engine/inspect/memory_plan.h"
 #include "engine/base/limits.h"
 #include "engine/sampling/sampler.h"
 
@@ -176,12 +177,32 @@ status_code runner_engine_options(struct engine_options *out, const struct run_c
     return status_set(st, STATUS_USAGE, "type \"%s\": auto or f32", config->type);
 }
 
+/* Before anything large is touched: a plan that does not fit says which option would make it. */
+static status_code check_memory(const struct runner *r, struct status *st)
+{
+    struct memory_plan plan;
+    const struct memory_request request = {
+        .model_path = r->environment.model_path,
+        .n_context = (int)r->config.max_context,
+        .n_threads = (int)r->config.threads,
+        .cache_bytes = (uint64_t)r->config.cache_memory << 20,
+        .max_bytes = (uint64_t)r->config.max_memory << 20,
+    };
+    if (r->environment.base) return STATUS_OK; /* it is there already */
+    status_code code = memory_plan_make(&plan, &request, st);
+    return code == STATUS_OK ? memory_plan_check(&plan, st) : code;
+}
+
 static status_code load_model(struct runner *r, struct status *st)
 {
     struct engine_options options;
-    const struct backend_native_options backend = {.n_context = (int)r->config.max_context};
+    const struct backend_native_options backend = {
+        .n_context = (int)r->config.max_context,
+        .cache_bytes = (size_t)r->config.cache_memory << 20,
+    };
     const struct engine *base = r->environment.base;
     status_code code = runner_engine_options(&options, &r->config, &r->environment, st);
+    if (code == STATUS_OK) code = check_memory(r, st);
     if (code != STATUS_OK) return code;
     if (!base)
         code = engine_open(&r->own_engine, &options, st);

@@ -192,6 +192,7 @@ static status_code native_loglikelihood(struct backend *backend,
                                         struct loglikelihood_result *results, struct status *st)
 {
     size_t most = 0;
+    BUG_IF(n < 1);
     for (int i = 0; i < n; i++) most += (size_t)requests[i].n_continuations;
     struct question *questions = calloc((size_t)n, sizeof *questions);
     struct scheduler_job *jobs = calloc(most + 1, sizeof *jobs);
@@ -356,6 +357,7 @@ static status_code run_replies(struct native_backend *b, struct generation *repl
 static status_code native_generate(struct backend *backend, const struct generate_request *requests,
                                    int n, struct generate_result *results, struct status *st)
 {
+    BUG_IF(n < 1);
     struct generation *replies = calloc((size_t)n, sizeof *replies);
     struct scheduler_job *jobs = calloc((size_t)n, sizeof *jobs);
     for (int i = 0; i < n; i++) {

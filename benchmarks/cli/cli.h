@@ -34,6 +34,21 @@ struct command {
     bool computes; /* with several threads */
 };
 
+/* Option rows of the commands that load a model to run it. */
+#define CLI_MEMORY_ROWS(cache, most)                                                               \
+    {"cache-memory",                                                                               \
+     OPTION_INT,                                                                                   \
+     &(cache),                                                                                     \
+     "MIB",                                                                                        \
+     "for keys and values; default: one sequence of the whole context, or several shorter",        \
+     1,                                                                                            \
+     INT32_MAX},                                                                                   \
+    {                                                                                              \
+        "max-memory", OPTION_INT, &(most), "MIB",                                                  \
+            "refuse to load a model that may take more; default: what the machine has left", 1,    \
+            INT32_MAX                                                                              \
+    }
+
 /* Parses argv.  Returns true when the command goes on; else *exit_code is what it returns: help was
  * printed, or a usage error was. */
 bool cli_parse(const struct command *self, const struct option_row *rows, int n_rows, int argc,

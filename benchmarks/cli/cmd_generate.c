@@ -6,6 +6,7 @@
 #include "engine/backend_native.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
+#include "engine/inspect/memory_plan.h"
 #include "engine/tokenizer/chat_template.h"
 
 /* What the user asked for. */
@@ -14,7 +15,7 @@ struct generate_options {
     const char *type;
     const char *prompt, *guard, *guard_mode, *system, *system_as, *template_name;
     bool chat, json;
-    int64_t max_tokens, top_k, threads;
+    int64_t max_tokens, top_k, threads, cache_memory, max_memory;
     double temperature, top_p;
     uint64_t seed;
 };
@@ -68,6 +69,8 @@ static status_code open_backend(struct generation *g, struct status *st)
     int64_t wanted = (int64_t)g->tokens.count + g->options->max_tokens;
     struct backend_native_options options = {
         .n_context = (int)(wanted < trained ? wanted : trained),
+        .cache_bytes = (size_t)g->options->cache_memory << 20,
+        .max_sequences = 1,
     };
     return backend_native_open(&g->backend, g->engine, &options, st);
 }
@@ -95,9 +98,28 @@ static status_code reply(struct generation *g, struct status *st)
     return code == STATUS_OK ? engine_check_files(g->engine, st) : code;
 }
 
+/* The prompt's length is not known before its tokenizer is: the plan has a context of the reply and
+ * as much again. */
+static status_code check_memory(const struct generate_options *o, struct status *st)
+{
+    struct memory_plan plan;
+    const struct memory_request request = {
+        .model_path = o->engine.model_path,
+        .n_context = (int)(o->max_tokens <= LIMIT_CONTEXT / 2 ? 2 * o->max_tokens : LIMIT_CONTEXT),
+        .n_threads = o->engine.n_threads,
+        .max_sequences = 1,
+        .cache_bytes = (uint64_t)o->cache_memory << 20,
+        .max_bytes = (uint64_t)o->max_memory << 20,
+        .context_option = "--max-tokens",
+    };
+    status_code code = memory_plan_make(&plan, &request, st);
+    return code == STATUS_OK ? memory_plan_check(&plan, st) : code;
+}
+
 static status_code make_reply(struct generation *g, struct status *st)
 {
-    status_code code = engine_open(&g->engine, &g->options->engine, st);
+    status_code code = check_memory(g->options, st);
+    if (code == STATUS_OK) code = engine_open(&g->engine, &g->options->engine, st);
     if (code == STATUS_OK) code = encode_prompt(g, st);
     if (code == STATUS_OK) code = strbuf_check(&g->shown, "the prompt", st);
     if (code == STATUS_OK && g->options->guard)
@@ -232,6 +254,7 @@ int cmd_generate(const struct command *self, int argc, const char **argv)
         {"top-p", OPTION_NUMBER, &o.top_p, "X", "sample within this probability mass (1)", 0, 0},
         {"seed", OPTION_SEED, &o.seed, "S", "of the draws (1234)", 0, 0},
         {"threads", OPTION_INT, &o.threads, "N", "default: one per processor", 1, 1024},
+        CLI_MEMORY_ROWS(o.cache_memory, o.max_memory),
         {"kernels", OPTION_TEXT, &o.engine.kernels, "NAME", "auto, avx512, avx2 or generic (auto)",
          0, 0},
         {"type", OPTION_TEXT, &o.type, "auto|f32",

@@ -217,6 +217,7 @@ int cmd_run(const struct command *self, int argc, const char **argv)
          1, INT32_MAX},
         {"max-context", OPTION_INT, &c.max_context, "N",
          "positions; default: what the model was trained for", 1, LIMIT_CONTEXT},
+        CLI_MEMORY_ROWS(c.cache_memory, c.max_memory),
         {"kernels", OPTION_TEXT, &c.kernels, "NAME", "auto, avx512, avx2 or generic (auto)", 0, 0},
         {"type", OPTION_TEXT, &c.type, "auto|f32",
          "compute in the fastest type for the weights, or in f32 throughout (auto)", 0, 0},

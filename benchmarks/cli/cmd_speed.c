@@ -7,6 +7,7 @@
 #include "benchmarks/speed_record.h"
 #include "benchmarks/synthetic_model.h"
 #include "engine/base/limits.h"
+#include "engine/inspect/memory_plan.h"
 
 /* "512,128" into numbers. */
 static status_code read_list(const char *option, const char *words, int max, struct speed_list *out,
@@ -31,6 +32,7 @@ static status_code read_list(const char *option, const char *words, int max, str
 /* What the command line says. */
 struct speed_request {
     struct engine_options engine;
+    int64_t max_memory;                 /* MiB; 0: what the machine has left */
     struct synthetic_options synthetic; /* shape NULL: a model of files */
     char shape[32];
     struct speed_options speed;
@@ -119,6 +121,34 @@ static status_code run_workload(const struct speed_request *r, const struct engi
     return code;
 }
 
+/* A cache for as many tokens as all sequences of a row have together. */
+static status_code check_memory(const struct speed_request *r, struct status *st)
+{
+    const struct speed_options *o = &r->speed;
+    int64_t most = 1;
+    int sequences = 1;
+    struct memory_plan plan;
+    for (int i = 0; i < o->prefill.n; i++)
+        if (o->prefill.values[i] > most) most = o->prefill.values[i];
+    for (int i = 0; i < o->batches.n && o->decode_tokens; i++) {
+        if (o->batches.values[i] > sequences) sequences = o->batches.values[i];
+        for (int k = 0; k < o->contexts.n; k++) {
+            int64_t n = ((int64_t)o->contexts.values[k] + o->decode_tokens) * o->batches.values[i];
+            if (n > most) most = n;
+        }
+    }
+    const struct memory_request request = {
+        .model_path = r->engine.model_path,
+        .n_context = (int)(most < LIMIT_CONTEXT ? most : LIMIT_CONTEXT),
+        .n_threads = r->engine.n_threads,
+        .max_sequences = sequences,
+        .max_bytes = (uint64_t)r->max_memory << 20,
+        .context_option = "--batch or --context",
+    };
+    status_code code = memory_plan_make(&plan, &request, st);
+    return code == STATUS_OK ? memory_plan_check(&plan, st) : code;
+}
+
 static status_code measure(struct speed_request *r, struct status *st)
 {
     struct synthetic_model *made = NULL;
@@ -135,7 +165,8 @@ static status_code measure(struct speed_request *r, struct status *st)
              made ? synthetic_model_title(made) : r->engine.model_path,
              r->engine.adapter_path ? " with adapter " : "",
              r->engine.adapter_path ? r->engine.adapter_path : "");
-    code = engine_open(&engine, &r->engine, st);
+    code = check_memory(r, st);
+    if (code == STATUS_OK) code = engine_open(&engine, &r->engine, st);
     if (code == STATUS_OK && r->workload) {
         code = run_workload(r, engine, &o.workload, st);
         o.ran = &o.workload;
@@ -203,6 +234,9 @@ int cmd_speed(const struct command *self, int argc, const char **argv)
         {"type", OPTION_TEXT, &type, "auto|f32",
          "compute in the fastest type for the weights, or in f32 throughout (auto)", 0, 0},
         {"store", OPTION_TEXT, &r.store, "FILE", "keep the figures there as well", 0, 0},
+        {"max-memory", OPTION_INT, &r.max_memory, "MIB",
+         "refuse to load a model that may take more; default: what the machine has left", 1,
+         INT32_MAX},
         {"json", OPTION_FLAG, &r.json, NULL, "print JSON", 0, 0},
     };
     struct command_line words;

@@ -55,7 +55,8 @@ struct inspection {
     uint64_t n_unreadable;        /* tensors of types that nothing here reads */
     const char *first_unreadable; /* one of them with its type; NULL where there is none */
 
-    bool is_adapter; /* LoRA matrices for another model; `adapter` says which where it can be used */
+    bool
+        is_adapter; /* LoRA matrices for another model; `adapter` says which where it can be used */
     bool has_adapter;
     struct adapter_info adapter;
 
