@@ -52,6 +52,7 @@ status_code chat_open(struct chat **out, const struct tokenizer *tokenizer,
     chat->info.format = chat->template.name;
     chat->info.sha256 = chat->template.sha256[0] ? chat->template.sha256 : NULL;
     chat->info.options = &chat->options;
+    chat->info.template = &chat->template;
     *out = chat;
     return STATUS_OK;
 }

@@ -32,6 +32,7 @@ struct chat_info {
     const char *sha256; /* of the template; NULL where the format was chosen by name */
     struct text source; /* the template; no data where the format was chosen by name */
     const struct chat_options *options;
+    const struct chat_template *template;
 };
 
 /* Keeps the strings of `options`, which must outlive it.  STATUS_UNSUPPORTED lists the formats when

@@ -1,6 +1,7 @@
 /* assay generate: one reply to one prompt, through the guard. */
 #include <string.h>
 
+#include "benchmarks/chat.h"
 #include "benchmarks/cli/cli.h"
 #include "classifiers/safety_pipeline.h"
 #include "engine/backend_native.h"
@@ -29,7 +30,7 @@ struct generation {
     struct backend *backend;
     struct policy *policy;
     struct pipeline *pipeline;
-    struct chat_template template;
+    struct chat *chat;
     struct token_list tokens;
     struct strbuf shown; /* the prompt as text */
     struct generate_outcome outcome;
@@ -43,10 +44,11 @@ static status_code render_chat(struct generation *g, const struct tokenizer *tok
     int n = 0;
     if (o->system) messages[n++] = (struct chat_message){CHAT_SYSTEM, text_of(o->system)};
     messages[n++] = (struct chat_message){CHAT_USER, text_of(o->prompt)};
-    status_code code = chat_template_find(&g->template, tokenizer, o->template_name, st);
+    const struct chat_options options = {.template = o->template_name};
+    status_code code = chat_open(&g->chat, tokenizer, &options, st);
     if (code != STATUS_OK) return code;
-    return chat_template_render(&g->template, tokenizer, messages, n, g->system_as, &g->tokens,
-                                &g->shown, st);
+    return chat_template_render(chat_get_info(g->chat)->template, tokenizer, messages, n,
+                                g->system_as, &g->tokens, &g->shown, st);
 }
 
 static status_code encode_prompt(struct generation *g, struct status *st)
@@ -171,12 +173,14 @@ static void append_json(struct strbuf *out, const struct generation *g)
     strbuf_appendf(out, ", \"prompt_tokens\": %zu, \"generated_tokens\": %d", g->tokens.count,
                    outcome->result.n_generated);
     strbuf_append_str(out, ", \"chat_template\": ");
-    if (!g->options->chat)
+    if (!g->options->chat) {
         strbuf_append_str(out, "null");
-    else
-        strbuf_appendf(out, "{\"name\": \"%s\", \"sha256\": %s%s%s}", g->template.name,
-                       g->template.sha256[0] ? "\"" : "null", g->template.sha256,
-                       g->template.sha256[0] ? "\"" : "");
+    } else {
+        const struct chat_info *chat = chat_get_info(g->chat);
+        strbuf_appendf(out, "{\"name\": \"%s\", \"sha256\": %s%s%s}", chat->format,
+                       chat->sha256 ? "\"" : "null", chat->sha256 ? chat->sha256 : "",
+                       chat->sha256 ? "\"" : "");
+    }
     strbuf_append_str(out, "}\n");
 }
 
@@ -209,6 +213,7 @@ static int run_generation(const struct generate_options *options, enum guard_mod
     backend_free(g.backend);
     pipeline_free(g.pipeline);
     policy_free(g.policy);
+    chat_free(g.chat);
     engine_free(g.engine);
     token_list_release(&g.tokens);
     strbuf_release(&g.shown);
@@ -245,8 +250,8 @@ int cmd_generate(const struct command *self, int argc, const char **argv)
         {"system", OPTION_TEXT, &o.system, "TEXT", "a system message; implies --chat", 0, 0},
         {"system-as", OPTION_TEXT, &o.system_as, "HOW",
          "for formats without one: drop, prepend-user or error (error)", 0, 0},
-        {"chat-template", OPTION_TEXT, &o.template_name, "NAME",
-         "chat format in place of the model's own; implies --chat", 0, 0},
+        {"chat-template", OPTION_TEXT, &o.template_name, "NAME|FILE",
+         "in place of the model's own; implies --chat", 0, 0},
         {"max-tokens", OPTION_INT, &o.max_tokens, "N", "longest reply (256)", 1, LIMIT_CONTEXT},
         {"temperature", OPTION_NUMBER, &o.temperature, "X", "0 is greedy (0)", 0, 0},
         {"top-k", OPTION_INT, &o.top_k, "N", "sample among the N likeliest tokens; 0 is off (0)", 0,
