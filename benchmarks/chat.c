@@ -93,7 +93,7 @@ static status_code render(const struct chat *chat, struct arena *arena,
 {
     struct strbuf shown;
     strbuf_init(&shown, LIMIT_PROMPT_BYTES);
-    bool chooses = request->output_type == OUTPUT_MULTIPLE_CHOICE;
+    bool chooses = request->n_continuations > 0;
     status_code code = chat_template_render(&chat->template, chat->tokenizer, request->messages,
                                             request->n_messages, chat->options.system_as,
                                             chooses ? NULL : &prompt->ids[0], &shown, st);
