@@ -25,8 +25,10 @@
 #define MAX_WORKERS     32
 #define KEPT_OUTPUT     16384
 #define VERDICT_BYTES   8192
-#define TRIES           3    /* of a sandbox that did not start */
-#define SECONDS_TO_END  0.5  /* a candidate that closed its channel is given to end by itself */
+#define TRIES           3 /* of a sandbox that did not start */
+#define TICK_SECONDS    0.5
+#define MOST_PATIENCE   4.0  /* times the wall time, on a machine that is busy */
+#define SECONDS_TO_END  2.0  /* a candidate that closed its channel is given to end by itself */
 #define PROBE_SECONDS   20.0 /* a cold disk may be slow */
 #define JUDGE_EXTRA_CPU 10   /* seconds: the judge may not be what runs out of time */
 
@@ -307,7 +309,7 @@ struct slot {
     int tries;
     pid_t judge, candidate;
     int verdict, output; /* what they write; -1 once closed */
-    double deadline;
+    double started, deadline;
     struct strbuf said; /* on `verdict` */
     bool flooded, late;
 };
@@ -404,7 +406,8 @@ static status_code start_slot(const struct sandbox *sandbox, struct slot *slot,
     slot->verdict = w.verdict[0];
     slot->output = w.output[0];
     slot->busy = true;
-    slot->deadline = clock_seconds() + sandbox->options.wall_seconds;
+    slot->started = clock_seconds();
+    slot->deadline = slot->started + sandbox->options.wall_seconds;
     return code;
 }
 
@@ -436,13 +439,22 @@ static double seconds_of(const struct rusage *usage)
            1e-6 * (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
 }
 
-/* Waits up to `seconds`, then kills.  bubblewrap reports its child's signal as 128 + number. */
+/* How much longer a candidate may take where others wait for the processors as well. */
+static double patience(void)
+{
+    double load, processors = (double)sysconf(_SC_NPROCESSORS_ONLN);
+    if (processors < 1 || getloadavg(&load, 1) != 1 || load <= processors) return 1;
+    return load / processors < MOST_PATIENCE ? load / processors : MOST_PATIENCE;
+}
+
+/* Waits up to `seconds`, longer on a busy machine, then kills.  bubblewrap reports its child's
+ * signal as 128 + number. */
 static struct ending await_end(pid_t *pid, double seconds)
 {
     struct ending end = {0};
     int status = 0;
     struct rusage usage = {0};
-    double until = clock_seconds() + seconds;
+    double until = clock_seconds() + seconds * patience();
     pid_t ended;
     while ((ended = wait4(*pid, &status, WNOHANG, &usage)) == 0 && clock_seconds() < until)
         poll(NULL, 0, 5);
@@ -470,7 +482,7 @@ static void judge_ending(const struct sandbox *sandbox, struct slot *slot,
                          struct sandbox_result *result)
 {
     char detail[SANDBOX_DETAIL_SIZE];
-    double lived = clock_seconds() - slot->deadline + sandbox->options.wall_seconds;
+    double lived = clock_seconds() - slot->started;
     struct ending end = await_end(&slot->candidate, SECONDS_TO_END);
     /* A program that ignores SIGXCPU is killed a CPU second later.  bubblewrap does not always wait
      * for the process that used the time, so its account may be missing from ours. */
@@ -651,18 +663,37 @@ static status_code fill_slots(struct batch *b, int *n_busy, struct status *st)
     return STATUS_OK;
 }
 
-/* Waits until a slot has something to say, or until the first deadline. */
-static void wait_for_slots(const struct batch *b, struct pollfd *fds)
+static bool is_late(const struct sandbox *sandbox, struct slot *slot, double now)
 {
-    double now = clock_seconds(), first = now + 60;
+    if (now < slot->deadline) return false;
+    slot->deadline = slot->started + patience() * sandbox->options.wall_seconds;
+    return now >= slot->deadline;
+}
+
+/* Time in which this process itself could not go on, for the machine was suspended or the program
+ * stopped, is nobody's. */
+static void forgive(struct batch *b, double seconds)
+{
+    for (int i = 0; i < b->sandbox->options.workers; i++) {
+        b->slots[i].started += seconds;
+        b->slots[i].deadline += seconds;
+    }
+}
+
+/* Waits until a slot has something to say, or until the first deadline. */
+static void wait_for_slots(struct batch *b, struct pollfd *fds)
+{
+    double now = clock_seconds(), first = now + TICK_SECONDS;
     for (int i = 0; i < b->sandbox->options.workers; i++) {
         const struct slot *slot = &b->slots[i];
         fds[2 * i] = (struct pollfd){.fd = slot->busy ? slot->verdict : -1, .events = POLLIN};
         fds[2 * i + 1] = (struct pollfd){.fd = slot->busy ? slot->output : -1, .events = POLLIN};
         if (slot->busy && slot->deadline < first) first = slot->deadline;
     }
-    double left = first - now;
-    poll(fds, 2 * (nfds_t)b->sandbox->options.workers, left > 0 ? (int)(left * 1000) + 1 : 0);
+    double left = first > now ? first - now : 0;
+    poll(fds, 2 * (nfds_t)b->sandbox->options.workers, (int)(left * 1000) + 1);
+    double excess = clock_seconds() - now - left;
+    if (excess > TICK_SECONDS) forgive(b, excess);
 }
 
 static status_code run_batch(struct batch *b, struct status *st)
@@ -679,7 +710,7 @@ static status_code run_batch(struct batch *b, struct status *st)
             if (!slot->busy) continue;
             bool over = fds[2 * i].revents && !take_verdict(slot);
             if (!over && fds[2 * i + 1].revents) take_output(b, slot);
-            slot->late = !over && now >= slot->deadline;
+            slot->late = !over && is_late(b->sandbox, slot, now);
             if (!over && !slot->flooded && !slot->late) continue;
             if ((code = finish_slot(b, slot, st)) != STATUS_OK) return code;
         }

