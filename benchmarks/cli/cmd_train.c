@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/cli/train.h"
@@ -164,6 +165,14 @@ static status_code write_model(const struct training_set *set, const struct line
     return code;
 }
 
+void train_say_cost(double start)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage); /* fails for a wrong first argument alone */
+    log_info(&cli_logger, "trained in %.1f s, %.0f MB at most", clock_seconds() - start,
+             (double)usage.ru_maxrss * 1024 / 1e6);
+}
+
 static status_code train(struct training_set *set, const char *path, bool json, struct status *st)
 {
     size_t n;
@@ -178,7 +187,7 @@ static status_code train(struct training_set *set, const char *path, bool json, 
     if (code == STATUS_OK && training_set_refits(set)) code = refit(set, &options, &model, st);
     if (code == STATUS_OK) code = write_model(set, model, path, st);
     linear_model_free(model);
-    if (code == STATUS_OK) log_info(&cli_logger, "trained in %.1f s", clock_seconds() - start);
+    if (code == STATUS_OK) train_say_cost(start);
     return code;
 }
 

@@ -9,6 +9,9 @@
 status_code train_print_figures(struct training_set *set, const double *probabilities, bool json,
                                 struct status *st) MUST_CHECK;
 
+/* Says how long it took since `start`, and the most memory that the program has held. */
+void train_say_cost(double start);
+
 /* Trains a probe on the hidden states of a model and writes it. */
 struct probe_order {
     const char *model, *out;

@@ -140,6 +140,6 @@ status_code train_probe(struct training_set *set, const struct probe_order *orde
     double start = clock_seconds();
     status_code code = train(&job, set, order, st);
     release(&job);
-    if (code == STATUS_OK) log_info(&cli_logger, "trained in %.1f s", clock_seconds() - start);
+    if (code == STATUS_OK) train_say_cost(start);
     return code;
 }
