@@ -28,7 +28,8 @@ static status_code map_descriptor(struct mapped_file *file, int fd, const char *
     if ((uintmax_t)info.st_size > SIZE_MAX)
         return status_set(st, STATUS_LIMIT, "%s: is larger than the address space", path);
     file->data = no_bytes;
-    file->fd = fd;
+    file->device = info.st_dev;
+    file->inode = info.st_ino;
     file->modified = modified_at(&info);
     if (info.st_size == 0) return STATUS_OK;
     void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -42,24 +43,26 @@ static status_code map_descriptor(struct mapped_file *file, int fd, const char *
 
 status_code mapped_file_init(struct mapped_file *file, const char *path, struct status *st)
 {
-    *file = (struct mapped_file){.fd = -1};
+    *file = (struct mapped_file){0};
     /* Without O_NONBLOCK, opening a pipe waits for a writer that may never come. */
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return status_set(st, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "%s: %s", path,
                           strerror(errno));
     status_code code = map_descriptor(file, fd, path, st);
-    if (code == STATUS_OK) return code;
     close(fd);
-    *file = (struct mapped_file){.fd = -1};
+    if (code != STATUS_OK) *file = (struct mapped_file){0};
     return code;
 }
 
 status_code mapped_file_check(const struct mapped_file *file, const char *path, struct status *st)
 {
     struct stat info;
-    if (fstat(file->fd, &info) != 0)
+    bool is_there = stat(path, &info) == 0;
+    if (!is_there && errno != ENOENT)
         return status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
+    /* Removed, or another file by now: the mapped one stays as it was. */
+    if (!is_there || info.st_dev != file->device || info.st_ino != file->inode) return STATUS_OK;
     if ((uintmax_t)info.st_size < file->size)
         return status_set(st, STATUS_IO,
                           "%s: was cut short while it was in use, from %zu bytes to %jd", path,
@@ -81,6 +84,5 @@ void mapped_file_release(struct mapped_file *file)
 {
     /* munmap() takes the address without const and does not write through it. */
     if (file->size) munmap((void *)(uintptr_t)file->data, file->size);
-    if (file->data && file->fd >= 0) close(file->fd);
-    *file = (struct mapped_file){.fd = -1};
+    *file = (struct mapped_file){0};
 }

@@ -22,8 +22,10 @@
 struct mapped_file {
     const unsigned char *data; /* not NULL while mapped, also for an empty file */
     size_t size;
-    int fd;           /* of the file as it was opened, to see whether it changes; -1 = none */
-    int64_t modified; /* when it was last, in nanoseconds */
+    /* Of the file as it was opened, to see whether it changes; without a descriptor, which a worker
+     * process would not have. */
+    uint64_t device, inode;
+    int64_t modified; /* in nanoseconds */
 };
 
 /* Errors start with the path: STATUS_NOT_FOUND when there is no such file, STATUS_BAD_INPUT when it

@@ -100,8 +100,9 @@ status_code memory_plan_make(struct memory_plan *out, const struct memory_reques
     *out =
         (struct memory_plan){.limit = request->max_bytes ? request->max_bytes : memory_available(),
                              .context_option = request->context_option};
-    status_code code = inspect_path(&in, &options, st);
-    if (code != STATUS_OK) return code;
+    struct status problem = {0}; /* opening the model says it better, or finds it first */
+    if (inspect_path(&in, &options, &problem) != STATUS_OK) return STATUS_OK;
+    status_code code = STATUS_OK;
     if (in.can_run && in.has_config) {
         out->weights = in.memory.weights;
         out->other = in.memory.total - in.memory.weights;

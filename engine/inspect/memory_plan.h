@@ -36,7 +36,7 @@ struct memory_plan {
     const char *context_option; /* the request's */
 };
 
-/* A model that cannot run has a plan of zeros: opening it says why. */
+/* A model that is not there or cannot run has a plan of zeros: opening it says why. */
 status_code memory_plan_make(struct memory_plan *out, const struct memory_request *request,
                              struct status *st) MUST_CHECK;
 

@@ -104,7 +104,9 @@ static void test_advice(void)
     ASSERT_FAILS(memory_plan_check(&plan, &st), STATUS_LIMIT, "no context fits");
     CU_ASSERT_TRUE(memory_available() > 64 * MIB);
     const struct memory_request missing = {.model_path = "no-such-model.gguf"};
-    ASSERT_FAILS(memory_plan_make(&plan, &missing, &st), STATUS_NOT_FOUND, "no-such-model.gguf");
+    ASSERT_OK(memory_plan_make(&plan, &missing, &st));
+    CU_ASSERT_EQUAL(plan.total, 0);
+    ASSERT_OK(memory_plan_check(&plan, &st));
 }
 
 /* Gemma 2B at 8,192 positions: weights and 600 MB. */
