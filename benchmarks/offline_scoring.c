@@ -438,14 +438,35 @@ static status_code score_lines(const struct scoring *scoring, struct jsonl_reade
     return code;
 }
 
+/* What scored the replies besides this program: another interpreter or classifier may judge them
+ * otherwise. */
+static void append_scorers(const struct scoring *scoring, struct strbuf *out)
+{
+    if (scoring->sandbox) {
+        const struct sandbox_info *info = sandbox_get_info(scoring->sandbox);
+        strbuf_append_str(out, ", \"interpreter\": {\"path\": ");
+        json_append_str(out, info->interpreter);
+        strbuf_append_str(out, ", \"version\": ");
+        json_append_str(out, info->version);
+        strbuf_appendf(out, ", \"sha256\": \"%s\", \"isolation\": \"bubblewrap\", \"seccomp\": %s}",
+                       info->interpreter_sha256, info->seccomp ? "true" : "false");
+    }
+    if (scoring->options->toxicity) {
+        strbuf_append_str(out, ", \"toxicity_classifier\": {\"id\": ");
+        json_append_str(out, classifier_id(scoring->options->toxicity));
+        strbuf_appendf(out, ", \"sha256\": \"%s\"}", classifier_sha256(scoring->options->toxicity));
+    }
+}
+
 status_code offline_score(const struct task_selection *selection, const char *replies_path,
                           const struct offline_score_options *options, const struct line_sink *sink,
                           struct strbuf *summary, struct status *st)
 {
     struct scoring scoring;
-    struct strbuf bytes;
+    struct strbuf bytes, scorers;
     struct file_digests digests;
     strbuf_init(&bytes, LIMIT_REPORT_BYTES);
+    strbuf_init(&scorers, LIMIT_LINE_BYTES);
     status_code code = scoring_init(&scoring, selection, options, st);
     if (code == STATUS_OK) code = file_read(&bytes, &digests, replies_path, st);
     if (code == STATUS_OK) {
@@ -453,7 +474,12 @@ status_code offline_score(const struct task_selection *selection, const char *re
             jsonl_reader_start(replies_path, (struct text){bytes.data, bytes.length});
         code = score_lines(&scoring, &reader, sink, st);
     }
-    if (code == STATUS_OK) code = reply_tallies_summarise(scoring.tallies, scoring.n, summary, st);
+    if (code == STATUS_OK) {
+        append_scorers(&scoring, &scorers);
+        code = reply_tallies_summarise(scoring.tallies, scoring.n,
+                                       (struct text){scorers.data, scorers.length}, summary, st);
+    }
+    strbuf_release(&scorers);
     strbuf_release(&bytes);
     scoring_release(&scoring);
     return code;

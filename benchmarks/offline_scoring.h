@@ -50,7 +50,7 @@ struct offline_score_options {
 };
 
 /* Lines with task, doc_id, repeat, extracted, metrics, outcome.  Appends to `summary` what
- * reply_tallies_summarise() says. */
+ * reply_tallies_summarise() says, and as "interpreter" and "toxicity_classifier" what scored. */
 status_code offline_score(const struct task_selection *selection, const char *replies_path,
                           const struct offline_score_options *options, const struct line_sink *sink,
                           struct strbuf *summary, struct status *st) MUST_CHECK;

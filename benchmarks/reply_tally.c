@@ -23,6 +23,7 @@ struct reply_tally {
     size_t n, capacity;                          /* N */
     int64_t *doc_ids;                            /* (N) */
     double *values;                              /* (N, C); NAN: unknown */
+    int64_t outcomes[TASK_MAX_VALUES][OUTCOMES]; /* (C) replies by how they ended */
     struct score *scores; /* (N), where the task looks at replies together; else NULL */
     struct arena texts;   /* extracted answers of `scores` */
     size_t *order;        /* (N) replies by document, once summarised */
@@ -143,6 +144,10 @@ status_code reply_tally_add(struct reply_tally *tally, int64_t doc_id, const str
     if (code != STATUS_OK) return code;
     tally->doc_ids[tally->n] = doc_id;
     set_values(tally, tally->n++, score);
+    for (int v = 0; v < score->n_values; v++) {
+        const struct metric_value *value = &score->values[v];
+        tally->outcomes[column_of(tally, value->metric, value->extraction)][value->outcome]++;
+    }
     *repeat = tally->n_replies[doc_id]++;
     return STATUS_OK;
 }
@@ -265,6 +270,27 @@ static bool has_metric(const struct reply_tally *tally, const struct task_metric
     return false;
 }
 
+/* How the replies to all tasks ended under a metric that has values of its own; nothing where there
+ * are none. */
+static void append_outcomes(struct reply_tally *const *tallies, int n_tallies,
+                            const struct task_metric *metric, struct strbuf *out)
+{
+    int64_t counts[OUTCOMES] = {0};
+    for (int i = 0; i < n_tallies; i++) {
+        int c = column_of(tallies[i], metric->metric->name, metric->extraction);
+        for (int o = 0; o < OUTCOMES && c < tallies[i]->n_columns; o++)
+            counts[o] += tallies[i]->outcomes[c][o];
+    }
+    bool first = true;
+    for (int o = 0; o < OUTCOMES; o++) {
+        if (!counts[o]) continue;
+        strbuf_appendf(out, "%s\"%s\": %lld", first ? ", \"outcomes\": {" : ", ",
+                       outcome_name((enum outcome)o), (long long)counts[o]);
+        first = false;
+    }
+    if (!first) strbuf_append_char(out, '}');
+}
+
 static void append_interval(struct strbuf *out, const double *values, int64_t n)
 {
     double means[RESAMPLES];
@@ -313,6 +339,7 @@ static status_code append_metric(struct reply_tally *const *tallies, int n_talli
                                 : (double)NAN);
     strbuf_appendf(out, ", \"n\": %lld, \"n_missing\": %lld", (long long)all.n,
                    (long long)all.n_missing);
+    if (!key->named_by_k) append_outcomes(tallies, n_tallies, key->metric, out);
     if (n_tallies == 1 && task_of(tallies[0])->judges_toxicity && !key->named_by_k)
         append_interval(out, values, all.n);
     strbuf_append_char(out, '}');
@@ -353,8 +380,8 @@ static status_code append_task(struct reply_tally *const *tallies, int n_tallies
     return code;
 }
 
-status_code reply_tallies_summarise(struct reply_tally *const *tallies, int n, struct strbuf *out,
-                                    struct status *st)
+status_code reply_tallies_summarise(struct reply_tally *const *tallies, int n, struct text scorers,
+                                    struct strbuf *out, struct status *st)
 {
     bool first = true;
     status_code code = STATUS_OK;
@@ -365,6 +392,8 @@ status_code reply_tallies_summarise(struct reply_tally *const *tallies, int n, s
     strbuf_append_str(out, "{\"metrics\": {");
     for (int i = 0; i < n && code == STATUS_OK; i++)
         code = append_task(tallies, n, i, &first, out, st);
-    strbuf_append_str(out, "}}\n");
+    strbuf_append_char(out, '}');
+    strbuf_append(out, scorers.data, scorers.length);
+    strbuf_append_str(out, "}\n");
     return code == STATUS_OK ? strbuf_check(out, "summary", st) : code;
 }

@@ -1,7 +1,7 @@
 /* strict_json.h - objects that hold what their format names and nothing else.
  *
  * Policies and word lists are read strictly: a misspelt field would otherwise be a rule that
- * silently does nothing.  Used inside classifiers/ only.
+ * silently does nothing.  Task files are read the same way (benchmarks/task_file.c).
  */
 #ifndef ASSAY_STRICT_JSON_H
 #define ASSAY_STRICT_JSON_H

@@ -67,6 +67,11 @@ typedef status_code report_line(void *user, struct text line, struct status *st)
 status_code report_jsonl(struct store *store, const char *run, report_line *write, void *user,
                          struct status *st) MUST_CHECK;
 
+/* One row of CSV for each verdict, in the same order, behind a header that is written once. */
+status_code report_csv_header(report_line *write, void *user, struct status *st) MUST_CHECK;
+status_code report_csv(struct store *store, const char *run, report_line *write, void *user,
+                       struct status *st) MUST_CHECK;
+
 /* One JSON object per threshold of a shadow run: what guard_sweep_each() visits. */
 status_code report_guard_sweep_jsonl(struct store *store, const char *run, report_line *write,
                                      void *user, struct status *st) MUST_CHECK;

@@ -285,20 +285,24 @@ int cmd_export(const struct command *self, int argc, const char **argv)
 {
     const char *path = CLI_DEFAULT_STORE, *format = "jsonl";
     const struct option_row rows[] = {
-        {"format", OPTION_TEXT, &format, "jsonl", "one JSON object per reply", 0, 0},
+        {"format", OPTION_TEXT, &format, "jsonl|csv",
+         "one JSON object per reply (jsonl), or one row per verdict", 0, 0},
         {"store", OPTION_TEXT, &path, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
     };
     struct command_line words;
     int code;
     if (!cli_parse(self, rows, 2, argc, argv, &words, &code)) return code;
-    if (strcmp(format, "jsonl") != 0)
-        return cli_usage_error(self, "--format \"%s\": only jsonl", format);
+    bool csv = strcmp(format, "csv") == 0;
+    if (!csv && strcmp(format, "jsonl") != 0)
+        return cli_usage_error(self, "--format \"%s\": jsonl or csv", format);
     struct status st = {0};
     struct store *store = NULL;
     struct named_runs runs;
     bool good = open_runs(path, &words, &store, &runs, &st) == STATUS_OK;
+    if (good && csv) good = report_csv_header(cli_write_line, NULL, &st) == STATUS_OK;
     for (size_t i = 0; good && i < runs.n; i++)
-        good = report_jsonl(store, runs.list[i], cli_write_line, NULL, &st) == STATUS_OK;
+        good = (csv ? report_csv : report_jsonl)(store, runs.list[i], cli_write_line, NULL, &st) ==
+               STATUS_OK;
     if (good) good = cli_flush(&st) == STATUS_OK;
     store_free(store);
     return good ? EXIT_DONE : cli_fail(&st);

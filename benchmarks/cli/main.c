@@ -23,7 +23,7 @@ static const struct command commands[] = {
      cmd_guard_price, false},
     {"report", "[RUN...] --out F.html [--store F]", "write one self-contained HTML page",
      cmd_report, false},
-    {"export", "[RUN] --format jsonl [--store F]", "write a run's replies as JSON lines",
+    {"export", "[RUN...] --format jsonl|csv [--store F]", "write runs' replies for other programs",
      cmd_export, false},
     {"generate", "--model M [--guard POLICY] [--chat] [options] PROMPT", "one guarded reply",
      cmd_generate, true},

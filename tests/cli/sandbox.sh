@@ -35,6 +35,7 @@ same "no isolation: says what is seen" 1 "$(echo "$said" | grep -c 'code cannot 
 if assay score --task humaneval --replies replies.jsonl --summary summary.json >scores 2>said; then
     same "two replies" 2 "$(grep -c '"task": "humaneval"' scores)"
     same "one passes" 1 "$(grep -c '"extracted": {"none": "passed"}, "metrics": {"pass@1": 1}' scores)"
+    same "whose Python" 1 "$(grep -c '"interpreter": {"path": "/.*python3.*", "version": "3\..*", "sha256": "[0-9a-f]\{64\}"' summary.json)"
     same "pass@1 and pass@2" 1 "$(grep -c '"pass@1": {"value": 0.5,.*"pass@2": {"value": 1,' summary.json)"
     assay run --model demo --tasks humaneval --limit 2 --repeats 2 --temperature 0.7 --max-gen-toks 4 \
         --store s.sqlite >table 2>said
