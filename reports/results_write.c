@@ -390,6 +390,25 @@ status_code store_put_prompt(struct store *store, const char *sha256, struct tex
     return query_run(query, st);
 }
 
+/* A document that nothing was kept of yet, which nearly all are, has nothing to forget. */
+static status_code was_attempted(struct store *store, const struct store_key *key, bool *attempted,
+                                 struct status *st)
+{
+    static const char sql[] = "SELECT 1 FROM sample WHERE run = ? AND task = ? AND doc_id = ?"
+                              " AND state IN ('pending', 'running') AND doc_hash IS NULL"
+                              " AND error_code IS NULL";
+    bool untouched;
+    struct query *query = write_query(store, sql, st);
+    if (!query) return st->code;
+    query_bind_str(query, key->run);
+    query_bind_str(query, key->task);
+    query_bind_int(query, key->doc_id);
+    if (query_row(query, &untouched, st) != STATUS_OK) return st->code;
+    query_reset(query);
+    *attempted = !untouched;
+    return STATUS_OK;
+}
+
 static status_code forget_attempt(struct store *store, const struct store_key *key,
                                   struct status *st)
 {
@@ -436,7 +455,9 @@ status_code store_put_sample(struct store *store, const struct store_key *key,
         " target = ?, stratum = ?, system_place = ?, n_prompt_tokens = ?, n_truncated = ?,"
         " error_code = ?, error_text = ? "
         "WHERE run = ? AND task = ? AND doc_id = ?";
-    if (forget_attempt(store, key, st) != STATUS_OK) return st->code;
+    bool attempted = true;
+    if (was_attempted(store, key, &attempted, st) != STATUS_OK) return st->code;
+    if (attempted && forget_attempt(store, key, st) != STATUS_OK) return st->code;
     struct query *query = write_query(store, sql, st);
     if (!query) return st->code;
     query_bind_str(query, sample_state_name(sample->state));
