@@ -65,6 +65,9 @@ struct kernel_set {
     /* gate[i] = gelu(gate[i]) * up[i], gelu in its tanh form (Hendrycks and Gimpel, 2016) */
     void (*gelu_tanh_mul)(float *gate, const float *up, size_t n);
 
+    /* gate[i] = silu(gate[i]) * up[i], silu(x) = x / (1 + exp(-x)): SwiGLU's (Shazeer, 2020) */
+    void (*silu_mul)(float *gate, const float *up, size_t n);
+
     /* x[i] = exp(x[i] - max x) / sum; n > 0 */
     void (*softmax)(float *x, size_t n);
 

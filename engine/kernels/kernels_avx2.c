@@ -271,6 +271,26 @@ static void gelu_tanh_mul(float *gate, const float *up, size_t n)
     _mm256_maskstore_ps(gate + i, mask, y);
 }
 
+static inline __m256 silu_lanes(__m256 g)
+{
+    __m256 e = exp_lanes(_mm256_sub_ps(_mm256_setzero_ps(), g));
+    return _mm256_div_ps(g, _mm256_add_ps(_mm256_set1_ps(1), e));
+}
+
+static void silu_mul(float *gate, const float *up, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        __m256 y = _mm256_mul_ps(silu_lanes(_mm256_loadu_ps(gate + i)), _mm256_loadu_ps(up + i));
+        _mm256_storeu_ps(gate + i, y);
+    }
+    if (i == n) return;
+    __m256i mask = tail_mask(n - i);
+    __m256 y = _mm256_mul_ps(silu_lanes(_mm256_maskload_ps(gate + i, mask)),
+                             _mm256_maskload_ps(up + i, mask));
+    _mm256_maskstore_ps(gate + i, mask, y);
+}
+
 static float max_of(const float *x, size_t n)
 {
     float max = x[0];
@@ -327,6 +347,7 @@ const struct kernel_set kernels_avx2 = {
     .mix_rows = mix_rows,
     .rms_norm = rms_norm,
     .gelu_tanh_mul = gelu_tanh_mul,
+    .silu_mul = silu_mul,
     .softmax = softmax,
     .multiplies = multiplies,
     .peaks = {{"f32", peak_f32, 2.0 * PEAK_CHAINS *LANES}},

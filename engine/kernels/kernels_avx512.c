@@ -327,6 +327,18 @@ static void gelu_tanh_mul(float *gate, const float *up, size_t n)
     }
 }
 
+static void silu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        __mmask16 mask = n - i < LANES ? tail_mask(n - i) : 0xffff;
+        __m512 g = _mm512_maskz_loadu_ps(mask, gate + i);
+        __m512 e = exp_lanes(_mm512_sub_ps(_mm512_setzero_ps(), g));
+        __m512 y = _mm512_div_ps(g, _mm512_add_ps(_mm512_set1_ps(1), e));
+        y = _mm512_mul_ps(y, _mm512_maskz_loadu_ps(mask, up + i));
+        _mm512_mask_storeu_ps(gate + i, mask, y);
+    }
+}
+
 static float max_of(const float *x, size_t n)
 {
     __m512 most = _mm512_set1_ps(x[0]);
@@ -370,23 +382,20 @@ static double peak_f32(size_t rounds)
     return (double)_mm512_reduce_add_ps(sum[0]);
 }
 
-void avx512_write_panel(const struct packed_product *p, size_t panel, const float *sums)
+/* Token by token: neighbouring panels are neighbours in memory. */
+void avx512_write_panels(const struct packed_product *p, size_t first, size_t n, const float *sums)
 {
-    size_t row = panel * PACKED_ROWS, n = p->w->rows - row;
-    __mmask16 left = n >= LANES ? 0xffff : tail_mask(n);
-    __mmask16 right = n >= 2 * LANES ? 0xffff : n > LANES ? tail_mask(n - LANES) : 0;
-    __m512 bias_left = _mm512_setzero_ps(), bias_right = bias_left;
-    if (p->bias) {
-        bias_left = _mm512_maskz_loadu_ps(left, p->bias + row);
-        bias_right = _mm512_maskz_loadu_ps(right, p->bias + row + LANES);
-    }
-    float *out = p->out + row;
-    for (size_t t = 0; t < p->T; t++, out += p->out_stride, sums += PACKED_ROWS) {
-        __m512 a = _mm512_load_ps(sums), b = _mm512_load_ps(sums + LANES);
-        if (p->bias) a = _mm512_add_ps(a, bias_left), b = _mm512_add_ps(b, bias_right);
-        _mm512_mask_storeu_ps(out, left, a);
-        _mm512_mask_storeu_ps(out + LANES, right, b);
-    }
+    for (size_t t = 0; t < p->T; t++)
+        for (size_t i = 0; i < 2 * n; i++) {
+            size_t row = first * PACKED_ROWS + i * LANES;
+            if (row >= p->w->rows) break;
+            size_t left = p->w->rows - row;
+            __mmask16 mask = left < LANES ? tail_mask(left) : 0xffff;
+            const float *at = sums + (i / 2 * p->T + t) * PACKED_ROWS + i % 2 * LANES;
+            __m512 v = _mm512_load_ps(at);
+            if (p->bias) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, p->bias + row));
+            _mm512_mask_storeu_ps(p->out + t * p->out_stride + row, mask, v);
+        }
 }
 
 static bool multiplies(enum packed_form form)
@@ -419,6 +428,7 @@ const struct kernel_set kernels_avx512 = {
     .mix_rows = mix_rows,
     .rms_norm = rms_norm,
     .gelu_tanh_mul = gelu_tanh_mul,
+    .silu_mul = silu_mul,
     .softmax = softmax,
     .multiplies = multiplies,
     .prepare = prepare,

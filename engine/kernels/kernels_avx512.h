@@ -4,8 +4,9 @@
 
 #include "engine/kernels/kernels.h"
 
-/* kernels_avx512.c: the panel's rows of out (T, rows) = sums (T, PACKED_ROWS) + bias */
-void avx512_write_panel(const struct packed_product *product, size_t panel, const float *sums);
+/* kernels_avx512.c: rows of n panels of out (T, rows) = sums (n, T, PACKED_ROWS) + bias */
+void avx512_write_panels(const struct packed_product *product, size_t first, size_t n,
+                         const float *sums);
 
 /* Registers that a peak's loop adds up in: more than the instruction takes cycles. */
 #define AVX512_PEAK_CHAINS 16

@@ -176,7 +176,7 @@ static void multiply_panels(const struct packed_product *p, size_t first, size_t
             run_group(sums + i * panel_sums, &g, p->T);
         }
     }
-    for (size_t i = 0; i < n; i++) avx512_write_panel(p, first + i, sums + i * panel_sums);
+    avx512_write_panels(p, first, n, sums);
 }
 
 double avx512_peak_bf16(size_t rounds)

@@ -60,6 +60,11 @@ static void gelu_tanh_mul(float *gate, const float *up, size_t n)
     }
 }
 
+static void silu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) gate[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+}
+
 static void softmax(float *x, size_t n)
 {
     float max = x[0], sum = 0;
@@ -76,6 +81,7 @@ const struct kernel_set kernels_generic = {
     .mix_rows = mix_rows,
     .rms_norm = rms_norm,
     .gelu_tanh_mul = gelu_tanh_mul,
+    .silu_mul = silu_mul,
     .softmax = softmax,
     .multiplies = generic_multiplies,
     .prepare = generic_prepare,

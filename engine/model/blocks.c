@@ -133,11 +133,6 @@ void attention_block(const struct model *m, struct run_state *s, int layer, floa
 
 /* ---- feed-forward blocks ---- */
 
-void silu_mul(float *gate, const float *up, size_t n)
-{
-    for (size_t i = 0; i < n; i++) gate[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
-}
-
 void gelu_tanh(float *x, size_t n)
 {
     const float sqrt_2_over_pi = 0.7978845608028654f;

@@ -31,7 +31,7 @@ static status_code config_from_json(struct model_config *c, const struct json_va
 
 static void forward(const struct model *m, struct run_state *s, const struct token_batch *batch)
 {
-    sequential_forward(m, s, batch, silu_mul);
+    sequential_forward(m, s, batch, m->kernels->silu_mul);
 }
 
 const struct architecture architecture_mistral = {

@@ -53,7 +53,7 @@ static status_code config_from_gguf(struct model_config *c, const struct gguf_ke
 
 static void forward(const struct model *m, struct run_state *s, const struct token_batch *batch)
 {
-    sequential_forward(m, s, batch, silu_mul);
+    sequential_forward(m, s, batch, m->kernels->silu_mul);
 }
 
 const struct architecture architecture_qwen3 = {

@@ -80,6 +80,10 @@ static void check_vectors(const struct kernel_set *set)
         set->gelu_tanh_mul(out, y, n);
         CU_ASSERT_TRUE(nmse(expected, out, n) < 1e-12);
         memcpy(expected, x, sizeof x), memcpy(out, x, sizeof x);
+        kernels_generic.silu_mul(expected, y, n);
+        set->silu_mul(out, y, n);
+        CU_ASSERT_TRUE(nmse(expected, out, n) < 1e-12);
+        memcpy(expected, x, sizeof x), memcpy(out, x, sizeof x);
         kernels_generic.softmax(expected, n);
         set->softmax(out, n);
         CU_ASSERT_TRUE(nmse(expected, out, n) < 1e-12);
@@ -209,6 +213,11 @@ static void check_nan(const struct kernel_set *set)
     float gate[9] = {NAN, 0, 0, 0, 0, 0, 0, 0, NAN}, up[9] = {0};
     set->gelu_tanh_mul(gate, up, 9);
     CU_ASSERT_TRUE(isnan(gate[0]) && isnan(gate[8]));
+    gate[0] = NAN, gate[1] = -1e30f, gate[2] = 100, up[2] = 1;
+    set->silu_mul(gate, up, 3);
+    CU_ASSERT_TRUE(isnan(gate[0]));
+    CU_ASSERT_EQUAL(gate[1], 0);
+    CU_ASSERT_EQUAL(gate[2], 100);
 }
 
 static void test_nan(void)
