@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "benchmarks/labelled_text.h"
+#include "benchmarks/training_variants.h"
 #include "engine/base/arena.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
@@ -25,7 +26,10 @@ struct training_set {
     struct training_example *examples;
     size_t n, room;
     double held_out;
+    int fold;
     bool refit;
+    double distill;                            /* where a source does not say */
+    struct training_variants variants;         /* none when the recipe has none */
     const char *domains[TRAINING_MAX_DOMAINS]; /* owned by root */
     int n_domains;
     struct origin origins[LIMIT_TRAINING_SOURCES];
@@ -110,7 +114,9 @@ struct source {
     char split_column[NAME_BYTES]; /* rows that share its value are held out together; or "" */
     bool has_header;
     int domain;
-    double weight, share;
+    double weight, share, distill;
+    int64_t swaps; /* copies of a text with other groups */
+    double quotes; /* share of the texts that may be quoted */
     struct label_rule rules[LINEAR_MAX_HEADS];
     bool has_rule[LINEAR_MAX_HEADS];
 };
@@ -288,13 +294,52 @@ static status_code add_example(struct training_set *set, const struct training_e
     return STATUS_OK;
 }
 
+/* Adds a text that was made from example `original`. */
+static status_code add_variant(struct training_set *set, struct training_example variant,
+                               uint32_t original, const struct strbuf *text, struct status *st)
+{
+    const char *copy = arena_strndup(&set->texts, text->data, text->length);
+    if (!copy || text->state != STATUS_OK) return status_no_memory(st, "training texts");
+    variant.text = (struct text){copy, text->length};
+    variant.is_variant = true;
+    variant.original = original;
+    return add_example(set, &variant, st);
+}
+
+/* The variants of the example that was added last. */
+static status_code add_variants(struct training_set *set, const struct source *source,
+                                struct status *st)
+{
+    const struct training_example example = set->examples[set->n - 1];
+    uint32_t original = (uint32_t)(set->n - 1);
+    uint64_t seed = set->options.seed;
+    status_code code = STATUS_OK;
+    struct strbuf text;
+    strbuf_init(&text, LIMIT_CONFIG_BYTES);
+    for (int64_t i = 0; i < source->swaps && code == STATUS_OK; i++)
+        if (training_variants_swap(&set->variants, example.text,
+                                   hash_text(example.text, seed * 64 + (uint64_t)i) >> 8, &text))
+            code = add_variant(set, example, original, &text, st);
+    struct training_example quoting = example;
+    uint64_t random = hash_text(example.text, seed * 64 + 63);
+    quoting.distill = 0;
+    if (code == STATUS_OK && unit_interval(random) < source->quotes &&
+        training_variants_quote(&set->variants, &quoting, random & 0xffff, &text))
+        code = add_variant(set, quoting, TRAINING_NONE, &text, st);
+    strbuf_release(&text);
+    return code;
+}
+
 static status_code read_row(struct training_set *set, struct source *source,
                             const struct labelled_text *rows, struct hash_set *seen,
                             struct status *st)
 {
     struct labelled_cell cell, split;
     bool fresh, labelled = false;
-    struct training_example example = {.weight = (float)source->weight, .domain = source->domain};
+    struct training_example example = {.weight = (float)source->weight,
+                                       .domain = source->domain,
+                                       .distill = (float)source->distill,
+                                       .original = TRAINING_NONE};
     status_code code = labelled_text_cell(rows, source->text_column, &cell, st);
     if (code != STATUS_OK || cell.kind != CELL_TEXT) return code;
     for (int h = 0; h < LINEAR_MAX_HEADS; h++) {
@@ -312,12 +357,14 @@ static status_code read_row(struct training_set *set, struct source *source,
     split = cell;
     if (source->split_column[0]) code = labelled_text_cell(rows, source->split_column, &split, st);
     if (code != STATUS_OK) return code;
-    example.held_out = unit_interval(hash_text(split.text, seed * 2)) < set->held_out;
+    double place = unit_interval(hash_text(split.text, seed * 2)) - set->fold * set->held_out;
+    example.held_out = place >= 0 && place < set->held_out;
     const char *copy = arena_strndup(&set->texts, cell.text.data, cell.text.length);
     if (!copy) return status_no_memory(st, "training texts");
     example.text = (struct text){copy, cell.text.length};
     set->origins[set->n_origins].n_used++;
-    return add_example(set, &example, st);
+    code = add_example(set, &example, st);
+    return code == STATUS_OK ? add_variants(set, source, st) : code;
 }
 
 static status_code read_rows(struct training_set *set, struct source *source, const char *data_dir,
@@ -399,6 +446,11 @@ static status_code read_source(struct training_set *set, const struct json_value
     if (code == STATUS_OK) code = find_domain(set, value, &source->domain, st);
     if (code == STATUS_OK) code = get_number(value, "weight", 1, 1e-6, 1e6, &source->weight, st);
     if (code == STATUS_OK) code = get_number(value, "share", 1, 0, 1, &source->share, st);
+    if (code == STATUS_OK)
+        code = get_number(value, "distill", set->distill, 0, 1, &source->distill, st);
+    if (code == STATUS_OK) code = get_number(value, "quotes", 0, 0, 1, &source->quotes, st);
+    if (code == STATUS_OK && json_has(value, "swaps"))
+        code = json_get_int(value, "swaps", 0, 16, &source->swaps, st);
     if (code == STATUS_OK) code = json_get_object(value, "labels", &labels, st);
     if (code == STATUS_OK) code = read_rules(set, labels, data_dir, source, st);
     if (code == STATUS_OK) code = read_rows(set, source, data_dir, st);
@@ -449,11 +501,15 @@ static status_code read_options(struct training_set *set, struct status *st)
     if (code == STATUS_OK) code = json_get_int(root, "epochs", 1, 1000, &epochs, st);
     if (code == STATUS_OK)
         code = get_number(root, "learning_rate", 1, 1e-6, 100, &options->learning_rate, st);
-    if (code == STATUS_OK) code = get_number(root, "l2", 1e-5, 0, 1, &options->l2, st);
-    if (code == STATUS_OK) code = get_number(root, "distill", 0, 0, 1, &options->distill, st);
+    if (code == STATUS_OK) code = get_number(root, "l2", 5e-4, 0, 1, &options->l2, st);
+    if (code == STATUS_OK) code = get_number(root, "distill", 0, 0, 1, &set->distill, st);
+    options->distill = set->distill > 0;
     if (code == STATUS_OK)
         code = get_number(root, "domain_rate", 0.5, 0, 10, &options->domain_rate, st);
     if (code == STATUS_OK) code = get_number(root, "held_out", 0.1, 0, 0.9, &set->held_out, st);
+    if (code == STATUS_OK && (set->fold + 1) * set->held_out > 1 + 1e-9)
+        code = status_set(st, STATUS_USAGE, "fold %d of texts of which %g is held out: at most %d",
+                          set->fold, set->held_out, (int)(1 / set->held_out + 1e-9) - 1);
     if (code == STATUS_OK && json_has(root, "refit"))
         code = json_get_bool(root, "refit", &set->refit, st);
     if (code == STATUS_OK) code = read_categories(set, st);
@@ -467,10 +523,19 @@ static status_code read_options(struct training_set *set, struct status *st)
     return STATUS_OK;
 }
 
+static status_code read_variants(struct training_set *set, struct status *st)
+{
+    const struct json_value *value;
+    status_code code = json_get_object(set->root, "variants", &value, st);
+    if (code == STATUS_OK) code = training_variants_read(&set->variants, value, &set->options, st);
+    return code == STATUS_OK ? code : status_prefix(st, "variants");
+}
+
 static status_code read_recipe(struct training_set *set, const char *data_dir, struct status *st)
 {
     const struct json_value *sources;
     status_code code = read_options(set, st);
+    if (code == STATUS_OK && json_has(set->root, "variants")) code = read_variants(set, st);
     if (code == STATUS_OK) code = json_get_array(set->root, "sources", &sources, st);
     if (code != STATUS_OK) return code;
     if (json_count(sources) > LIMIT_TRAINING_SOURCES)
@@ -485,12 +550,13 @@ static status_code read_recipe(struct training_set *set, const char *data_dir, s
 }
 
 status_code training_set_load(struct training_set **out, struct text recipe, const char *source,
-                              const char *data_dir, struct status *st)
+                              const char *data_dir, int fold, struct status *st)
 {
     struct training_set *set = calloc(1, sizeof *set);
     *out = NULL;
     if (!set) return status_no_memory(st, "a training set");
     arena_init(&set->texts, LIMIT_DATASET_BYTES);
+    set->fold = fold;
     sha256_text(recipe, set->recipe_sha256);
     status_code code = json_parse(&set->root, recipe, st);
     if (code == STATUS_OK) code = read_recipe(set, data_dir, st);
@@ -543,7 +609,8 @@ void training_set_append_origin(const struct training_set *set, struct strbuf *o
                    "{\"recipe_sha256\": \"%s\", \"seed\": %llu, \"held_out\": ", set->recipe_sha256,
                    (unsigned long long)set->options.seed);
     json_append_number(out, set->held_out);
-    strbuf_appendf(out, ", \"refit\": %s, \"sources\": [", set->refit ? "true" : "false");
+    strbuf_appendf(out, ", \"fold\": %d, \"refit\": %s, \"sources\": [", set->fold,
+                   set->refit ? "true" : "false");
     for (int i = 0; i < set->n_origins; i++) {
         const struct origin *origin = &set->origins[i];
         strbuf_append_str(out, i ? ", {\"file\": " : "{\"file\": ");

@@ -5,11 +5,11 @@
  *
  * A recipe lists sources: a file, its column of text, and for each hazard category how a column's
  * values become a label between 0 and 1.  The format is in benchmarks/README.md.  Every text that
- * occurs twice in a source is taken once.  Which texts are held out follows from the text and the
- * seed alone.
+ * occurs twice in a source is taken once.  Which texts are held out follows from the text, the
+ * seed and the fold alone.
  *
  *   struct training_set *set;
- *   if (training_set_load(&set, recipe_bytes, recipe_path, data_dir, st) != STATUS_OK) ...
+ *   if (training_set_load(&set, recipe_bytes, recipe_path, data_dir, 0, st) != STATUS_OK) ...
  *   training_run(&model, training_set_options(set), training_set_examples(set, &n), n, st)
  *   training_set_free(set);
  */
@@ -20,9 +20,10 @@
 
 struct training_set; /* opaque; owns the texts */
 
-/* Reads the recipe and every source.  `data_dir` is where relative paths start. */
+/* Reads the recipe and every source.  `data_dir` is where relative paths start.  Fold 0, 1, ...
+ * holds out the first, second, ... such share of the texts. */
 status_code training_set_load(struct training_set **out, struct text recipe, const char *source,
-                              const char *data_dir, struct status *st) MUST_CHECK;
+                              const char *data_dir, int fold, struct status *st) MUST_CHECK;
 void training_set_free(struct training_set *set);
 
 struct training_example *training_set_examples(struct training_set *set, size_t *n);

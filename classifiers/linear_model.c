@@ -4,14 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "classifiers/portable_math.h"
 #include "classifiers/strict_json.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
 #define MAGIC       "ASSAYLIN"
 #define MAGIC_BYTES 8
-#define FORMAT      1
+#define FORMAT      2
 #define KNOT_SPAN   8.0 /* the calibration table covers calibrated logits of -8 to 8 */
+
+/* The pool counts in octaves: exp(x) is 2^(x / ln 2), kept between 2^-16 and 2^22. */
+#define LOG2_E      1.44269504088896340736
+#define OCTAVES_MIN (-16)
+#define OCTAVES_MAX 22
+#define POOL_ONE    65536.0
+#define POOL_FULL   ((uint64_t)1 << 62) /* no text that is worth reading comes near */
 
 static size_t n_buckets(const struct linear_model *model)
 {
@@ -23,7 +31,7 @@ status_code linear_model_create(struct linear_model **out, int bits, int n_heads
     BUG_IF(bits < LINEAR_MIN_BITS || bits > LINEAR_MAX_BITS);
     BUG_IF(n_heads < 1 || n_heads > LINEAR_MAX_HEADS);
     struct linear_model *model = calloc(1, sizeof *model);
-    int8_t *weights = calloc((size_t)1 << bits, LINEAR_MAX_HEADS);
+    int8_t *weights = calloc((size_t)1 << bits, LINEAR_COLUMNS);
     *out = NULL;
     if (!model || !weights) {
         free(model);
@@ -33,6 +41,9 @@ status_code linear_model_create(struct linear_model **out, int bits, int n_heads
     model->bits = bits;
     model->n_heads = n_heads;
     model->weights = weights;
+    model->sharpness = 1;
+    for (int i = 0; i < LINEAR_POWERS; i++)
+        model->powers[i] = (uint32_t)lrint(ldexp(portable_exp(i / (LINEAR_POWERS * LOG2_E)), 30));
     for (int h = 0; h < n_heads; h++) linear_head_calibrate(&model->heads[h], 1, 0);
     *out = model;
     return STATUS_OK;
@@ -50,7 +61,7 @@ void linear_head_calibrate(struct linear_head *head, double a, double b)
     for (int k = 0; k < LINEAR_KNOTS; k++) {
         double z = -KNOT_SPAN + 2 * KNOT_SPAN * k / (LINEAR_KNOTS - 1);
         head->knot_logit[k] = (z - b) / a;
-        head->knot_probability[k] = 1 / (1 + exp(-z));
+        head->knot_probability[k] = portable_logistic(z);
     }
 }
 
@@ -74,6 +85,8 @@ static void append_header(struct strbuf *out, const struct linear_model *model,
     strbuf_appendf(out, ", \"version\": %d, \"format\": %d, \"features\": %d, \"bits\": %d",
                    model->version, FORMAT, NGRAM_FEATURES_VERSION, model->bits);
     append_numbers(out, "damping", &model->damping, 1);
+    append_numbers(out, "word_damping", &model->word_damping, 1);
+    append_numbers(out, "sharpness", &model->sharpness, 1);
     strbuf_append_str(out, ", \"heads\": [");
     for (int h = 0; h < model->n_heads; h++) {
         const struct linear_head *head = &model->heads[h];
@@ -81,6 +94,7 @@ static void append_header(struct strbuf *out, const struct linear_model *model,
                        hazard_get(head->category)->name);
         append_numbers(out, "bias", &head->bias, 1);
         append_numbers(out, "scale", &head->scale, 1);
+        append_numbers(out, "pool_scale", &head->pool_scale, 1);
         append_numbers(out, "knot_logit", head->knot_logit, LINEAR_KNOTS);
         append_numbers(out, "knot_probability", head->knot_probability, LINEAR_KNOTS);
         strbuf_append_str(out, "}");
@@ -100,8 +114,8 @@ void linear_model_append(struct strbuf *out, const struct linear_model *model, s
     strbuf_append(out, header.data, header.length);
     if (header.state != STATUS_OK) out->state = header.state;
     strbuf_release(&header);
-    for (size_t b = 0; b < n_buckets(model); b++)
-        strbuf_append(out, (const char *)model->weights + b * LINEAR_MAX_HEADS,
+    for (size_t row = 0; row < 2 * n_buckets(model); row++)
+        strbuf_append(out, (const char *)model->weights + row * LINEAR_MAX_HEADS,
                       (size_t)model->n_heads);
 }
 
@@ -141,13 +155,14 @@ static status_code check_knots(const struct linear_head *head, struct status *st
 static status_code read_head(const struct json_value *value, struct linear_head *head,
                              hazard_set *seen, struct status *st)
 {
-    static const char *const fields[] = {"category", "bias", "scale", "knot_logit",
-                                         "knot_probability"};
+    static const char *const fields[] = {"category",   "bias",       "scale",
+                                         "pool_scale", "knot_logit", "knot_probability"};
     struct text category;
-    status_code code = strict_json_fields(value, fields, 5, st);
+    status_code code = strict_json_fields(value, fields, 6, st);
     if (code == STATUS_OK) code = json_get_text(value, "category", &category, st);
     if (code == STATUS_OK) code = read_numbers(value, "bias", &head->bias, 1, st);
     if (code == STATUS_OK) code = read_numbers(value, "scale", &head->scale, 1, st);
+    if (code == STATUS_OK) code = read_numbers(value, "pool_scale", &head->pool_scale, 1, st);
     if (code == STATUS_OK)
         code = read_numbers(value, "knot_logit", head->knot_logit, LINEAR_KNOTS, st);
     if (code == STATUS_OK)
@@ -173,15 +188,27 @@ static status_code read_heads(const struct json_value *heads, struct linear_mode
     return STATUS_OK;
 }
 
+/* A number that is above 0 and no larger than `most`. */
+static status_code read_positive(const struct json_value *object, const char *key, double most,
+                                 double *out, struct status *st)
+{
+    status_code code = read_numbers(object, key, out, 1, st);
+    if (code == STATUS_OK && !(*out > 0 && *out <= most))
+        code = status_set(st, STATUS_BAD_INPUT, "field \"%s\" is not above 0 and at most %g", key,
+                          most);
+    return code;
+}
+
 static status_code read_header(const struct json_value *root, struct linear_model **out,
                                struct status *st)
 {
-    static const char *const fields[] = {"name", "version", "format", "features",
-                                         "bits", "damping", "heads",  "training"};
+    static const char *const fields[] = {"name",  "version", "format",       "features",
+                                         "bits",  "damping", "word_damping", "sharpness",
+                                         "heads", "training"};
     struct text name;
     int64_t version, format, features, bits;
     const struct json_value *heads, *training;
-    status_code code = strict_json_fields(root, fields, 8, st);
+    status_code code = strict_json_fields(root, fields, 10, st);
     if (code == STATUS_OK) code = json_get_int(root, "format", FORMAT, FORMAT, &format, st);
     if (code == STATUS_OK)
         code = json_get_int(root, "features", NGRAM_FEATURES_VERSION, NGRAM_FEATURES_VERSION,
@@ -201,9 +228,10 @@ static status_code read_header(const struct json_value *root, struct linear_mode
     if (code != STATUS_OK) return code;
     memcpy((*out)->name, name.data, name.length);
     (*out)->version = (int)version;
-    code = read_numbers(root, "damping", &(*out)->damping, 1, st);
-    if (code == STATUS_OK && !((*out)->damping > 0))
-        code = status_set(st, STATUS_BAD_INPUT, "field \"damping\" is not above 0");
+    code = read_positive(root, "damping", 1e9, &(*out)->damping, st);
+    if (code == STATUS_OK)
+        code = read_positive(root, "word_damping", 1e9, &(*out)->word_damping, st);
+    if (code == STATUS_OK) code = read_positive(root, "sharpness", 100, &(*out)->sharpness, st);
     return code == STATUS_OK ? read_heads(heads, *out, st) : code;
 }
 
@@ -226,11 +254,12 @@ static status_code parse_model(struct linear_model **out, struct text bytes, str
     if (code != STATUS_OK) return code;
     struct linear_model *model = *out;
     size_t stride = (size_t)model->n_heads, rest = bytes.length - start - length;
-    if (rest != n_buckets(model) * stride)
+    size_t n_rows = 2 * n_buckets(model);
+    if (rest != n_rows * stride)
         return status_set(st, STATUS_BAD_INPUT, "%zu bytes of weights, expected %zu", rest,
-                          n_buckets(model) * stride);
-    for (size_t b = 0; b < n_buckets(model); b++)
-        memcpy(model->weights + b * LINEAR_MAX_HEADS, p + start + length + b * stride, stride);
+                          n_rows * stride);
+    for (size_t row = 0; row < n_rows; row++)
+        memcpy(model->weights + row * LINEAR_MAX_HEADS, p + start + length + row * stride, stride);
     return STATUS_OK;
 }
 
@@ -247,28 +276,66 @@ status_code linear_model_parse(struct linear_model **out, struct text bytes, con
 
 /* ---- scores ---- */
 
-/* Sums of 16 bits: one vector register holds those of all heads. */
+/* Sums of 16 bits: two vector registers hold those of all heads. */
 _Static_assert(NGRAM_BATCH_MAX * 128 <= INT16_MAX, "the weights of a batch sum in 16 bits");
 
+/* What a batch adds: to each head's total, then to the word's pool. */
 static void sum_batch(const struct linear_model *model, const struct feature_batch *batch,
-                      int32_t totals[LINEAR_MAX_HEADS])
+                      int32_t totals[LINEAR_COLUMNS])
 {
     unsigned shift = 32 - (unsigned)model->bits;
-    int16_t sums[LINEAR_MAX_HEADS] = {0};
+    int16_t sums[LINEAR_COLUMNS] = {0};
     for (size_t i = 0; i < batch->n; i++) {
-        const int8_t *w = model->weights + (size_t)(batch->hashes[i] >> shift) * LINEAR_MAX_HEADS;
-        for (int h = 0; h < LINEAR_MAX_HEADS; h++) sums[h] = (int16_t)(sums[h] + w[h]);
+        const int8_t *w = model->weights + (size_t)(batch->hashes[i] >> shift) * LINEAR_COLUMNS;
+        for (int c = 0; c < LINEAR_COLUMNS; c++) sums[c] = (int16_t)(sums[c] + w[c]);
     }
-    for (int h = 0; h < LINEAR_MAX_HEADS; h++) totals[h] = sums[h] * batch->value;
+    for (int c = 0; c < LINEAR_COLUMNS; c++) totals[c] = sums[c] * batch->value;
+}
+
+/* The exps of the word at hand, one for each head, in 1/65536. */
+static void word_exps(const struct linear_sum *sum, uint64_t exps[LINEAR_MAX_HEADS])
+{
+    const struct linear_model *model = sum->model;
+    double steps = model->sharpness * LOG2_E * LINEAR_POWERS /
+                   sqrt((double)sum->word_squares + model->word_damping);
+    const double low = OCTAVES_MIN * LINEAR_POWERS, high = OCTAVES_MAX * LINEAR_POWERS;
+    for (int h = 0; h < model->n_heads; h++) {
+        double x = sum->word[h] * model->heads[h].pool_scale * steps;
+        x = x < low ? low : x > high ? high : x;
+        unsigned step = (unsigned)((int)lrint(x) - OCTAVES_MIN * LINEAR_POWERS);
+        uint64_t power = model->powers[step % LINEAR_POWERS];
+        exps[h] = power << 8 >> (OCTAVES_MAX - OCTAVES_MIN - (int)(step / LINEAR_POWERS));
+    }
+}
+
+static void end_word(struct linear_sum *sum)
+{
+    uint64_t exps[LINEAR_MAX_HEADS];
+    word_exps(sum, exps);
+    sum->n_words++;
+    for (int h = 0; h < sum->model->n_heads; h++)
+        if (sum->pool[h] < POOL_FULL) sum->pool[h] += exps[h];
+    memset(sum->word, 0, sizeof sum->word);
+    sum->word_squares = 0;
+}
+
+/* Adds a batch to the word at hand alone. */
+static void add_to_word(struct linear_sum *sum, const struct feature_batch *batch,
+                        const int32_t totals[LINEAR_COLUMNS])
+{
+    for (int h = 0; h < LINEAR_MAX_HEADS; h++) sum->word[h] += totals[LINEAR_MAX_HEADS + h];
+    sum->word_squares += (int32_t)batch->n * batch->value * batch->value;
 }
 
 static void add_batch(void *user, const struct feature_batch *batch)
 {
     struct linear_sum *sum = user;
-    int32_t totals[LINEAR_MAX_HEADS];
+    int32_t totals[LINEAR_COLUMNS];
     sum_batch(sum->model, batch, totals);
     for (int h = 0; h < LINEAR_MAX_HEADS; h++) sum->totals[h] += totals[h];
     sum->squares += (int64_t)batch->n * batch->value * batch->value;
+    add_to_word(sum, batch, totals);
+    if (batch->ends_word) end_word(sum);
 }
 
 void linear_sum_init(struct linear_sum *sum, const struct linear_model *model)
@@ -292,6 +359,12 @@ static double calibrated(const struct linear_head *head, double logit)
     return y[k - 1] + (y[k] - y[k - 1]) * ((logit - x[k - 1]) / (x[k] - x[k - 1]));
 }
 
+/* The pool of a sum of exps. */
+static double pooled(const struct linear_model *model, double exps)
+{
+    return portable_log(1 + exps) / model->sharpness;
+}
+
 void linear_sum_scores(const struct linear_sum *sum, double *logits, double *probabilities)
 {
     struct linear_sum whole = *sum; /* what is held back counts, and more may still come */
@@ -300,28 +373,48 @@ void linear_sum_scores(const struct linear_sum *sum, double *logits, double *pro
     double norm = sqrt((double)whole.squares + model->damping);
     for (int h = 0; h < model->n_heads; h++) {
         const struct linear_head *head = &model->heads[h];
-        double logit = head->bias + head->scale * (double)whole.totals[h] / norm;
+        double logit = head->bias + head->scale * (double)whole.totals[h] / norm +
+                       pooled(model, (double)whole.pool[h] / POOL_ONE);
         if (logits) logits[h] = logit;
         if (probabilities) probabilities[h] = calibrated(head, logit);
     }
 }
 
+/* ---- explanations ---- */
+
 struct explanation {
-    const struct linear_model *model;
+    struct linear_sum word; /* only its word at hand is used */
+    size_t start;           /* of that word */
     double norm;
+    double slope[LINEAR_MAX_HEADS]; /* of the pool, in a word's exp */
     void (*on_term)(void *user, size_t start, size_t end, const double *terms);
     void *user;
 };
 
+static void explain_word(struct explanation *why, size_t end)
+{
+    uint64_t exps[LINEAR_MAX_HEADS];
+    double terms[LINEAR_MAX_HEADS];
+    word_exps(&why->word, exps);
+    for (int h = 0; h < why->word.model->n_heads; h++)
+        terms[h] = why->slope[h] * ((double)exps[h] / POOL_ONE - 1);
+    why->on_term(why->user, why->start, end, terms);
+    end_word(&why->word);
+}
+
 static void explain_batch(void *user, const struct feature_batch *batch)
 {
-    const struct explanation *why = user;
-    int32_t totals[LINEAR_MAX_HEADS];
+    struct explanation *why = user;
+    const struct linear_model *model = why->word.model;
+    int32_t totals[LINEAR_COLUMNS];
     double terms[LINEAR_MAX_HEADS];
-    sum_batch(why->model, batch, totals);
-    for (int h = 0; h < why->model->n_heads; h++)
-        terms[h] = why->model->heads[h].scale * totals[h] / why->norm;
+    sum_batch(model, batch, totals);
+    for (int h = 0; h < model->n_heads; h++)
+        terms[h] = model->heads[h].scale * totals[h] / why->norm;
     why->on_term(why->user, batch->start, batch->end, terms);
+    if (!why->word.word_squares) why->start = batch->start;
+    add_to_word(&why->word, batch, totals);
+    if (batch->ends_word) explain_word(why, batch->end);
 }
 
 void linear_model_explain(const struct linear_model *model, struct text text,
@@ -333,9 +426,16 @@ void linear_model_explain(const struct linear_model *model, struct text text,
     linear_sum_init(&sum, model);
     linear_sum_add(&sum, text);
     ngram_features_end(&sum.features, add_batch, &sum);
-    struct explanation why = {model, sqrt((double)sum.squares + model->damping), on_term, user};
-    double constants[LINEAR_MAX_HEADS];
-    for (int h = 0; h < model->n_heads; h++) constants[h] = model->heads[h].bias;
+    struct explanation why = {
+        .norm = sqrt((double)sum.squares + model->damping), .on_term = on_term, .user = user};
+    linear_sum_init(&why.word, model);
+    double constants[LINEAR_MAX_HEADS], n = (double)sum.n_words;
+    for (int h = 0; h < model->n_heads; h++) {
+        double exps = (double)sum.pool[h] / POOL_ONE, unknown = pooled(model, n);
+        constants[h] = model->heads[h].bias + unknown;
+        why.slope[h] = exps != n ? (pooled(model, exps) - unknown) / (exps - n)
+                                 : 1 / (model->sharpness * (1 + n));
+    }
     on_term(user, 0, 0, constants);
     struct ngram_features features;
     ngram_features_init(&features);

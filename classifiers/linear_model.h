@@ -1,14 +1,22 @@
-/* linear_model.h - a table of weights over hashed n-grams: what `assay train` makes and `builtin`
+/* linear_model.h - tables of weights over hashed n-grams: what `assay train` makes and `builtin`
  * is.
  *
- *   text -> hashed n-grams -> one sum of small integers for each head -> logit -> probability
+ *   text -> words -> hashed n-grams -> two sums of small integers for each head -> logit ->
+ * probability
  *
- *   logit       = bias + scale * (sum of values * weights) / sqrt(sum of squared values + damping)
+ *   average     = sum of values * weights / sqrt(sum of squared values + damping), of all n-grams
+ *   word's score = sum of values * pool weights / sqrt(sum of squared values + word damping), of
+ *                 the n-grams of one word and of its pair with the word before
+ *   pool        = log(1 + sum over the words of exp(sharpness * word's score)) / sharpness
+ *   logit       = bias + scale * average + pool
  *   probability = the logit's place on a table of straight lines (the calibration)
  *
- * A `head` judges one hazard category.  Weights are integers of 8 bits, sums are integers, and what
- * follows uses only +, *, / and square roots, so a score has the same bits on any machine, whether
- * a text comes whole or in pieces.
+ * A `head` judges one hazard category.  The average says what the whole text is like; the pool, a
+ * soft maximum, says how bad the worst words are, however many harmless ones stand beside them.
+ *
+ * Weights are integers of 8 bits and all sums are sums of integers: a word's exp is a power of two
+ * in steps of 1/64, in fixed point.  What follows uses only +, *, / and square roots, so a score
+ * has the same bits on any machine, whether a text comes whole or in pieces.
  *
  *   struct linear_model *model;
  *   if (linear_model_parse(&model, bytes, path, st) != STATUS_OK) ...
@@ -22,7 +30,8 @@
  * the model, and may be copied.
  *
  * The file: the 8 bytes "ASSAYLIN", the length of the header (u32, little-endian), the header
- * (JSON), then the weights, int8 [buckets][heads], to the end of the file.
+ * (JSON), then int8 [buckets][2][heads] to the end of the file: for each bucket the weights, then
+ * the pool weights.
  */
 #ifndef ASSAY_LINEAR_MODEL_H
 #define ASSAY_LINEAR_MODEL_H
@@ -31,15 +40,17 @@
 #include "classifiers/taxonomy.h"
 #include "engine/base/strbuf.h"
 
-#define LINEAR_MAX_HEADS 8 /* also the stride of the weights in memory */
+#define LINEAR_MAX_HEADS 8
+#define LINEAR_COLUMNS   (2 * LINEAR_MAX_HEADS) /* of the weights in memory */
 #define LINEAR_KNOTS     33
 #define LINEAR_MIN_BITS  10
 #define LINEAR_MAX_BITS  20
 #define LINEAR_NAME_SIZE 65
+#define LINEAR_POWERS    64 /* steps of the pool between two powers of two */
 
 struct linear_head {
     enum hazard_category category;
-    double bias, scale;
+    double bias, scale, pool_scale;  /* the scales are those of the integers */
     double knot_logit[LINEAR_KNOTS]; /* ascending */
     double knot_probability[LINEAR_KNOTS];
 };
@@ -49,9 +60,10 @@ struct linear_model {
     int version;
     int n_heads;
     int bits; /* the table has 2^bits buckets */
-    double damping;
+    double damping, word_damping, sharpness;
     struct linear_head heads[LINEAR_MAX_HEADS];
-    int8_t *weights; /* (buckets, LINEAR_MAX_HEADS), owned; heads that are not there are 0 */
+    int8_t *weights; /* (buckets, 2, LINEAR_MAX_HEADS), owned; heads that are not there are 0 */
+    uint32_t powers[LINEAR_POWERS]; /* 2^(30 + i/64) */
 };
 
 /* A model with zeroed weights and an identity calibration, to be filled by training. */
@@ -74,7 +86,11 @@ struct linear_sum {
     const struct linear_model *model;
     struct ngram_features features;
     int64_t totals[LINEAR_MAX_HEADS];
-    int64_t squares; /* of the features' values */
+    int64_t squares;                /* of the features' values */
+    int32_t word[LINEAR_MAX_HEADS]; /* of the word at hand: its total of pool weights */
+    int32_t word_squares;
+    uint64_t pool[LINEAR_MAX_HEADS]; /* the words' exps, in 1/65536 */
+    uint64_t n_words;
 };
 
 void linear_sum_init(struct linear_sum *sum, const struct linear_model *model);
@@ -85,7 +101,9 @@ void linear_sum_scores(const struct linear_sum *sum, double *logits, double *pro
 
 /* Calls on_term for every kind of feature of every stretch of a whole text, in the order in which
  * its words end: what the stretch adds to each head's logit (n_heads).  The first term is the
- * constant, an empty stretch. */
+ * constant, an empty stretch: the logit of as many words that the model knows nothing of.  All
+ * terms sum to the logit.  What the pool departs from its constant is shared among the words in
+ * proportion to how far each one's exp is from 1, that of an unknown word. */
 void linear_model_explain(const struct linear_model *model, struct text text,
                           void (*on_term)(void *user, size_t start, size_t end,
                                           const double *terms),

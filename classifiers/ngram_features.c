@@ -24,9 +24,9 @@ struct sink {
 };
 
 static void emit(const struct sink *sink, const uint32_t *hashes, size_t n, int value, size_t start,
-                 size_t end)
+                 size_t end, bool ends_word)
 {
-    struct feature_batch batch = {hashes, n, value, start, end};
+    struct feature_batch batch = {hashes, n, value, start, end, ends_word};
     sink->on_batch(sink->user, &batch);
 }
 
@@ -51,12 +51,12 @@ static void add_word(void *user, const struct normalized_word *word)
             if (k + 1 - i >= NGRAM_MIN) hashes[n++] = spread(hash + (uint32_t)(k - i));
         }
     }
-    emit(sink, hashes, n, NGRAM_VALUE, word->start, word->end);
+    emit(sink, hashes, n, NGRAM_VALUE, word->start, word->end, false);
     uint32_t hash = spread(whole ^ WORD_SEED);
-    emit(sink, &hash, 1, WORD_VALUE, word->start, word->end);
+    emit(sink, &hash, 1, WORD_VALUE, word->start, word->end, word->is_joined);
     if (word->is_joined) return;
     hash = spread((features->previous * HASH_PRIME ^ whole) + PAIR_SEED);
-    emit(sink, &hash, 1, PAIR_VALUE, features->previous_start, word->end);
+    emit(sink, &hash, 1, PAIR_VALUE, features->previous_start, word->end, true);
     features->previous = whole;
     features->previous_start = word->start;
 }

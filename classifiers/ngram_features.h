@@ -6,8 +6,9 @@
  * Features of a normalized word (text_normalizer.h), between two marks for its ends: its character
  * n-grams of NGRAM_MIN to NGRAM_MAX, the word itself, and the word with the one before it.  A
  * feature is a 32-bit hash; a model takes as many of its upper bits as its table has.  Features
- * come in batches of one kind: a word's n-grams, the word, the pair.  A kind has a value, how much
- * of a feature it is; what is learned of whole words then weighs more, of rare pairs less.
+ * come in batches of one kind: a word's n-grams, the word, the pair, which ends the word's.  A kind
+ * has a value, how much of a feature it is; what is learned of whole words then weighs more, of
+ * rare pairs less.
  *
  * Lives in its owner's struct, allocates nothing and may be copied, as text_normalizer does.
  */
@@ -33,6 +34,7 @@ struct feature_batch {
     size_t n;
     int value;         /* of each */
     size_t start, end; /* bytes of the whole text that they come from */
+    bool ends_word;    /* the last batch of its word */
 };
 
 typedef void on_feature_batch(void *user, const struct feature_batch *batch);

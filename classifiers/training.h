@@ -6,8 +6,8 @@
  * Labels are probabilities in [0, 1], one for each head, or NAN where an example says nothing of
  * it.  Examples come from numbered domains: domain 0 is the one that the model's scores are meant
  * for, and the model is calibrated on it.  The others help as far as they agree with it: each has a
- * bias and a table of weights of its own beside the shared ones, which take up what is peculiar to
- * it and are thrown away at the end (Daume 2007, "Frustratingly Easy Domain Adaptation").
+ * bias and a table of weights of its own beside the shared average, which take up what is peculiar
+ * to it and are thrown away at the end (Daume 2007, "Frustratingly Easy Domain Adaptation").
  *
  * The loss is cross entropy on soft labels; it is minimised by AdaGrad (Duchi et al. 2011) over
  * shuffled examples, one at a time, with a step that falls to 0.  The same examples in the same
@@ -29,7 +29,13 @@ struct training_example {
     float weight; /* of the example in the loss, above 0 */
     int domain;
     bool held_out; /* not learned from; used for the calibration if of domain 0 */
+    float distill; /* share of what a first model says in the labels of the second training */
+    /* A text that was made from another one: not used for calibration.  `original` is the example
+     * whose labels it takes over in the second training, TRAINING_NONE for none. */
+    bool is_variant;
+    uint32_t original;
 };
+#define TRAINING_NONE UINT32_MAX
 
 struct training_options {
     const char *name; /* letters, digits, '.', '_', '-' */
@@ -38,11 +44,11 @@ struct training_options {
     enum hazard_category category[LINEAR_MAX_HEADS];
     int bits, epochs;
     double learning_rate; /* 1 is a good start */
-    double l2;            /* pulls weights to 0 each time they are used */
-    /* Above 0: train twice.  What the first model says of the other domains' texts becomes this
-     * share of their labels, and all of those that they lack, and they join domain 0
-     * (self-distillation). 0: train once. */
-    double distill;
+    double l2;            /* pulls weights to 0 each time they are used; 5e-4 is a good start */
+    /* Train twice.  What the first model says of the other domains' texts becomes a share of their
+     * labels (the example's), and all of those that they lack, and they join domain 0
+     * (self-distillation). */
+    bool distill;
     double domain_rate; /* step of a domain's own weights, as a share of the shared ones' */
     uint64_t seed;      /* of the shuffles */
     const struct logger *log;

@@ -35,7 +35,7 @@ static status_code collect(const struct training_example *examples, const double
         return status_no_memory(st, "held-out scores");
     for (size_t i = 0; i < n; i++) {
         const struct training_example *e = &examples[i];
-        if (!e->held_out || e->domain != domain || isnan(e->label[head])) continue;
+        if (!e->held_out || e->is_variant || e->domain != domain || isnan(e->label[head])) continue;
         held->scores[held->n] = probabilities[i * LINEAR_MAX_HEADS + (size_t)head];
         held->targets[held->n] = (double)e->label[head];
         held->labels[held->n] = e->label[head] >= 0.5f;
@@ -192,7 +192,7 @@ static status_code train(struct training_set *set, const char *path, bool json, 
 }
 
 static status_code load_and_train(const char *recipe_path, const struct recipe_choices *choices,
-                                  const struct probe_order *order, struct status *st)
+                                  int64_t fold, const struct probe_order *order, struct status *st)
 {
     struct strbuf recipe;
     struct training_set *set;
@@ -202,7 +202,7 @@ static status_code load_and_train(const char *recipe_path, const struct recipe_c
     if (code == STATUS_OK)
         code = training_set_load(&set, (struct text){recipe.data, recipe.length},
                                  recipe_path ? recipe_path : choices->data,
-                                 recipe_path ? choices->data : NULL, st);
+                                 recipe_path ? choices->data : NULL, (int)fold, st);
     strbuf_release(&recipe);
     if (code != STATUS_OK) return code;
     code = order->model ? train_probe(set, order, st) : train(set, order->out, order->json, st);
@@ -214,6 +214,7 @@ int cmd_train(const struct command *self, int argc, const char **argv)
 {
     const char *recipe = NULL, *pool = "last";
     struct probe_order order = {0};
+    int64_t fold = 0;
     struct recipe_choices choices = {.text_column = "text",
                                      .name = "trained",
                                      .seed = 1,
@@ -234,6 +235,7 @@ int cmd_train(const struct command *self, int argc, const char **argv)
          LINEAR_MAX_BITS},
         {"held-out", OPTION_NUMBER, &choices.held_out, "P",
          "share of texts kept back for figures and calibration (0.2)", 0, 0},
+        {"fold", OPTION_INT, &fold, "N", "which share is kept back: 0, 1, ... (0)", 0, 999},
         {"refit", OPTION_FLAG, &choices.refit, NULL, "after the figures, train again on all texts",
          0, 0},
         {"seed", OPTION_SEED, &choices.seed, "S", "of the order and of the split (1)", 0, 0},
@@ -254,6 +256,6 @@ int cmd_train(const struct command *self, int argc, const char **argv)
         return cli_usage_error(self, "--held-out is a share of 0 to 0.9");
     if (!probe_pool_find(pool, &order.pool)) return cli_usage_error(self, "--pool is last or mean");
     struct status st = {0};
-    if (load_and_train(recipe, &choices, &order, &st) != STATUS_OK) return cli_fail(&st);
+    if (load_and_train(recipe, &choices, fold, &order, &st) != STATUS_OK) return cli_fail(&st);
     return EXIT_DONE;
 }

@@ -87,7 +87,7 @@ static void test_recipe(void)
     struct training_set *set = NULL;
     size_t n;
     PUT("t.csv", data);
-    ASSERT_OK(training_set_load(&set, text_of(recipe), "r.json", scratch, &st));
+    ASSERT_OK(training_set_load(&set, text_of(recipe), "r.json", scratch, 0, &st));
     const struct training_example *e = training_set_examples(set, &n);
     CU_ASSERT_EQUAL_FATAL(n, 9); /* the text that occurs twice counts once */
     CU_ASSERT_EQUAL(training_set_n_domains(set), 1);
@@ -125,7 +125,7 @@ static void test_bad_recipes(void)
         CU_ASSERT_PTR_NOT_NULL_FATAL(at);
         snprintf(edited, sizeof edited, "%.*s%s%s", (int)(at - recipe), recipe, edits[i].to,
                  at + strlen(edits[i].from));
-        status_code code = training_set_load(&set, text_of(edited), "r.json", scratch, &st);
+        status_code code = training_set_load(&set, text_of(edited), "r.json", scratch, 0, &st);
         CU_ASSERT_NOT_EQUAL(code, STATUS_OK);
         if (!strstr(st.message, edits[i].says)) fprintf(stderr, "says: %s\n", st.message);
         CU_ASSERT_PTR_NOT_NULL(strstr(st.message, edits[i].says));
@@ -154,7 +154,7 @@ static void test_mutations(void)
         struct training_set *set = NULL;
         put("t.csv", in_data ? bytes : data, in_data ? n : sizeof data - 1);
         struct text text = in_data ? text_of(recipe) : (struct text){bytes, n};
-        if (training_set_load(&set, text, "r.json", scratch, &st) == STATUS_OK)
+        if (training_set_load(&set, text, "r.json", scratch, 0, &st) == STATUS_OK)
             n_good++;
         else
             n_bad++;

@@ -4,6 +4,7 @@
 
 #include "classifiers/classifier.h"
 #include "classifiers/linear_model.h"
+#include "classifiers/portable_math.h"
 #include "classifiers/training.h"
 #include "engine/base/rng.h"
 
@@ -86,7 +87,48 @@ static void test_long_words(void)
     CU_ASSERT_EQUAL(words.covered, sizeof text - 1); /* in parts, and nothing is lost */
 }
 
+/* ---- exp and log ---- */
+
+static void test_portable_math(void)
+{
+    struct rng rng;
+    rng_seed(&rng, 21);
+    for (int i = 0; i < 100000; i++) {
+        double x = (rng_uniform(&rng) - 0.5) * 200, y = exp((rng_uniform(&rng) - 0.5) * 200);
+        CU_ASSERT_TRUE(fabs(portable_exp(x) / exp(x) - 1) < 1e-13);
+        CU_ASSERT_TRUE(fabs(portable_log(y) - log(y)) < 1e-13 * (1 + fabs(log(y))));
+    }
+    CU_ASSERT_EQUAL(portable_exp(0), 1);
+    CU_ASSERT_EQUAL(portable_log(1), 0);
+    CU_ASSERT_EQUAL(portable_logistic(0), 0.5);
+    CU_ASSERT_TRUE(isfinite(portable_exp(1e9)) && portable_exp(-1e9) > 0);
+}
+
 /* ---- scores ---- */
+
+/* The formula of linear_model.h in floating point. */
+struct reference {
+    const struct linear_model *model;
+    double squares, word_squares, exps, total, word;
+};
+
+static void refer(void *user, const struct feature_batch *batch)
+{
+    struct reference *r = user;
+    unsigned shift = 32 - (unsigned)r->model->bits;
+    for (size_t i = 0; i < batch->n; i++) {
+        const int8_t *w = r->model->weights + (size_t)(batch->hashes[i] >> shift) * LINEAR_COLUMNS;
+        r->total += batch->value * w[1];
+        r->word += batch->value * w[LINEAR_MAX_HEADS + 1];
+        r->squares += batch->value * batch->value;
+        r->word_squares += batch->value * batch->value;
+    }
+    if (!batch->ends_word) return;
+    double score =
+        r->model->heads[1].pool_scale * r->word / sqrt(r->word_squares + r->model->word_damping);
+    r->exps += exp(r->model->sharpness * score);
+    r->word = r->word_squares = 0;
+}
 
 static struct linear_model *random_model(uint64_t seed)
 {
@@ -96,14 +138,20 @@ static struct linear_model *random_model(uint64_t seed)
     ASSERT_OK(linear_model_create(&model, 12, 3, &st));
     rng_seed(&rng, seed);
     for (size_t i = 0; i < (size_t)1 << 12; i++)
-        for (size_t h = 0; h < 3; h++)
-            model->weights[i * LINEAR_MAX_HEADS + h] = (int8_t)(rng_next(&rng) & 0xff);
+        for (size_t h = 0; h < 3; h++) {
+            model->weights[i * LINEAR_COLUMNS + h] = (int8_t)(rng_next(&rng) & 0xff);
+            model->weights[i * LINEAR_COLUMNS + LINEAR_MAX_HEADS + h] =
+                (int8_t)(rng_next(&rng) & 0xff);
+        }
     for (int h = 0; h < 3; h++) {
         model->heads[h].category = (enum hazard_category)h;
         model->heads[h].bias = -0.5 * h;
         model->heads[h].scale = 0.01;
+        model->heads[h].pool_scale = 0.02;
     }
     model->damping = 20;
+    model->word_damping = 5;
+    model->sharpness = 2;
     model->version = 7;
     strcpy(model->name, "random");
     return model;
@@ -139,6 +187,52 @@ static size_t random_text(struct rng *rng, char *out, size_t room)
         length += bytes;
     }
     return length;
+}
+
+static void test_formula(void)
+{
+    struct linear_model *model = random_model(9);
+    struct rng rng;
+    rng_seed(&rng, 10);
+    for (int round = 0; round < 300; round++) {
+        char bytes[512];
+        size_t length = random_text(&rng, bytes, sizeof bytes);
+        struct reference r = {.model = model};
+        struct ngram_features features;
+        struct linear_sum sum;
+        double logits[LINEAR_MAX_HEADS];
+        ngram_features_init(&features);
+        ngram_features_add(&features, (struct text){bytes, length}, refer, &r);
+        ngram_features_end(&features, refer, &r);
+        double expected = model->heads[1].bias +
+                          model->heads[1].scale * r.total / sqrt(r.squares + model->damping) +
+                          log(1 + r.exps) / model->sharpness;
+        linear_sum_init(&sum, model);
+        linear_sum_add(&sum, (struct text){bytes, length});
+        linear_sum_scores(&sum, logits, NULL);
+        CU_ASSERT_DOUBLE_EQUAL(logits[1], expected, 0.01); /* an exp is good to a step of 1/64 */
+    }
+    linear_model_free(model);
+}
+
+/* The worst weights there can be, over and over: nothing overflows. */
+static void test_extremes(void)
+{
+    struct linear_model *model = random_model(12);
+    char text[20000];
+    double logits[LINEAR_MAX_HEADS], p[LINEAR_MAX_HEADS];
+    for (size_t i = 0; i < sizeof text; i++) text[i] = i % 40 == 39 ? ' ' : (char)('a' + i % 26);
+    for (int sign = -1; sign <= 1; sign += 2) {
+        struct linear_sum sum;
+        memset(model->weights, sign < 0 ? 0x80 : 0x7f, (size_t)LINEAR_COLUMNS << 12);
+        for (int h = 0; h < 3; h++) model->heads[h].pool_scale = 1e300;
+        linear_sum_init(&sum, model);
+        linear_sum_add(&sum, (struct text){text, sizeof text});
+        linear_sum_scores(&sum, logits, p);
+        CU_ASSERT_TRUE(isfinite(logits[0]) && (logits[0] > 0) == (sign > 0));
+        CU_ASSERT_TRUE(p[0] >= 0 && p[0] <= 1);
+    }
+    linear_model_free(model);
 }
 
 static void test_incremental(void)
@@ -240,7 +334,7 @@ static void test_round_trip(void)
     CU_ASSERT_STRING_EQUAL(again->name, "random");
     CU_ASSERT_EQUAL(again->version, 7);
     CU_ASSERT_EQUAL(again->n_heads, 3);
-    CU_ASSERT_EQUAL(memcmp(again->weights, model->weights, LINEAR_MAX_HEADS << 12), 0);
+    CU_ASSERT_EQUAL(memcmp(again->weights, model->weights, LINEAR_COLUMNS << 12), 0);
     CU_ASSERT_EQUAL(memcmp(again->heads, model->heads, 3 * sizeof model->heads[0]), 0);
     linear_model_free(again);
     linear_model_free(model);
@@ -267,12 +361,15 @@ static void parse_changed(const char *from, const char *to, const char *message)
 static void test_bad_files(void)
 {
     parse_changed("ASSAYLIN", "ASSAYLIM", "m.bin: not a linear model");
-    parse_changed("\"format\": 1", "\"format\": 2", "format");
+    parse_changed("\"format\": 2", "\"format\": 3", "format");
     parse_changed("\"features\": 1", "\"features\": 2", "features");
     parse_changed("\"bits\": 12", "\"bits\": 13", "bytes of weights");
     parse_changed("\"bits\": 12", "\"bits\": 99", "bits");
     parse_changed("\"category\": \"obscene\"", "\"category\": \"obscenX\"", "head 2: category");
     parse_changed("\"damping\": [20", "\"damping\": [-2", "damping");
+    parse_changed("\"word_damping\": [5", "\"word_damping\": [0", "word_damping");
+    parse_changed("\"sharpness\": [2", "\"sharpness\": [0", "sharpness");
+    parse_changed("\"pool_scale\": ", "\"pool_scalf\": ", "pool_scalf");
     parse_changed("\"scale\": ", "\"scalf\": ", "scalf");
 }
 
@@ -291,6 +388,40 @@ static void test_cut_files(void)
         free(copy);
     }
     CU_ASSERT_EQUAL(refused, tried);
+    linear_model_free(model);
+    strbuf_release(&file);
+}
+
+/* Changed bytes: refused, or a model whose scores are numbers. */
+static void test_changed_files(void)
+{
+    struct linear_model *model = random_model(8);
+    struct strbuf file = model_file(model);
+    struct rng rng;
+    size_t refused = 0, read = 0;
+    rng_seed(&rng, 31);
+    for (int round = 0; round < 1500; round++) {
+        struct status st = {0};
+        struct linear_model *out;
+        size_t at = rng_next(&rng) % 5000;
+        char kept = file.data[at];
+        file.data[at] = round % 2 ? (char)rng_next(&rng) : (char)('0' + rng_next(&rng) % 10);
+        if (linear_model_parse(&out, (struct text){file.data, file.length}, "m", &st) !=
+            STATUS_OK) {
+            refused++;
+        } else {
+            struct linear_sum sum;
+            double p[LINEAR_MAX_HEADS];
+            linear_sum_init(&sum, out);
+            linear_sum_add(&sum, text_of("a text of some words"));
+            linear_sum_scores(&sum, NULL, p);
+            for (int h = 0; h < out->n_heads; h++) read += p[h] >= 0 && p[h] <= 1;
+            if (!(p[0] >= 0 && p[0] <= 1)) CU_FAIL("a score that is no probability");
+        }
+        linear_model_free(out);
+        file.data[at] = kept;
+    }
+    CU_ASSERT_TRUE(refused > 100 && read > 100);
     linear_model_free(model);
     strbuf_release(&file);
 }
@@ -315,8 +446,12 @@ static void make_examples(struct training_example *examples, char (*texts)[128])
             length += (size_t)snprintf(p + length, 128 - length, "%s ",
                                        is_bad && w == 1 ? bad[rng_next(&rng) % 3]
                                                         : neutral[rng_next(&rng) % 6]);
-        examples[i] = (struct training_example){
-            .text = {p, length}, .weight = 1, .held_out = i % 10 >= 8, .domain = i % 3 == 0};
+        examples[i] = (struct training_example){.text = {p, length},
+                                                .weight = 1,
+                                                .held_out = i % 10 >= 8,
+                                                .domain = i % 3 == 0,
+                                                .distill = 0.7f,
+                                                .original = TRAINING_NONE};
         for (int h = 0; h < LINEAR_MAX_HEADS; h++) examples[i].label[h] = NAN;
         examples[i].label[0] = is_bad ? 0.9f : 0.1f;
     }
@@ -386,7 +521,7 @@ static void test_builtin(void)
     struct classifier *classifier;
     struct hazard_scores scores;
     ASSERT_OK(classifier_open(&classifier, "builtin", &st));
-    CU_ASSERT_STRING_EQUAL(classifier_id(classifier), "linear/builtin-1");
+    CU_ASSERT_STRING_EQUAL(classifier_id(classifier), "linear/builtin-2");
     CU_ASSERT_EQUAL(classifier_categories(classifier), 0x7fu);
     ASSERT_OK(classifier_score(classifier, text_of(""), text_of("You are a fucking idiot"), &scores,
                                &st));
@@ -409,12 +544,16 @@ static const struct test_case tests[] = {
     {"disguises are undone", test_disguises},
     {"what is no disguise stays", test_not_disguises},
     {"long words come in parts", test_long_words},
+    {"exp and log are those of the C library", test_portable_math},
+    {"scores follow the formula", test_formula},
+    {"extreme weights do not overflow", test_extremes},
     {"pieces give the bits of the whole", test_incremental},
     {"an explanation sums to the logit", test_explain},
     {"the calibration is the logistic curve it was fitted to", test_calibration},
     {"a model reads back as written", test_round_trip},
     {"bad models are refused", test_bad_files},
     {"cut models are refused", test_cut_files},
+    {"changed models are refused or score", test_changed_files},
     {"training learns, the same bytes each time", test_training},
     {"training refuses what teaches nothing", test_training_refuses},
     {"the model inside the program works", test_builtin},
