@@ -8,14 +8,15 @@
 
 #include "engine/base/clock.h"
 
-#define PEAK_SECONDS    0.05 /* long enough that starting threads does not count */
-#define PEAK_ROUNDS     10000
-#define PEAK_T          32 /* a tile that stays in the first-level cache */
-#define PEAK_R          6
-#define PEAK_K          256
-#define BANDWIDTH_BYTES ((size_t)512 << 20)
-#define STRIPE_BYTES    ((size_t)1 << 20) /* what a thread reads at a time */
-#define LANES           32
+#define PEAK_SECONDS        0.05 /* long enough that starting threads does not count */
+#define PEAK_ROUNDS         10000
+#define PEAK_T              32 /* a tile that stays in the first-level cache */
+#define PEAK_R              6
+#define PEAK_K              256
+#define BANDWIDTH_BYTES     ((size_t)512 << 20)
+#define MIN_BANDWIDTH_BYTES ((size_t)64 << 20)
+#define STRIPE_BYTES        ((size_t)1 << 20) /* what a thread reads at a time */
+#define LANES               32
 
 static const struct kernel_peak *find_peak(const struct kernel_set *kernels, const char *name)
 {
@@ -24,30 +25,38 @@ static const struct kernel_peak *find_peak(const struct kernel_set *kernels, con
     return NULL;
 }
 
-status_code machine_init(struct machine *machine, const struct kernel_set *kernels,
-                         const char *compute, int n_threads, struct status *st)
+static status_code own_memory(struct machine *machine, struct status *st)
 {
-    const struct kernel_peak *peak = find_peak(kernels, compute);
-    if (!peak) peak = find_peak(kernels, "f32");
-    *machine = (struct machine){.kernels = kernels,
-                                .peak = peak,
-                                .compute = peak ? peak->name : "f32",
-                                .n_threads = n_threads,
-                                .n_bytes = BANDWIDTH_BYTES};
     void *memory =
         mmap(NULL, BANDWIDTH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return status_no_memory(st, "measuring the bandwidth");
     madvise(memory, BANDWIDTH_BYTES, MADV_HUGEPAGE); /* refused: small pages are read */
-    machine->memory = memory;
     unsigned char *bytes = memory;
-#pragma omp parallel for schedule(static) num_threads(n_threads)
+#pragma omp parallel for schedule(static) num_threads(machine->n_threads)
     for (size_t i = 0; i < BANDWIDTH_BYTES; i += STRIPE_BYTES) memset(bytes + i, 1, STRIPE_BYTES);
+    machine->own = memory;
+    machine->memory = memory;
+    machine->n_bytes = BANDWIDTH_BYTES;
     return STATUS_OK;
+}
+
+status_code machine_init(struct machine *machine, const struct machine_options *o,
+                         struct status *st)
+{
+    const struct kernel_peak *peak = find_peak(o->kernels, o->compute);
+    if (!peak) peak = find_peak(o->kernels, "f32");
+    *machine = (struct machine){.kernels = o->kernels,
+                                .peak = peak,
+                                .compute = peak ? peak->name : "f32",
+                                .n_threads = o->n_threads,
+                                .memory = o->memory,
+                                .n_bytes = o->n_bytes};
+    return o->n_bytes >= MIN_BANDWIDTH_BYTES ? STATUS_OK : own_memory(machine, st);
 }
 
 void machine_release(struct machine *machine)
 {
-    if (machine->memory) munmap(machine->memory, machine->n_bytes);
+    if (machine->own) munmap(machine->own, BANDWIDTH_BYTES);
     *machine = (struct machine){0};
 }
 
@@ -104,8 +113,8 @@ void machine_sample(struct machine *machine)
 #pragma omp parallel for schedule(static) num_threads(machine->n_threads) reduction(+ : total)
     for (size_t i = 0; i < n_stripes; i++)
         total += read_stripe(words + i * (STRIPE_BYTES / sizeof *words));
-    double bandwidth = (double)machine->n_bytes / (clock_seconds() - start);
-    BUG_IF(total != machine->n_bytes / sizeof *words * 0x0101010101010101u);
+    double bandwidth = (double)(n_stripes * STRIPE_BYTES) / (clock_seconds() - start);
+    machine->sum += total;
     if (operations > machine->operations) machine->operations = operations;
     if (bandwidth > machine->read_bandwidth) machine->read_bandwidth = bandwidth;
 }

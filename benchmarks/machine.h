@@ -10,6 +10,7 @@
 #define ASSAY_MACHINE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "engine/kernels/kernels.h"
 
@@ -20,13 +21,28 @@ struct machine {
     const char *compute;   /* what `operations` counts: "f32", "bf16" or "int8" products */
     double operations;     /* per second, all threads; a multiply-add counts as two */
     double read_bandwidth; /* bytes per second from memory, all threads */
-    void *memory;          /* what is read: far larger than any cache, in huge pages if there are */
+    const uint64_t
+        *memory; /* what is read: far larger than any cache, in huge pages if there are */
+    size_t n_bytes;
+    uint64_t sum; /* of what was read: nothing is read for nobody */
+    void *own;    /* the memory, unless it is the caller's */
+};
+
+/* What to measure with. */
+struct machine_options {
+    const struct kernel_set *kernels;
+    const char
+        *compute; /* the kind of products; one that the kernel set has no loop for is "f32" */
+    int n_threads;
+    /* What reading is measured on, 64 MB or more and aligned; or too little, for memory of its own.
+     * Pages differ: under a host with several memory controllers some are twice as far away as
+     * others, so a bound for reading weights is measured on the weights. */
+    const void *memory;
     size_t n_bytes;
 };
 
-/* `compute` names the kind of products; one that the kernel set has no loop for is "f32". */
-status_code machine_init(struct machine *machine, const struct kernel_set *kernels,
-                         const char *compute, int n_threads, struct status *st) MUST_CHECK;
+status_code machine_init(struct machine *machine, const struct machine_options *options,
+                         struct status *st) MUST_CHECK;
 void machine_release(struct machine *machine);
 
 /* Measures both once more and keeps the better figures. */

@@ -239,8 +239,12 @@ status_code speed_measure(const struct engine *engine, const struct speed_option
     list_rows(options, out);
     rng_seed(&t.rng, 1);
     status_code code = kernel_set_select(&kernels, info->kernels, st);
-    if (code == STATUS_OK)
-        code = machine_init(&t.machine, kernels, info->compute, info->n_threads, st);
+    if (code == STATUS_OK) {
+        struct machine_options machine = {
+            .kernels = kernels, .compute = info->compute, .n_threads = info->n_threads};
+        machine.memory = engine_packed_weights(engine, &machine.n_bytes);
+        code = machine_init(&t.machine, &machine, st);
+    }
     if (code == STATUS_OK) machine_sample(&t.machine);
     if (code == STATUS_OK) code = make_room(&t, engine, out, st);
     if (code == STATUS_OK) code = measure_rows(&t, options, out, st);

@@ -308,6 +308,12 @@ const struct tokenizer *engine_get_tokenizer(const struct engine *e)
     return e->tokenizer;
 }
 
+const void *engine_packed_weights(const struct engine *e, size_t *bytes)
+{
+    *bytes = e->packed.bytes;
+    return e->packed.memory;
+}
+
 const char *engine_label(const struct engine *e, int i)
 {
     return e->labels[i];

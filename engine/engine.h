@@ -98,6 +98,10 @@ status_code engine_weights_sha256(const struct engine *engine, char hex[SHA256_H
 status_code engine_adapter_sha256(const struct engine *engine, char hex[SHA256_HEX_SIZE],
                                   struct status *st) MUST_CHECK;
 
+/* The packed matrices, one after the other, for measuring how fast they can be read; NULL and 0
+ * bytes when nothing is packed. */
+const void *engine_packed_weights(const struct engine *engine, size_t *bytes);
+
 /* An encoder's label i < n_labels as its config names it ("LABEL_0" where it does not). */
 const char *engine_label(const struct engine *engine, int i);
 

@@ -84,8 +84,9 @@ static inline __attribute__((always_inline)) void run_tile(float *sums, const st
     for (; lines && w < end; lines--, w += PAIR_BYTES, x += 4, next += 64 * per_step) {
         _mm_prefetch((const char *)x_ahead, _MM_HINT_T0);
         x_ahead += 64;
-        for (int line = 0; line < per_step; line++)
-            _mm_prefetch((const char *)next + 64 * line, _MM_HINT_T1);
+        if (per_step == 1) _mm_prefetch((const char *)next, _MM_HINT_T1);
+        for (int line = 0; per_step > 1 && line < per_step; line++)
+            _mm_prefetch((const char *)next + 64 * line, _MM_HINT_T0);
         run_step(sum, w, x, tokens);
     }
 #pragma GCC unroll 2
@@ -119,9 +120,13 @@ static void run_tokens(float *sums, const struct group *g, const unsigned char *
     }
 }
 
+/* Of a single tile, for which the weights come from memory: what is asked for lies ahead; more than
+ * this, and requests queue. */
+#define FEW_AHEAD_BYTES 2048
+
 static void run_few_tokens(float *sums, const struct group *g, size_t tokens)
 {
-    const unsigned char *x = g->x, *next = g->next;
+    const unsigned char *x = g->x, *next = g->w + FEW_AHEAD_BYTES;
     size_t lines = g->n;
     switch (tokens) {
         TILE(1, 2);
