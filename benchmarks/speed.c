@@ -206,7 +206,7 @@ static int64_t peak_resident_bytes(const struct machine *machine)
 {
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-    return (int64_t)usage.ru_maxrss * 1024 - (int64_t)machine->n_bytes;
+    return (int64_t)usage.ru_maxrss * 1024 - (machine->own ? (int64_t)machine->n_bytes : 0);
 }
 
 static void set_beside_the_machine(struct speed_result *out)

@@ -12,7 +12,7 @@
 
 /* Tokens of one decoder pass: enough that reading the weights is shared, few enough that the
  * activations are small beside them.  An encoder's pass is the whole text. */
-#define RUN_MAX_TOKENS 256
+#define RUN_MAX_TOKENS 512
 
 /* Positions whose logits are computed together: the output head is read once for them. */
 #define RUN_LOGIT_ROWS 32
