@@ -11,7 +11,7 @@
 #include "engine/gguf/gguf.h"
 #include "engine/model/architecture.h"
 #include "engine/model/model_path.h"
-#include "engine/model/model_weights.h"
+#include "engine/model/packed_weights.h"
 #include "engine/model/run_state.h"
 #include "engine/scheduler/scheduler_plan.h"
 #include "engine/safetensors/safetensors.h"
@@ -102,7 +102,7 @@ static void add_tensor(struct inspection *in, const struct tensor_view *view)
 
 static void check_weights(struct inspection *in, const struct tensor_source *source)
 {
-    struct model_weights weights;
+    struct model model = {.config = in->config};
     struct arena arena;
     struct status st = {0};
     if (in->n_unreadable && source->gguf) {
@@ -110,8 +110,11 @@ static void check_weights(struct inspection *in, const struct tensor_source *sou
         return;
     }
     arena_init(&arena, SIZE_MAX);
-    if (model_weights_find(&weights, &in->config, source, &arena, &st) != STATUS_OK)
+    if (kernel_set_select(&model.kernels, NULL, &st) != STATUS_OK ||
+        model_weights_find(&model.weights, &in->config, source, &arena, &st) != STATUS_OK)
         set_problem(in, "", st.message);
+    else
+        in->memory.weights = packed_weights_growth(&model);
     if (in->tokenizer_problem) set_problem(in, "", in->tokenizer_problem);
     in->can_run = in->problem == NULL;
     arena_release(&arena);
@@ -122,7 +125,7 @@ static void predict_memory(struct inspection *in, const struct inspect_options *
     struct inspect_memory *m = &in->memory;
     m->n_context = options->n_context > 0 ? options->n_context : in->config.n_context;
     m->n_threads = options->n_threads > 0 ? options->n_threads : omp_get_num_procs();
-    m->weights = in->weight_bytes;
+    m->weights += in->weight_bytes; /* to what packing adds */
     const struct run_sizes run = {
         .n_context = m->n_context, .n_sequences = 1, .n_threads = m->n_threads};
     struct scheduler_plan plan = {0};

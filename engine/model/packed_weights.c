@@ -50,6 +50,18 @@ size_t packed_weights_bytes(const struct model *m)
     return all_bytes(&copy);
 }
 
+size_t packed_weights_growth(const struct model *m)
+{
+    struct model copy = *m;
+    size_t growth = 0;
+    const struct linear *w;
+    for (int i = 0; (w = matrix_at(&copy, i)) != NULL; i++) {
+        size_t bytes = matrix_bytes(&copy, w), before = (size_t)w->rows * w->row_bytes;
+        if (bytes > before) growth += bytes - before;
+    }
+    return growth;
+}
+
 /* The copy is read from the file in the order of its rows, panel by panel. */
 static void pack(unsigned char *memory, const struct packed_matrix *packed, const struct linear *w,
                  int n_threads)

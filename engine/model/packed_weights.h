@@ -20,6 +20,10 @@ struct packed_weights {
  * pack. */
 size_t packed_weights_bytes(const struct model *model);
 
+/* By how much the packed copies are larger than what they are made from: rows are rounded up, and
+ * some types keep their scales wider. */
+size_t packed_weights_growth(const struct model *model);
+
 /* Packs, and lets each `linear` of the model point to its copy.  What describes the copies is
  * allocated from `arena`.  STATUS_NO_MEMORY names the bytes. */
 status_code packed_weights_init(struct packed_weights *out, struct model *model,
