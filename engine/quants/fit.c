@@ -12,9 +12,9 @@
 /* The search is where `assay convert` spends its time.  Its sums run in LANES partial sums that are
  * added up in one order, so that a compiler may use vectors of any length that divides LANES and
  * the result is the same to the bit: with AVX2 where the machine has it, else with the baseline's.
- */
+ * clang names the clones so that other files do not find them. */
 #define LANES 8
-#if defined __x86_64__ && defined __linux__
+#if defined __x86_64__ && defined __linux__ && !defined __clang__
 #define ANY_VECTORS __attribute__((target_clones("avx2", "default")))
 #else
 #define ANY_VECTORS
