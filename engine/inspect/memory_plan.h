@@ -24,7 +24,7 @@ struct memory_request {
 };
 
 struct memory_plan {
-    uint64_t weights; /* mapped from their files */
+    uint64_t weights; /* mapped from their files, or in packed copies of them */
     uint64_t cache;   /* keys and values */
     uint64_t other;   /* activations, tokenizer, samplers */
     uint64_t total;
