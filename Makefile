@@ -105,9 +105,9 @@ $(TOOLS): %: %.o $(SUPPORT_OBJ) $(O)/libassay.a
 
 # The only places where an instruction set is named; everything else is portable C.
 $(O)/engine/kernels/kernels_avx2.o: ISA := -mavx2 -mfma -mf16c
-$(O)/engine/kernels/kernels_avx512.o $(O)/engine/kernels/kernels_avx512_bf16.o \
-$(O)/engine/kernels/kernels_avx512_int8.o: ISA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
-    -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16 -mprefer-vector-width=512
+AVX512 := kernels_avx512 kernels_avx512_bf16 kernels_avx512_int8 kernels_avx512_stream
+$(AVX512:%=$(O)/engine/kernels/%.o): ISA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq \
+    -mavx512vl -mavx512vnni -mavx512bf16 -mprefer-vector-width=512
 
 # The commit is part of every stored run, so its file follows the commit.
 $(O)/benchmarks/version.o: ISA := -DASSAY_COMMIT='"$(COMMIT)"' -DASSAY_BUILD_FLAGS='"$(MODE) $(NUMERIC) $(CFLAGS)"'

@@ -25,4 +25,10 @@ void avx512_prepare_int8(void *prepared, const float *x, size_t T, size_t K, enu
 void avx512_multiply_int8(const struct packed_product *product, size_t first, size_t n,
                           void *scratch);
 
+/* kernels_avx512_stream.c: the same for up to so many tokens of some forms; sums (T, PACKED_ROWS)
+ * is room. */
+#define AVX512_STREAM_TOKENS 6
+bool avx512_streams(enum packed_form form, size_t T);
+void avx512_stream_int8(const struct packed_product *product, size_t first, size_t n, float *sums);
+
 #endif

@@ -86,7 +86,7 @@ static inline __attribute__((always_inline)) void run_tile(float *sums, const st
         x_ahead += 64;
         if (per_step == 1) _mm_prefetch((const char *)next, _MM_HINT_T1);
         for (int line = 0; per_step > 1 && line < per_step; line++)
-            _mm_prefetch((const char *)next + 64 * line, _MM_HINT_T0);
+            _mm_prefetch((const char *)next + 64 * line, _MM_HINT_T1);
         run_step(sum, w, x, tokens);
     }
 #pragma GCC unroll 2

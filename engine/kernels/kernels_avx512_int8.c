@@ -7,30 +7,15 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
+#include "engine/kernels/kernels_avx512_int8.h"
 
-static inline void floats_of_halves(float *dst, const uint16_t *src)
-{
-    for (size_t i = 0; i < PACKED_ROWS; i += 16)
-        _mm512_storeu_ps(dst + i, _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(src + i))));
-}
-
-#include "engine/kernels/panels.h"
-
-#define TILE_TOKENS 6
+#define TILE_TOKENS AVX512_STREAM_TOKENS /* more than that make two tiles at least */
 #define X_LINES     5 /* of activations to fetch with 32 columns: a tile has 36 */
 
 void avx512_prepare_int8(void *prepared, const float *x, size_t T, size_t K, enum packed_form form,
                          size_t first, size_t n)
 {
     int8_prepare(prepared, x, T, K, form, first, n);
-}
-
-static inline __m512i broadcast_four(const int8_t *q)
-{
-    int32_t four;
-    memcpy(&four, q, 4);
-    return _mm512_set1_epi32(four);
 }
 
 /* What a tile is computed from, and what a thread reads next. */
@@ -40,20 +25,8 @@ struct work {
     size_t bytes; /* of `next`, to fetch */
 };
 
-/* The tile's integer sums over four columns, whose activations are at q. */
-static inline __attribute__((always_inline)) void
-sum_four(__m512i dot[][2], __m512i left, __m512i right, const int8_t *q, const int tokens)
-{
-#pragma GCC unroll 6
-    for (int t = 0; t < tokens; t++) {
-        __m512i x = broadcast_four(q + (size_t)t * sizeof(struct int8_input));
-        dot[t][0] = _mm512_dpbusd_epi32(dot[t][0], left, x);
-        dot[t][1] = _mm512_dpbusd_epi32(dot[t][1], right, x);
-    }
-}
-
-/* Those over one sub-block of `fours` * 4 columns, while `lines` lines of `next` are fetched at
- * each four. */
+/* The integer sums over one sub-block of `fours` * 4 columns, while `lines` lines of `next` are
+ * fetched at each four. */
 static inline __attribute__((always_inline)) void
 sum_fours(__m512i dot[][2], const uint8_t *w, const int8_t *q, const int tokens, const int fours,
           const unsigned char *next, const int lines)
@@ -64,30 +37,6 @@ sum_fours(__m512i dot[][2], const uint8_t *w, const int8_t *q, const int tokens,
         for (int line = 0; line < lines; line++, next += 64)
             _mm_prefetch((const char *)next, _MM_HINT_T1);
         sum_four(dot, _mm512_load_si512(w), _mm512_load_si512(w + 64), q, tokens);
-    }
-}
-
-/* sum += scale * a sub-block's integer sums */
-static inline __attribute__((always_inline)) void
-add_sub_block(__m512 sum[][2], __m512i dot[][2], __m512 left, __m512 right, const int tokens)
-{
-#pragma GCC unroll 6
-    for (int t = 0; t < tokens; t++) {
-        sum[t][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][0]), left, sum[t][0]);
-        sum[t][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][1]), right, sum[t][1]);
-    }
-}
-
-/* sums (tokens, 32) += the activations' scale * a group's sums */
-static inline __attribute__((always_inline)) void
-add_group(float *sums, __m512 sum[][2], const struct int8_input *x, const int tokens)
-{
-#pragma GCC unroll 6
-    for (int t = 0; t < tokens; t++) {
-        __m512 scale = _mm512_set1_ps(x[t].scale);
-        float *at = sums + (size_t)t * PACKED_ROWS;
-        _mm512_store_ps(at, _mm512_fmadd_ps(sum[t][0], scale, _mm512_load_ps(at)));
-        _mm512_store_ps(at + 16, _mm512_fmadd_ps(sum[t][1], scale, _mm512_load_ps(at + 16)));
     }
 }
 
@@ -160,6 +109,7 @@ static inline __attribute__((always_inline)) void run_tile(float *sums, const st
         run_tile(sums, work, x, n, fours, has_mins, few);                                          \
         break
 
+/* One of several tiles: none is narrower than half of the widest. */
 static inline __attribute__((always_inline)) void run_tokens(float *sums, const struct work *work,
                                                              const struct int8_input *x,
                                                              size_t tokens, const int fours,
@@ -173,31 +123,28 @@ static inline __attribute__((always_inline)) void run_tokens(float *sums, const 
     }
 }
 
-static inline __attribute__((always_inline)) void
-run_few_tokens(float *sums, const struct work *work, const struct int8_input *x, size_t tokens,
-               const int fours, const bool has_mins, const int lines)
+/* The only tile of a form that is not streamed. */
+static void run_few_halved(float *sums, const struct work *work, const struct int8_input *x,
+                           size_t tokens)
 {
+    const int fours = 4;
+    const bool has_mins = false;
     switch (tokens) {
-        TILE(1, lines);
-        TILE(2, lines);
-        TILE(3, lines);
-        TILE(4, lines);
-        TILE(5, lines);
-        TILE(6, lines);
+        TILE(1, 2);
+        TILE(2, 2);
+        TILE(3, 2);
+        TILE(4, 2);
+        TILE(5, 2);
+        TILE(6, 2);
     }
 }
 
 /* In tiles of about equal width, each of which fetches its part of what comes next. */
 static inline __attribute__((always_inline)) void run_tiles(float *sums, struct work work,
                                                             const struct int8_input *x, size_t T,
-                                                            const int fours, const bool has_mins,
-                                                            const int lines)
+                                                            const int fours, const bool has_mins)
 {
     size_t n_tiles = (T + TILE_TOKENS - 1) / TILE_TOKENS, first = 0;
-    if (n_tiles == 1) {
-        run_few_tokens(sums, &work, x, T, fours, has_mins, lines);
-        return;
-    }
     work.bytes /= n_tiles;
     for (size_t tile = 0; tile < n_tiles; tile++, work.next += work.bytes) {
         size_t end = T * (tile + 1) / n_tiles;
@@ -206,116 +153,25 @@ static inline __attribute__((always_inline)) void run_tiles(float *sums, struct 
     }
 }
 
-/* ---- few tokens ----
- *
- * The weights come from memory and waiting for them is what takes the time, so they are read from
- * end to end in the order in which they lie, numbers and scales, which the processor foresees. */
-
-#define FEW_AHEAD_BYTES 2048 /* what is asked for lies ahead; more than that, and requests queue   \
-                              */
-
-/* sums (tokens, 32) += the products of a group of n_sub sub-blocks at w, Q8_0 or, with two numbers
- * in a byte, Q4_0. */
-static inline __attribute__((always_inline)) void stream_group(float *sums, const uint8_t *w,
-                                                               size_t n_sub,
-                                                               const struct int8_input *x,
-                                                               const int tokens, const bool nibbles)
-{
-    const __m512i low = _mm512_set1_epi8(15);
-    const int fours = nibbles ? 4 : 8;
-    __m512 sum[TILE_TOKENS][2];
-#pragma GCC unroll 6
-    for (int t = 0; t < tokens; t++) sum[t][0] = sum[t][1] = _mm512_setzero_ps();
-    for (size_t sub = 0; sub < n_sub; sub++) {
-        const int8_t *q = x->q + sub * 32;
-        __m512i dot[TILE_TOKENS][2];
-#pragma GCC unroll 6
-        for (int t = 0; t < tokens; t++) dot[t][0] = dot[t][1] = _mm512_set1_epi32(x[t].start[sub]);
-#pragma GCC unroll 8
-        for (int four = 0; four < fours; four++, w += FOUR_BYTES, q += 4) {
-            __m512i left = _mm512_load_si512(w), right = _mm512_load_si512(w + 64);
-            _mm_prefetch((const char *)w + FEW_AHEAD_BYTES, _MM_HINT_T0);
-            _mm_prefetch((const char *)w + FEW_AHEAD_BYTES + 64, _MM_HINT_T0);
-            if (!nibbles) {
-                sum_four(dot, left, right, q, tokens);
-                continue;
-            }
-            sum_four(dot, _mm512_and_si512(left, low), _mm512_and_si512(right, low), q, tokens);
-            left = _mm512_and_si512(_mm512_srli_epi16(left, 4), low);
-            right = _mm512_and_si512(_mm512_srli_epi16(right, 4), low);
-            sum_four(dot, left, right, q + 16, tokens);
-        }
-        __m512 scale_left = _mm512_cvtph_ps(_mm256_load_si256((const void *)w));
-        __m512 scale_right = _mm512_cvtph_ps(_mm256_load_si256((const void *)(w + 32)));
-        add_sub_block(sum, dot, scale_left, scale_right, tokens);
-        w += 2 * PACKED_ROWS;
-    }
-    add_group(sums, sum, x, tokens);
-}
-
-#define STREAM(n)                                                                                  \
-    case n:                                                                                        \
-        stream_group(sums, w, n_sub, x, n, nibbles);                                               \
-        break
-
-static inline __attribute__((always_inline)) void stream_tokens(float *sums, const uint8_t *w,
-                                                                size_t n_sub,
-                                                                const struct int8_input *x,
-                                                                size_t T, const bool nibbles)
-{
-    switch (T) {
-        STREAM(1);
-        STREAM(2);
-        STREAM(3);
-        STREAM(4);
-        STREAM(5);
-        STREAM(6);
-    }
-}
-
-static bool is_streamed(const struct packed_product *p)
-{
-    return p->T <= TILE_TOKENS && (p->w->form == PACKED_Q8_0 || p->w->form == PACKED_Q4_0);
-}
-
-static void stream_panel(const struct packed_product *p, size_t panel, float *sums)
-{
-    const struct packed_matrix *w = p->w;
-    size_t bytes = int8_group_bytes(w->form);
-    const uint8_t *src = w->data + panel * w->panel_bytes;
-    const struct int8_input *x = p->x;
-    memset(sums, 0, p->T * PACKED_ROWS * sizeof *sums);
-    for (size_t k = 0; k < w->cols; k += PACKED_GROUP, src += bytes, x += p->T) {
-        size_t left = w->cols - k < PACKED_GROUP ? w->cols - k : PACKED_GROUP;
-        if (w->form == PACKED_Q8_0)
-            stream_tokens(sums, src, left / 32, x, p->T, false);
-        else
-            stream_tokens(sums, src, left / 32, x, p->T, true);
-    }
-    avx512_write_panels(p, panel, 1, sums);
-}
-
 /* ---- panels ---- */
 
-static void run_bytes(float *sums, const struct work *work, const struct int8_input *x, size_t T)
+static void run_plain(float *sums, const struct work *work, const struct int8_input *x, size_t T)
 {
-    run_tiles(sums, *work, x, T, 8, false, 2);
-}
-
-static void run_nibbles(float *sums, const struct work *work, const struct int8_input *x, size_t T)
-{
-    run_tiles(sums, *work, x, T, 8, false, 1);
+    run_tiles(sums, *work, x, T, 8, false);
 }
 
 static void run_with_mins(float *sums, const struct work *work, const struct int8_input *x,
                           size_t T)
 {
-    run_tiles(sums, *work, x, T, 8, true, 1);
+    run_tiles(sums, *work, x, T, 8, true);
 }
 
 static void run_halved(float *sums, const struct work *work, const struct int8_input *x, size_t T)
 {
-    run_tiles(sums, *work, x, T, 4, false, 2);
+    if (T <= TILE_TOKENS)
+        run_few_halved(sums, work, x, T);
+    else
+        run_tiles(sums, *work, x, T, 4, false);
 }
 
 typedef void run_function(float *, const struct work *, const struct int8_input *, size_t);
@@ -323,14 +179,12 @@ typedef void run_function(float *, const struct work *, const struct int8_input 
 static run_function *run_of(enum packed_form form)
 {
     switch (form) {
-    case PACKED_Q4_0:
-        return run_nibbles;
     case PACKED_Q4_K:
         return run_with_mins;
     case PACKED_Q6_K:
         return run_halved;
     default:
-        return run_bytes;
+        return run_plain;
     }
 }
 
@@ -381,8 +235,8 @@ double avx512_peak_int8(size_t rounds)
 void avx512_multiply_int8(const struct packed_product *p, size_t first, size_t n, void *scratch)
 {
     size_t step = p->T > TILE_TOKENS ? SIDE_BY_SIDE : 1;
-    if (is_streamed(p)) {
-        for (size_t done = 0; done < n; done++) stream_panel(p, first + done, int8_sums(scratch));
+    if (avx512_streams(p->w->form, p->T)) {
+        avx512_stream_int8(p, first, n, int8_sums(scratch));
         return;
     }
     for (size_t done = 0; done < n; done += step)

@@ -171,9 +171,12 @@ static inline void open_q4_k(struct int8_group *g, const uint8_t *src)
     halves_at(d, mins + 8 * PACKED_ROWS);
     halves_at(g->min_scale, mins + 10 * PACKED_ROWS);
     for (size_t sub = 0; sub < 8; sub++)
-        for (size_t r = 0; r < PACKED_ROWS; r++) {
+        for (size_t r = 0; r < PACKED_ROWS; r++)
             g->scale[sub][r] = d[r] * (float)src[sub * PACKED_ROWS + r];
-            g->min[sub / 2][r][sub % 2] = mins[sub * PACKED_ROWS + r];
+    for (size_t pair = 0; pair < 4; pair++, mins += 2 * PACKED_ROWS)
+        for (size_t r = 0; r < PACKED_ROWS; r++) {
+            g->min[pair][r][0] = mins[r];
+            g->min[pair][r][1] = mins[PACKED_ROWS + r];
         }
 }
 

@@ -83,7 +83,16 @@ static void apply_f32(const struct model *model, struct run_state *state, float 
 
 /* ---- from packed weights ---- */
 
-/* Thread i of n: its part of the activations, and its panels once all are prepared. */
+/* Parts of a matrix that threads take one after another.  More than one each, as a thread that the
+ * system interrupts would make the others wait; not many, as each starts reading at a new place. */
+static size_t count_parts(size_t panels, size_t n_threads)
+{
+    size_t most = 8 * n_threads, parts = panels / 16;
+    if (parts > most) return most;
+    return parts > n_threads ? parts : n_threads;
+}
+
+/* Thread i of n: its part of the activations, and parts of the matrix once all are prepared. */
 static void multiply_part(const struct kernel_set *kernels, struct run_state *state,
                           struct packed_product product, const float *x, size_t i, size_t n)
 {
@@ -99,8 +108,12 @@ static void multiply_part(const struct kernel_set *kernels, struct run_state *st
         kernels->prepare(state->linear_shared, x, T, w->cols, w->form, first, end - first);
 #pragma omp barrier
     }
-    size_t first = panels * i / n, end = panels * (i + 1) / n;
-    kernels->multiply(&product, first, end - first, scratch);
+    size_t parts = count_parts(panels, n);
+#pragma omp for schedule(dynamic) nowait
+    for (size_t part = 0; part < parts; part++) {
+        size_t first = panels * part / parts, end = panels * (part + 1) / parts;
+        kernels->multiply(&product, first, end - first, scratch);
+    }
 }
 
 static void apply_packed(const struct model *model, struct run_state *state, float *out,
