@@ -111,6 +111,25 @@ static void store_rows(const struct run_state *s, int layer, const struct token_
     }
 }
 
+static const struct rope_table *rope_of(const struct model *m, const struct run_state *s, int layer)
+{
+    return m->config.windowed[layer] ? &s->local_rope : &s->rope;
+}
+
+void attention_keys(const struct model *m, struct run_state *s, int layer, const float *x,
+                    const struct token_batch *batch)
+{
+    const struct model_config *c = &m->config;
+    const struct layer_weights *w = &m->weights.layer[layer];
+    int T = batch->n;
+    linear_apply(m, s, s->keys, x, T, &w->k);
+    linear_apply(m, s, s->values, x, T, &w->v);
+    if (w->k_norm.weight)
+        norm_rows(m, s, s->keys, s->keys, &w->k_norm, T * c->n_kv_heads, c->head_dim);
+    rope_apply(c, s, rope_of(m, s, layer), s->keys, T, c->n_kv_heads);
+    store_rows(s, layer, batch);
+}
+
 void attention_block(const struct model *m, struct run_state *s, int layer, float *out,
                      const float *x, const struct token_batch *batch)
 {
@@ -118,17 +137,27 @@ void attention_block(const struct model *m, struct run_state *s, int layer, floa
     const struct layer_weights *w = &m->weights.layer[layer];
     int T = batch->n;
     linear_apply(m, s, s->q, x, T, &w->q);
-    linear_apply(m, s, s->keys, x, T, &w->k);
-    linear_apply(m, s, s->values, x, T, &w->v);
     if (w->q_norm.weight) norm_rows(m, s, s->q, s->q, &w->q_norm, T * c->n_heads, c->head_dim);
-    if (w->k_norm.weight)
-        norm_rows(m, s, s->keys, s->keys, &w->k_norm, T * c->n_kv_heads, c->head_dim);
-    const struct rope_table *rope = c->windowed[layer] ? &s->local_rope : &s->rope;
-    rope_apply(c, s, rope, s->q, T, c->n_heads);
-    rope_apply(c, s, rope, s->keys, T, c->n_kv_heads);
-    store_rows(s, layer, batch);
+    rope_apply(c, s, rope_of(m, s, layer), s->q, T, c->n_heads);
     attention_apply(m, s, layer, batch);
     linear_apply(m, s, out, s->heads, T, &w->o);
+}
+
+struct token_batch keep_read_rows(const struct model *m, struct run_state *s,
+                                  const struct token_batch *batch)
+{
+    const struct read_rows *read = batch->read;
+    size_t d_model = (size_t)m->config.d_model;
+    if (!read) return *batch;
+    for (int i = 0; i < read->n; i++) {
+        size_t from = (size_t)read->rows[i] * d_model, to = (size_t)i * d_model;
+        if (from == to) continue;
+        memcpy(s->x + to, s->x + from, d_model * sizeof(float));
+        memcpy(s->normed + to, s->normed + from, d_model * sizeof(float));
+    }
+    run_state_set_positions(s, read->positions, read->n);
+    return (struct token_batch){
+        .n = read->n, .positions = read->positions, .blocks = read->blocks, .cache = batch->cache};
 }
 
 /* ---- feed-forward blocks ---- */
@@ -180,11 +209,15 @@ void sequential_forward(const struct model *m, struct run_state *s, const struct
                         gated_activation *activation)
 {
     int d_model = m->config.d_model, T = batch->n;
+    struct token_batch rows = *batch;
     embed_tokens(m, s, batch->tokens, T);
     for (int layer = 0; layer < m->config.n_layers; layer++) {
         const struct layer_weights *w = &m->weights.layer[layer];
         norm_rows(m, s, s->normed, s->x, &w->attn_norm, T, d_model);
-        attention_block(m, s, layer, s->block, s->normed, batch);
+        attention_keys(m, s, layer, s->normed, batch);
+        if (layer == m->config.n_layers - 1) rows = keep_read_rows(m, s, batch);
+        if ((T = rows.n) == 0) return;
+        attention_block(m, s, layer, s->block, s->normed, &rows);
         if (w->attn_post_norm.weight)
             norm_rows(m, s, s->block, s->block, &w->attn_post_norm, T, d_model);
         add_rows(s, s->x, s->block, T, d_model);

@@ -28,12 +28,19 @@ void norm_rows(const struct model *model, const struct run_state *state, float *
 /* x (T, d_model) += block (T, d_model) */
 void add_rows(const struct run_state *state, float *x, const float *block, int T, int d_model);
 
-/* out (T, d_model) = attention of x (T, d_model) over the cache, with everything that a family's
- * config and weights say: biases, norms of queries and keys, rotary positions, window, soft cap.
- * Keys and values of the batch's tokens are put into the cache first.  `out` may be
- * `x`. */
+/* Attention, with everything that a family's config and weights say: biases, norms of queries and
+ * keys, rotary positions, window, soft cap.  attention_keys() puts the keys and values of x (T,
+ * d_model), the batch's rows, where attention_block() finds them: out (T, d_model) = attention of x
+ * over them and what was there before.  `out` may be `x`. */
+void attention_keys(const struct model *model, struct run_state *state, int layer, const float *x,
+                    const struct token_batch *batch);
 void attention_block(const struct model *model, struct run_state *state, int layer, float *out,
                      const float *x, const struct token_batch *batch);
+
+/* In the last layer, once the keys are stored: state->x and state->normed keep the rows that are
+ * read, side by side.  Returns the batch of these, which may have none. */
+struct token_batch keep_read_rows(const struct model *model, struct run_state *state,
+                                  const struct token_batch *batch);
 
 /* x becomes cap * tanh(x / cap) (Gemma 2, arXiv 2408.00118, section 2). */
 void soft_cap(float *x, size_t n, float cap);

@@ -85,6 +85,7 @@ void encoder_forward(const struct model *m, struct run_state *s, const struct to
     embed(m, s, batch->tokens, T);
     for (int layer = 0; layer < m->config.n_layers; layer++) {
         const struct layer_weights *w = &m->weights.layer[layer];
+        attention_keys(m, s, layer, s->x, batch);
         attention_block(m, s, layer, s->block, s->x, batch);
         add_rows(s, s->x, s->block, T, d_model);
         norm_rows(m, s, s->x, s->x, &w->attn_post_norm, T, d_model);

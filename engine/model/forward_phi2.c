@@ -64,10 +64,14 @@ static status_code config_from_gguf(struct model_config *c, const struct gguf_ke
 static void forward(const struct model *m, struct run_state *s, const struct token_batch *batch)
 {
     int d_model = m->config.d_model, T = batch->n;
+    struct token_batch rows = *batch;
     embed_tokens(m, s, batch->tokens, T);
     for (int layer = 0; layer < m->config.n_layers; layer++) {
         norm_rows(m, s, s->normed, s->x, &m->weights.layer[layer].attn_norm, T, d_model);
-        attention_block(m, s, layer, s->block, s->normed, batch);
+        attention_keys(m, s, layer, s->normed, batch);
+        if (layer == m->config.n_layers - 1) rows = keep_read_rows(m, s, batch);
+        if ((T = rows.n) == 0) return;
+        attention_block(m, s, layer, s->block, s->normed, &rows);
         plain_feed_forward(m, s, layer, s->normed, s->normed, T, gelu_tanh);
         add_rows(s, s->x, s->block, T, d_model);
         add_rows(s, s->x, s->normed, T, d_model);

@@ -11,7 +11,7 @@
 size_t pass_bytes(int max_rows, int max_sequences)
 {
     return (size_t)max_rows *
-           (5 * sizeof(int) + sizeof(int *) + (size_t)max_sequences * sizeof(struct delivery));
+           (8 * sizeof(int) + 2 * sizeof(int *) + (size_t)max_sequences * sizeof(struct delivery));
 }
 
 status_code pass_init(struct pass *pass, int max_rows, int max_sequences, struct status *st)
@@ -25,10 +25,15 @@ status_code pass_init(struct pass *pass, int max_rows, int max_sequences, struct
         .nodes = calloc(n, sizeof *pass->nodes),
         .owners = calloc(n, sizeof *pass->owners),
         .order = calloc(n, sizeof *pass->order),
+        .places = calloc(n, sizeof *pass->places),
+        .read_rows = calloc(n, sizeof *pass->read_rows),
+        .read_positions = calloc(n, sizeof *pass->read_positions),
+        .read_blocks = calloc(n, sizeof *pass->read_blocks),
         .deliveries = calloc(n * (size_t)max_sequences, sizeof *pass->deliveries),
     };
     if (pass->tokens && pass->positions && pass->blocks && pass->nodes && pass->owners &&
-        pass->order && pass->deliveries)
+        pass->order && pass->places && pass->read_rows && pass->read_positions &&
+        pass->read_blocks && pass->deliveries)
         return STATUS_OK;
     pass_release(pass);
     return status_no_memory(st, "a pass");
@@ -42,6 +47,10 @@ void pass_release(struct pass *pass)
     free(pass->nodes);
     free(pass->owners);
     free(pass->order);
+    free(pass->places);
+    free(pass->read_rows);
+    free(pass->read_positions);
+    free(pass->read_blocks);
     free(pass->deliveries);
     *pass = (struct pass){0};
 }
@@ -124,27 +133,7 @@ void pass_add(struct pass *pass, struct prefix_tree *tree, const struct roster *
     q->cursor = p;
 }
 
-/* ---- computing ---- */
-
-void pass_compute(struct pass *pass, struct prefix_tree *tree, const struct model *model,
-                  struct run_state *state)
-{
-    const struct token_batch batch = {
-        .n = pass->n,
-        .tokens = pass->tokens,
-        .positions = pass->positions,
-        .blocks = pass->blocks,
-        .cache = tree->cache,
-    };
-    run_state_set_positions(state, pass->positions, pass->n);
-    model->config.architecture->forward(model, state, &batch);
-    for (int i = 0; i < pass->n; i++) {
-        struct prefix_node *node = &tree->nodes[pass->nodes[i]];
-        if (node->n_ready < node->n_pass) node->n_ready = node->n_pass;
-    }
-}
-
-/* ---- logits ---- */
+/* ---- who reads what ---- */
 
 /* Rows by position: what a sequence reads in one pass may have been put there by several, and it
  * reads in the order of its positions. */
@@ -174,6 +163,47 @@ static void list_deliveries(struct pass *pass, const struct roster *roster)
             if (q->done <= position) q->done = position + 1;
         }
 }
+
+/* ---- computing ---- */
+
+/* The rows of the deliveries, and where among them each is. */
+static struct read_rows choose_read(struct pass *pass)
+{
+    int n = 0;
+    for (int i = 0; i < pass->n; i++) pass->places[i] = -1;
+    for (int i = 0; i < pass->n_deliveries; i++) pass->places[pass->deliveries[i].row] = 0;
+    for (int i = 0; i < pass->n; i++) {
+        if (pass->places[i] < 0) continue;
+        pass->read_rows[n] = i;
+        pass->read_positions[n] = pass->positions[i];
+        pass->read_blocks[n] = pass->blocks[i];
+        pass->places[i] = n++;
+    }
+    return (struct read_rows){n, pass->read_rows, pass->read_positions, pass->read_blocks};
+}
+
+void pass_compute(struct pass *pass, struct prefix_tree *tree, const struct roster *roster,
+                  const struct model *model, struct run_state *state)
+{
+    list_deliveries(pass, roster);
+    const struct read_rows read = choose_read(pass);
+    const struct token_batch batch = {
+        .n = pass->n,
+        .tokens = pass->tokens,
+        .positions = pass->positions,
+        .blocks = pass->blocks,
+        .cache = tree->cache,
+        .read = read.n < pass->n ? &read : NULL,
+    };
+    run_state_set_positions(state, pass->positions, pass->n);
+    model->config.architecture->forward(model, state, &batch);
+    for (int i = 0; i < pass->n; i++) {
+        struct prefix_node *node = &tree->nodes[pass->nodes[i]];
+        if (node->n_ready < node->n_pass) node->n_ready = node->n_pass;
+    }
+}
+
+/* ---- logits ---- */
 
 /* Hidden states and logits of the rows that deliveries from..end-1 are of, each once. */
 struct outputs {
@@ -213,8 +243,8 @@ static int gather(const struct pass *pass, struct run_state *state, size_t d_mod
         if (pass->deliveries[i].row == row) continue;
         if (*n_rows == state->logit_rows) break;
         row = pass->deliveries[i].row;
-        memcpy(state->normed + (size_t)(*n_rows)++ * d_model, state->x + (size_t)row * d_model,
-               d_model * sizeof(float));
+        memcpy(state->normed + (size_t)(*n_rows)++ * d_model,
+               state->x + (size_t)pass->places[row] * d_model, d_model * sizeof(float));
     }
     return i;
 }
@@ -232,7 +262,6 @@ void pass_deliver(struct pass *pass, const struct roster *roster, const struct m
     const struct outputs outputs = {state->normed, state->logits, (size_t)model->config.d_model,
                                     (size_t)model->config.n_vocab};
     bool logits = wants_logits(roster);
-    list_deliveries(pass, roster);
     for (int from = 0, end; from < pass->n_deliveries; from = end) {
         int n_rows;
         end = gather(pass, state, outputs.d_model, from, &n_rows);

@@ -26,6 +26,10 @@ struct pass {
     int *nodes;                  /* (max_rows) */
     int *owners;                 /* (max_rows) the sequence that added the row */
     int *order;                  /* (max_rows) rows by position */
+    int *places;                 /* (max_rows) of a row that is read, among these */
+    int *read_rows;              /* (max_rows) the rows that are read, ascending */
+    int *read_positions;         /* (max_rows) theirs */
+    const int **read_blocks;     /* (max_rows) */
     struct delivery *deliveries; /* (max_rows * max_sequences) in that order */
     int n_deliveries;
     uint64_t n_new; /* rows that the cache did not hold */
@@ -48,9 +52,10 @@ void pass_begin(struct pass *pass);
 /* Adds what a sequence can compute now, as far as there is room. */
 void pass_add(struct pass *pass, struct prefix_tree *tree, const struct roster *roster, int slot);
 
-/* Computes the rows; their keys and values are in the cache from now on. */
-void pass_compute(struct pass *pass, struct prefix_tree *tree, const struct model *model,
-                  struct run_state *state);
+/* Computes the rows, those that nobody reads without the last layer; their keys and values are in
+ * the cache from now on. */
+void pass_compute(struct pass *pass, struct prefix_tree *tree, const struct roster *roster,
+                  const struct model *model, struct run_state *state);
 
 /* Computes logits where they are wanted and calls on_logits of each sequence for its own, in order;
  * answers are in the sequences. */

@@ -301,7 +301,7 @@ static void run_pass(struct scheduler *s)
     double start = clock_seconds();
     fill_pass(s);
     if (s->pass.n) {
-        pass_compute(&s->pass, &s->tree, s->model, &s->state);
+        pass_compute(&s->pass, &s->tree, &s->roster, s->model, &s->state);
         pass_deliver(&s->pass, &s->roster, s->model, &s->state);
         s->counts.computed += (uint64_t)s->pass.n;
         s->counts.unique += s->pass.n_new;
