@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Candidates are put into bins by the upper bits of their weight, so that only those that may be
- * drawn need sorting: 8 bits of the mantissa, and exponents down to 2^-64; the last bin has the
- * rest. */
+/* Tokens are put into bins by the upper bits of their weight: 8 bits of the mantissa, and exponents
+ * down to 2^-64; the last bin has the rest.  Only the bin that the draw falls into is sorted, and
+ * those in which top-k and top-p end: a flat distribution keeps most of the vocabulary. */
 #define MANTISSA_BITS 8
 #define EXPONENTS     64
 #define N_BINS        ((EXPONENTS << MANTISSA_BITS) + 2)
@@ -19,14 +19,15 @@ struct candidate {
 struct sampler {
     int n_vocab;
     double *weights;              /* [n_vocab] */
-    struct candidate *candidates; /* [n_vocab] */
+    uint16_t *bins;               /* [n_vocab] */
     int *counts;                  /* [N_BINS] */
-    double *sums;                 /* [N_BINS] */
+    double *sums;                 /* [N_BINS] of weights, in the order of ids */
+    struct candidate *candidates; /* [n_vocab] of one bin, the most likely first */
 };
 
 size_t sampler_bytes(int n_vocab)
 {
-    return (size_t)n_vocab * (sizeof(double) + sizeof(struct candidate)) +
+    return (size_t)n_vocab * (sizeof(double) + sizeof(uint16_t) + sizeof(struct candidate)) +
            N_BINS * (sizeof(int) + sizeof(double));
 }
 
@@ -36,11 +37,12 @@ status_code sampler_create(struct sampler **out, int n_vocab, struct status *st)
     if (s) {
         s->n_vocab = n_vocab;
         s->weights = calloc((size_t)n_vocab, sizeof *s->weights);
+        s->bins = calloc((size_t)n_vocab, sizeof *s->bins);
         s->candidates = calloc((size_t)n_vocab, sizeof *s->candidates);
         s->counts = calloc(N_BINS, sizeof *s->counts);
         s->sums = calloc(N_BINS, sizeof *s->sums);
     }
-    if (!s || !s->weights || !s->candidates || !s->counts || !s->sums) {
+    if (!s || !s->weights || !s->bins || !s->candidates || !s->counts || !s->sums) {
         sampler_free(s);
         return status_no_memory(st, "the sampler");
     }
@@ -52,6 +54,7 @@ void sampler_free(struct sampler *s)
 {
     if (!s) return;
     free(s->weights);
+    free(s->bins);
     free(s->candidates);
     free(s->counts);
     free(s->sums);
@@ -127,78 +130,90 @@ static double weigh(struct sampler *s, double temperature, const float *logits, 
 }
 
 /* Bins of larger weights come first; 1 is the largest there is. */
-static int bin_of(double weight)
+static uint16_t bin_of(double weight)
 {
     uint64_t bits, one;
     const double largest = 1;
     memcpy(&bits, &weight, sizeof bits);
     memcpy(&one, &largest, sizeof one);
     uint64_t bin = (one >> (52 - MANTISSA_BITS)) - (bits >> (52 - MANTISSA_BITS));
-    return bin < N_BINS - 1 ? (int)bin : N_BINS - 1;
+    return bin < N_BINS - 1 ? (uint16_t)bin : N_BINS - 1;
 }
 
-/* The bins that hold the first n candidates and at least this mass, counted from the largest; in
- * *kept how many candidates they have. */
-static int count_bins(struct sampler *s, int n, double mass, int *kept)
+static void fill_bins(struct sampler *s)
 {
     memset(s->counts, 0, N_BINS * sizeof *s->counts);
     memset(s->sums, 0, N_BINS * sizeof *s->sums);
     for (int i = 0; i < s->n_vocab; i++) {
-        int bin = bin_of(s->weights[i]);
+        uint16_t bin = s->bins[i] = bin_of(s->weights[i]);
         s->counts[bin]++;
         s->sums[bin] += s->weights[i];
     }
-    int bins = 0;
-    double sum = 0;
-    for (*kept = 0; bins < N_BINS && (*kept < n || !(sum >= mass)); bins++) {
-        *kept += s->counts[bins];
-        sum += s->sums[bins];
-    }
-    return bins;
 }
 
-/* The candidates of the first bins, sorted. */
-static void sort_bins(struct sampler *s, int bins)
+/* The candidates of one bin, sorted. */
+static void sort_bin(struct sampler *s, int bin)
 {
-    int *next = s->counts; /* where the bin's next candidate goes */
-    for (int b = 0, at = 0; b < bins; b++) {
-        int count = s->counts[b];
-        next[b] = at;
-        at += count;
-    }
-    for (int32_t i = 0; i < s->n_vocab; i++) {
-        int bin = bin_of(s->weights[i]);
-        if (bin < bins) s->candidates[next[bin]++] = (struct candidate){s->weights[i], i};
-    }
-    for (int b = 0, from = 0; b < bins; from = next[b++])
-        sort_candidates(s->candidates + from, next[b] - from);
+    int n = 0;
+    for (int32_t i = 0; n < s->counts[bin]; i++)
+        if (s->bins[i] == bin) s->candidates[n++] = (struct candidate){s->weights[i], i};
+    sort_candidates(s->candidates, n);
 }
 
-/* How many of the n most likely candidates, sorted, have the mass; at least one. */
-static int reach(const struct sampler *s, int n, double wanted)
+/* Tokens that may be drawn: those of whole bins, and the first `part` of the bin behind them. */
+struct kept {
+    int bins, part;
+    double mass;
+};
+
+static double mass_of_first(const struct sampler *s, int n)
 {
     double mass = 0;
-    for (int i = 0; i < n; i++) {
-        mass += s->candidates[i].weight;
-        if (mass >= wanted) return i + 1;
-    }
-    return n;
+    for (int i = 0; i < n; i++) mass += s->candidates[i].weight;
+    return mass;
 }
 
-/* Leaves the candidates that top-k and then top-p keep, the most likely first. */
-static int keep(struct sampler *s, const struct sampling_options *o, double total)
+/* The k most likely tokens. */
+static struct kept keep_first(struct sampler *s, int k)
 {
-    int n = o->top_k > 0 && o->top_k < s->n_vocab ? o->top_k : s->n_vocab, kept;
-    bool all = n == s->n_vocab;
-    /* Sums of bins round differently from the sum over candidates: a little more than enough. */
-    double mass = all ? o->top_p * total * (1 + 1e-9) : 0;
-    sort_bins(s, count_bins(s, all ? 1 : n, mass, &kept));
-    if (kept < n) n = kept;
-    if (!all) {
-        total = 0;
-        for (int i = 0; i < n; i++) total += s->candidates[i].weight;
+    struct kept kept = {0};
+    int n = 0;
+    for (; kept.bins < N_BINS && n + s->counts[kept.bins] <= k; kept.bins++) {
+        n += s->counts[kept.bins];
+        kept.mass += s->sums[kept.bins];
     }
-    return o->top_p < 1 ? reach(s, n, o->top_p * total) : n;
+    if (kept.bins == N_BINS || n == k) return kept;
+    sort_bin(s, kept.bins);
+    kept.part = k - n;
+    kept.mass += mass_of_first(s, kept.part);
+    return kept;
+}
+
+/* Of these, the most likely until their mass is `wanted`; one at least. */
+static struct kept keep_mass(struct sampler *s, const struct kept *from, double wanted)
+{
+    struct kept kept = {0};
+    while (kept.bins < from->bins && kept.mass + s->sums[kept.bins] < wanted)
+        kept.mass += s->sums[kept.bins++];
+    int most = kept.bins < from->bins ? s->counts[kept.bins] : from->part;
+    if (most) sort_bin(s, kept.bins);
+    while (kept.part < most && (kept.mass < wanted || kept.part + kept.bins == 0))
+        kept.mass += s->candidates[kept.part++].weight;
+    return kept;
+}
+
+/* The token at which the weights of those kept, the most likely first, come to more than `left`;
+ * `best` where rounding keeps them below. */
+static int32_t draw(struct sampler *s, const struct kept *kept, double left, int32_t best)
+{
+    int bin = 0;
+    while (bin < kept->bins && !(left < s->sums[bin])) left -= s->sums[bin++];
+    int n = bin < kept->bins ? s->counts[bin] : kept->part;
+    if (!n) return best;
+    sort_bin(s, bin);
+    for (int i = 0; i < n; i++)
+        if ((left -= s->candidates[i].weight) < 0) return s->candidates[i].id;
+    return best;
 }
 
 int32_t sampler_next(struct sampler *s, const struct sampling_options *o, const float *logits,
@@ -213,11 +228,9 @@ int32_t sampler_next(struct sampler *s, const struct sampling_options *o, const 
             if ((left -= s->weights[i]) < 0) return i;
         return best;
     }
-    int n = keep(s, o, total);
-    double mass = 0;
-    for (int i = 0; i < n; i++) mass += s->candidates[i].weight;
-    double left = rng_uniform(rng) * mass;
-    for (int i = 0; i < n; i++)
-        if ((left -= s->candidates[i].weight) < 0) return s->candidates[i].id;
-    return best; /* rounding kept the last step from going below zero */
+    fill_bins(s);
+    struct kept kept = {.bins = N_BINS, .mass = total};
+    if (o->top_k > 0 && o->top_k < s->n_vocab) kept = keep_first(s, o->top_k);
+    if (o->top_p < 1) kept = keep_mass(s, &kept, o->top_p * kept.mass);
+    return draw(s, &kept, rng_uniform(rng) * kept.mass, best);
 }
