@@ -178,10 +178,15 @@ static status_code check_bytes(const struct reader *r, const struct entry *entry
         return fail(r, STATUS_BAD_INPUT, "tensor \"%.80s\" has more bits than 64 bits can count",
                     entry->view.name);
     uint64_t total = count * bits;
-    if (total % 8 != 0 || total / 8 != entry->view.bytes)
+    if (total % 8 != 0)
+        return fail(r, STATUS_BAD_INPUT,
+                    "tensor \"%.80s\" has %" PRIu64
+                    " values of %u bits, which are no whole number of bytes",
+                    entry->view.name, count, bits);
+    if (total / 8 != entry->view.bytes)
         return fail(r, STATUS_BAD_INPUT,
                     "tensor \"%.80s\" has %zu bytes, its shape and dtype need %" PRIu64,
-                    entry->view.name, entry->view.bytes, total / 8 + (total % 8 != 0));
+                    entry->view.name, entry->view.bytes, total / 8);
     return STATUS_OK;
 }
 

@@ -188,7 +188,7 @@ static const struct {
     [SHAPE_DISAGREES] = {STATUS_BAD_INPUT,
                          "tensor \"bad\" has 8 bytes, its shape and dtype need 12"},
     [SHAPE_HALF_A_BYTE] = {STATUS_BAD_INPUT,
-                           "tensor \"bad\" has 8 bytes, its shape and dtype need"},
+                           "15 values of 4 bits, which are no whole number of bytes"},
     [OFFSETS_MISSING] = {STATUS_BAD_INPUT, "tensor \"bad\": field \"data_offsets\" is missing"},
     [OFFSETS_ONE] = {STATUS_BAD_INPUT, "\"data_offsets\" is not a pair of byte offsets"},
     [OFFSETS_THREE] = {STATUS_BAD_INPUT, "\"data_offsets\" is not a pair of byte offsets"},
