@@ -216,6 +216,12 @@ static status_code read_sentencepiece(struct tokenizer *tokenizer, const struct 
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                           \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+/* Mistral Nemo's: words begin with their capitals, digits stand alone. */
+#define TEKKEN_PATTERN                                                                             \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"    \
+    "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"   \
+    "|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
 static const struct gguf_pre {
     const char *name, *pattern;
     bool ignore_merges, add_bos;
@@ -227,6 +233,7 @@ static const struct gguf_pre {
     {"llama3", LLAMA3_PATTERN("\\p{N}{1,3}"), true, true},
     {"llama-v3", LLAMA3_PATTERN("\\p{N}{1,3}"), true, true},
     {"qwen2", LLAMA3_PATTERN("\\p{N}"), false, false},
+    {"tekken", TEKKEN_PATTERN, true, true},
 };
 #define N_PRES (sizeof gguf_pres / sizeof gguf_pres[0])
 
@@ -273,7 +280,7 @@ static status_code find_pre(const struct gguf *file, const struct gguf_pre **pre
     }
     return status_set(st, STATUS_UNSUPPORTED,
                       "%s: %s is \"%.*s\", only gpt-2, phi-2, roberta-bpe, llama-bpe, llama3, "
-                      "llama-v3 and qwen2 are supported",
+                      "llama-v3, qwen2 and tekken are supported",
                       gguf_path(file), KEY("pre"), TEXT_ARGS(piece_for_message(name)));
 }
 

@@ -2,6 +2,7 @@
  * that defines them. */
 #include "engine/base/rng.h"
 #include "engine/base/utf8.h"
+#include "engine/gguf/gguf_writer.h"
 #include "engine/tokenizer/tokenizer_core.h"
 #include "tests/unit/tokenizer_fixtures.h"
 
@@ -81,6 +82,69 @@ static void test_model_patterns(void)
     ASSERT_WORDS(&pre, "(you) ok?\r\n\t\tz", "(you|)| ok|?\r\n|\t|\tz");
     ASSERT_WORDS(&pre, "\u4f60\u597d  \n \u00e9t\u00e9", "\u4f60\u597d|  \n| \u00e9t\u00e9");
     pre_tokenizer_release(&pre);
+}
+
+/* A GGUF vocabulary of the 256 bytes and nothing else, cut as `pre` says. */
+static void write_bytes_vocabulary(struct fixture *f, const char *pre)
+{
+    struct gguf_writer w;
+    struct strbuf file;
+    int32_t normal = 1;
+    char spelled[4];
+    gguf_writer_init(&w);
+    strbuf_init(&file, 1 << 20);
+    gguf_writer_text(&w, "tokenizer.ggml.model", "gpt2");
+    gguf_writer_text(&w, "tokenizer.ggml.pre", pre);
+    gguf_writer_array(&w, "tokenizer.ggml.tokens", GGUF_STRING, 256);
+    for (int byte = 0; byte < 256; byte++) {
+        size_t n = utf8_encode(byte_character((unsigned char)byte), spelled);
+        gguf_writer_put_text(&w, (struct text){spelled, n});
+    }
+    gguf_writer_array(&w, "tokenizer.ggml.token_type", GGUF_I32, 256);
+    for (int byte = 0; byte < 256; byte++) gguf_writer_put(&w, &normal, sizeof normal);
+    gguf_writer_array(&w, "tokenizer.ggml.merges", GGUF_STRING, 0);
+    gguf_writer_u32(&w, "tokenizer.ggml.bos_token_id", 0);
+    gguf_writer_header(&w, &file);
+    fixture_write(f, "model.gguf", text_in(&file));
+    strbuf_release(&file);
+    gguf_writer_release(&w);
+}
+
+/* The words of Perl's regular expressions for each pattern. */
+static void test_gguf_patterns(void)
+{
+    static const struct {
+        const char *pre, *text, *words;
+    } cases[] = {
+        {"gpt-2", "I'll 2024ab  x", "I|'ll| 2024|ab| | x"},
+        {"phi-2", "I'll 2024ab  x", "I|'ll| 2024|ab| | x"},
+        {"llama-bpe", "I'LL 2024ab  x", "I|'LL| |202|4|ab| | x"},
+        {"qwen2", "I'LL 2024ab  x", "I|'LL| |2|0|2|4|ab| | x"},
+        {"tekken", "Hello  helloWorld don't GPTNeo 2024ab//\n\n x",
+         "Hello| | hello|World| don|'t| GPTNeo| |2|0|2|4|ab|//\n\n| x"},
+        {"tekken", "\u4f60\u597dABCd  \n \u00e9T\u00e9e\u0301Z",
+         "\u4f60\u597dABCd|  \n| \u00e9|T\u00e9e\u0301|Z"},
+        {"tekken", "I'LL (we) .../\r\n\tz", "I|'LL| (|we|)| .../\r\n|\tz"},
+    };
+    struct fixture f;
+    fixture_init(&f);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct status st = {0};
+        struct tokenizer *tok;
+        write_bytes_vocabulary(&f, cases[i].pre);
+        ASSERT_OK(tokenizer_load(&tok, f.path, &st));
+        ASSERT_WORDS(&tok->pre_tokenizer, cases[i].text, cases[i].words);
+        CU_ASSERT_TRUE(comes_back(tok, text_of(cases[i].text)));
+        bool has_bos = strcmp(cases[i].pre, "llama-bpe") == 0 || *cases[i].pre == 't';
+        CU_ASSERT_EQUAL(tokenizer_get_info(tok)->add_bos, has_bos);
+        tokenizer_free(tok);
+    }
+    struct status st = {0};
+    struct tokenizer *tok;
+    write_bytes_vocabulary(&f, "gpt-4o");
+    ASSERT_FAILS(tokenizer_load(&tok, f.path, &st), STATUS_UNSUPPORTED,
+                 "tokenizer.ggml.pre is \"gpt-4o\", only gpt-2, phi-2, ");
+    fixture_release(&f);
 }
 
 static void test_behaviours(void)
@@ -394,6 +458,7 @@ static void test_user_text(void)
 static const struct test_case tests[] = {
     {"each byte has its character", test_alphabet},
     {"the patterns of GPT-2 and Llama 3 cut as Oniguruma does", test_model_patterns},
+    {"each of GGUF's names for a pattern cuts as Perl does", test_gguf_patterns},
     {"five things can become of a match", test_behaviours},
     {"patterns that mean something else here are refused", test_refused_patterns},
     {"character maps: the longest and the shortest key", test_charsmap},
