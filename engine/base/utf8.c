@@ -206,6 +206,17 @@ bool utf8_is_white_space(uint32_t cp)
     return utf8_is_space(cp) && !(cp >= 0x1c && cp <= 0x1f);
 }
 
+/* UTS #18, annex C: Alphabetic, M, Nd, Pc and Join_Control.  What is alphabetic and no letter, mark
+ * or letter number are circled and squared letters. */
+bool utf8_is_word(uint32_t cp)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)cp);
+    if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL) return true;
+    if (category == UTF8PROC_CATEGORY_PC || cp == 0x200c || cp == 0x200d) return true;
+    return (cp >= 0x24b6 && cp <= 0x24e9) || (cp >= 0x1f130 && cp <= 0x1f149) ||
+           (cp >= 0x1f150 && cp <= 0x1f169) || (cp >= 0x1f170 && cp <= 0x1f189);
+}
+
 bool utf8_is_punctuation(uint32_t cp)
 {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)cp);

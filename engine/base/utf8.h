@@ -64,6 +64,10 @@ size_t utf8_fold(uint32_t code_point, uint32_t out[UTF8_FOLD_MAX]);
 /* Unicode's White_Space property, which is not what Python's isspace() says. */
 bool utf8_is_white_space(uint32_t code_point);
 
+/* What a word is made of as \w of UTS #18 says: letters, marks, decimal digits, connectors such as
+ * the underscore, and the two joiners. */
+bool utf8_is_word(uint32_t code_point);
+
 /* Categories P* (punctuation); Cc, Cf, Co and Cs (what has no shape); M* (marks); Mn (marks that
  * take no room). */
 bool utf8_is_punctuation(uint32_t code_point);

@@ -17,7 +17,8 @@ enum match_flags {
     MATCH_SPECIAL = 1, /* a control piece: seen only where the caller asks for it */
     MATCH_LSTRIP = 2,  /* swallows the white space before it */
     MATCH_RSTRIP = 4,  /* and after it */
-    MATCH_MARKER = 8   /* divides turns of a chat: not seen in what a user wrote */
+    MATCH_MARKER = 8,  /* divides turns of a chat: not seen in what a user wrote */
+    MATCH_WORD = 16    /* only where no word goes on before it or after it */
 };
 
 struct matcher_node {

@@ -52,7 +52,7 @@ static struct candidate heap_pop(struct merger *m)
 static bool is_allowed(const struct merger *m, int32_t id)
 {
     const struct piece *piece = &m->tokenizer->vocab.pieces[id];
-    if (piece->is_marker && (m->hidden & MATCH_MARKER)) return false;
+    if (piece->is_word || (piece->is_marker && (m->hidden & MATCH_MARKER))) return false;
     return piece->type != PIECE_CONTROL && piece->type != PIECE_UNKNOWN;
 }
 

@@ -25,7 +25,7 @@ struct compiled_piece {
     uint32_t stored_at, surface_at; /* in `bytes` */
     uint32_t order;
     uint16_t stored_bytes, surface_bytes;
-    uint8_t type, is_end, is_marker, zero;
+    uint8_t type, is_end, is_marker, is_word;
 };
 _Static_assert(sizeof(struct compiled_piece) == 20, "one layout for all compilers");
 _Static_assert(sizeof(struct vocabulary_slot) == 8 && sizeof(struct merge_rule) == 16 &&
@@ -139,7 +139,8 @@ static status_code put_pieces(struct compiled_root *root, struct strbuf *out, si
                                       .surface_bytes = (uint16_t)piece->surface.length,
                                       .type = (uint8_t)piece->type,
                                       .is_end = piece->is_end,
-                                      .is_marker = piece->is_marker};
+                                      .is_marker = piece->is_marker,
+                                      .is_word = piece->is_word};
         strbuf_append(&bytes, piece->stored.data, piece->stored.length);
         to->surface_at = same ? to->stored_at : (uint32_t)bytes.length;
         if (!same) strbuf_append(&bytes, piece->surface.data, piece->surface.length);
@@ -300,7 +301,8 @@ static status_code read_pieces(struct reader *r, struct status *st)
                            .order = from->order,
                            .type = (enum piece_type)from->type,
                            .is_end = from->is_end != 0,
-                           .is_marker = from->is_marker != 0};
+                           .is_marker = from->is_marker != 0,
+                           .is_word = from->is_word != 0};
         if (from->stored_bytes > vocab->max_bytes) vocab->max_bytes = from->stored_bytes;
     }
     return STATUS_OK;

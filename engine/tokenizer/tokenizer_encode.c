@@ -193,18 +193,31 @@ static bool is_strippable(uint32_t cp)
     return cp == 0xfeff || (utf8_is_space(cp) && cp != 0x85 && !(cp >= 0x1c && cp <= 0x1f));
 }
 
+/* The character that a text ends with; returns its bytes, 0 where it ends with none. */
+static size_t last_character(struct text text, uint32_t *cp)
+{
+    if (!text.length) return 0;
+    size_t start = text.length - 1;
+    while (start && text.length - start < 4 && ((unsigned char)text.data[start] & 0xc0) == 0x80)
+        start--;
+    size_t used = utf8_decode(text.data + start, text.length - start, cp);
+    return used == text.length - start ? used : 0;
+}
+
 static struct text strip_end(struct text text)
 {
-    while (text.length) {
-        size_t start = text.length - 1;
-        while (start && text.length - start < 4 && ((unsigned char)text.data[start] & 0xc0) == 0x80)
-            start--;
-        uint32_t cp;
-        size_t used = utf8_decode(text.data + start, text.length - start, &cp);
-        if (used != text.length - start || !is_strippable(cp)) break;
-        text.length = start;
-    }
+    uint32_t cp;
+    size_t used;
+    while ((used = last_character(text, &cp)) != 0 && is_strippable(cp)) text.length -= used;
     return text;
+}
+
+/* Whether a match of MATCH_WORD is one: no word goes on before it or after it. */
+static bool is_single_word(struct text text, size_t from, size_t to)
+{
+    uint32_t cp;
+    if (last_character(slice(text, 0, from), &cp) && utf8_is_word(cp)) return false;
+    return !utf8_decode(text.data + to, text.length - to, &cp) || !utf8_is_word(cp);
 }
 
 /* The white space that a token strips after itself ends where the next token starts. */
@@ -240,8 +253,9 @@ static status_code encode_between(struct encoder *e, struct text text, bool norm
     return code == STATUS_OK ? encode_stage(e, text, true, is_first, st) : code;
 }
 
-/* Splits at the added tokens of one stage, leftmost first and longest first.  A text that BOS was
- * put in front of and that spells BOS itself gets one. */
+/* Splits at the added tokens of one stage, leftmost first and longest first; within one that is no
+ * single word and should be, no other is looked for.  A text that BOS was put in front of and that
+ * spells BOS itself gets one. */
 static status_code encode_stage(struct encoder *e, struct text text, bool normalized, bool is_first,
                                 struct status *st)
 {
@@ -250,8 +264,9 @@ static status_code encode_stage(struct encoder *e, struct text text, bool normal
     size_t start = 0; /* of the text since the last match */
     for (size_t i = 0; matcher->n_nodes && i < text.length && code == STATUS_OK;) {
         struct match match = matcher_longest(matcher, slice(text, i, text.length), e->hidden);
-        if (!match.length) {
-            i++;
+        bool is_part = (match.flags & MATCH_WORD) && !is_single_word(text, i, i + match.length);
+        if (!match.length || is_part) {
+            i += match.length ? match.length : 1;
             continue;
         }
         struct text before = slice(text, start, i);

@@ -156,11 +156,9 @@ static status_code read_added(const struct json_value *node, struct added_token 
     if (code == STATUS_OK) code = get_flag(node, "lstrip", &lstrip, st);
     if (code == STATUS_OK) code = get_flag(node, "rstrip", &rstrip, st);
     if (code == STATUS_OK) code = get_flag(node, "single_word", &single_word, st);
-    if (code == STATUS_OK && single_word)
-        code = status_set(st, STATUS_UNSUPPORTED, "field \"single_word\" is not supported");
     if (code != STATUS_OK) return status_prefix(st, "added_tokens");
     added->flags = (added->special ? MATCH_SPECIAL : 0u) | (lstrip ? MATCH_LSTRIP : 0u) |
-                   (rstrip ? MATCH_RSTRIP : 0u);
+                   (rstrip ? MATCH_RSTRIP : 0u) | (single_word ? MATCH_WORD : 0u);
     return STATUS_OK;
 }
 
@@ -299,6 +297,7 @@ static status_code set_added(struct json_tokenizer *j, char **next, struct statu
             *next += added.content.length;
             code = vocabulary_set(vocab, added.id, stored, PIECE_NORMAL, st);
             if (code != STATUS_OK) return status_prefix(st, "added_tokens");
+            piece->is_word = (added.flags & MATCH_WORD) != 0;
         }
         if (piece->type != PIECE_UNKNOWN)
             piece->type = added.special ? PIECE_CONTROL : PIECE_USER_DEFINED;

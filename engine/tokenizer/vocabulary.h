@@ -37,6 +37,7 @@ struct piece {
     enum piece_type type;
     bool is_end;    /* a reply ends with it */
     bool is_marker; /* of turns in a chat: never part of what a user wrote */
+    bool is_word;   /* added as a word of its own: nothing else merges into it */
 };
 
 /* One place of the table: some bits of a piece's hash, so that other pieces are told apart without

@@ -101,6 +101,35 @@ static void test_json_added_tokens(void)
     fixture_release(&f);
 }
 
+/* What `single_word` means in added_vocabulary.rs of the tokenizers library: neither neighbour is
+ * of a word; in one that is not taken, no other is looked for. */
+static void test_json_single_words(void)
+{
+    struct status st = {0};
+    struct fixture f;
+    struct tokenizer *tok;
+    fixture_init(&f);
+    /* clang-format off */
+    static const char words[] =
+        ADDED_GEMMA
+        MORE(271, "xy", "\"normalized\": false, \"single_word\": true")
+        MORE(272, "y", "\"normalized\": false, \"single_word\": true")
+        MORE(273, "z", "\"normalized\": false, \"single_word\": true, \"lstrip\": true");
+    /* clang-format on */
+    ASSERT_OK(load_json(&f, &tok, (struct json_parts){.added = words}, &st));
+    ASSERT_IDS(tok, "xy", 0, "271");
+    ASSERT_IDS(tok, "xy xy\n", 0, "271 263 271 268");
+    ASSERT_IDS(tok, "-xy-xy", 0, "49 271 49 271");
+    ASSERT_IDS(tok, "axya", 0, "260 124 125 260");     /* no other is looked for in "xy" */
+    ASSERT_IDS(tok, "_xy", 0, "99 124 125");           /* a connector is of a word */
+    ASSERT_IDS(tok, "xy\u0301", 0, "124 125 208 133"); /* and so is a mark */
+    ASSERT_IDS(tok, "xy\u2019", 0, "271 230 132 157");
+    ASSERT_IDS(tok, "a  z", 0, "260 273");
+    ASSERT_IDS(tok, "a  zz", 0, "260 263 263 126 126");
+    tokenizer_free(tok);
+    fixture_release(&f);
+}
+
 static void test_json_prefixes(void)
 {
     struct status st = {0};
@@ -459,6 +488,7 @@ static const struct test_case tests[] = {
     {"tokenizer.json: pairs merge by rank", test_json_merges},
     {"tokenizer.json: what no piece spells becomes bytes or unknown", test_json_unknown_characters},
     {"tokenizer.json: added tokens", test_json_added_tokens},
+    {"added tokens that must be words of their own", test_json_single_words},
     {"tokenizer.json: prefixes in front of text", test_json_prefixes},
     {"tokenizer.json: special pieces and BOS policy", test_json_policy},
     {"tokenizer.model: neighbours merge by score", test_spm_merges},

@@ -90,7 +90,7 @@ static const struct bad_json bad_jsons[] = {
     {{.decoder = "{\"type\": \"ByteLevel\"}"}, STATUS_UNSUPPORTED, "does not turn U+2581"},
     {{.decoder = "{\"type\": \"CTC\"}"}, STATUS_UNSUPPORTED, "decoder of type \"CTC\""},
     {{.decoder = "null"}, STATUS_UNSUPPORTED, "decoder"},
-    {{.added = ADDED(0, "<pad>", "\"single_word\": true")}, STATUS_UNSUPPORTED, "single_word"},
+    {{.added = ADDED(0, "<pad>", "\"single_word\": 1")}, STATUS_BAD_INPUT, "single_word"},
     /* fields of the wrong kind */
     {{.model = "\"type\": 5"}, STATUS_BAD_INPUT, "model: field \"type\" is a number"},
     {{.model = "\"type\": \"Unigram\""}, STATUS_BAD_INPUT, "field \"vocab\" is an object"},
