@@ -44,6 +44,40 @@ static float *values_of(const struct reference_decoder *r, const struct weight *
     return values;
 }
 
+/* How a weight is stored. */
+static enum tensor_type type_of(const struct reference_decoder *r, const struct weight *w)
+{
+    bool fits = w->cols && (size_t)w->cols % tensor_type_find(r->type)->block_values == 0;
+    return fits ? r->type : TENSOR_F32;
+}
+
+static size_t bytes_of(const struct reference_decoder *r, const struct weight *w)
+{
+    size_t cols = w->cols ? (size_t)w->cols : 1;
+    return (size_t)w->rows * tensor_type_bytes(type_of(r, w), cols);
+}
+
+/* The bytes of a weight from its values. */
+static unsigned char *stored(const struct reference_decoder *r, const struct weight *w,
+                             const float *values)
+{
+    size_t n = (size_t)w->rows * (size_t)(w->cols ? w->cols : 1);
+    unsigned char *bytes = allocate(bytes_of(r, w), 1);
+    tensor_type_find(type_of(r, w))->from_f32(bytes, values, n);
+    return bytes;
+}
+
+/* What a reader finds: the values as their type rounds them. */
+static float *rounded_values_of(const struct reference_decoder *r, const struct weight *w)
+{
+    size_t n = (size_t)w->rows * (size_t)(w->cols ? w->cols : 1);
+    float *values = values_of(r, w);
+    unsigned char *bytes = stored(r, w, values);
+    tensor_type_find(type_of(r, w))->to_f32(values, bytes, n);
+    free(bytes);
+    return values;
+}
+
 static void visit(weight_fn *fn, void *user, int layer, const char *hf, const char *gguf, int rows,
                   int cols, enum kind kind)
 {
@@ -129,11 +163,33 @@ static void put_values(struct file *f, const float *values, size_t n)
     strbuf_append(&f->data, (const char *)values, n * sizeof *values);
 }
 
-/* After a tensor of n values of a GGUF file. */
-static void put_padding(struct file *f, size_t n)
+static void put_stored(struct file *f, const struct weight *w, const float *values)
+{
+    unsigned char *bytes = stored(f->r, w, values);
+    strbuf_append(&f->data, (const char *)bytes, bytes_of(f->r, w));
+    free(bytes);
+}
+
+/* After a tensor of a GGUF file. */
+static void put_padding(struct file *f, size_t bytes)
 {
     static const char zeros[64];
-    strbuf_append(&f->data, zeros, gguf_writer_padding(n * sizeof(float)));
+    strbuf_append(&f->data, zeros, gguf_writer_padding(bytes));
+}
+
+/* NULL where safetensors has no name for the type. */
+static const char *dtype_of(enum tensor_type type)
+{
+    switch (type) {
+    case TENSOR_F32:
+        return "F32";
+    case TENSOR_F16:
+        return "F16";
+    case TENSOR_BF16:
+        return "BF16";
+    default:
+        return NULL;
+    }
 }
 
 static void add_to_safetensors(void *user, const struct weight *w)
@@ -141,12 +197,12 @@ static void add_to_safetensors(void *user, const struct weight *w)
     struct file *f = user;
     char name[160];
     const uint64_t shape[2] = {(uint64_t)w->rows, (uint64_t)w->cols};
-    size_t n = (size_t)w->rows * (size_t)(w->cols ? w->cols : 1);
     bool replaced = f->r->prefix && strncmp(w->hf, "model.", 6) == 0;
     snprintf(name, sizeof name, "%s%s", replaced ? f->r->prefix : "", w->hf + (replaced ? 6 : 0));
-    safetensors_writer_tensor(&f->st, name, "F32", n * sizeof(float), w->cols ? 2 : 1, shape);
+    safetensors_writer_tensor(&f->st, name, dtype_of(type_of(f->r, w)), bytes_of(f->r, w),
+                              w->cols ? 2 : 1, shape);
     float *values = values_of(f->r, w);
-    put_values(f, values, n);
+    put_stored(f, w, values);
     free(values);
 }
 
@@ -183,7 +239,7 @@ static void name_in_gguf(struct file *f, const struct weight *w)
         snprintf(name, sizeof name, "%.*skv%s", (int)(rest - w->gguf), w->gguf, rest);
         shape[0] = (uint64_t)((f->r->heads + 2 * f->r->kv_heads) * f->r->head_dim);
     }
-    gguf_writer_tensor(&f->gguf, name, TENSOR_F32, w->cols ? 2 : 1, shape);
+    gguf_writer_tensor(&f->gguf, name, type_of(f->r, w), w->cols ? 2 : 1, shape);
 }
 
 static void add_to_gguf(void *user, const struct weight *w)
@@ -199,10 +255,12 @@ static void add_to_gguf(void *user, const struct weight *w)
         free(values);
         values = moved;
     }
-    put_values(f, values, n);
+    put_stored(f, w, values);
     char part = fused_part(f->r, w);
-    if (part == 'v') n = n / (size_t)f->r->kv_heads * (size_t)(f->r->heads + 2 * f->r->kv_heads);
-    if (part == 0 || part == 'v') put_padding(f, n);
+    size_t bytes = bytes_of(f->r, w);
+    if (part == 'v')
+        bytes = bytes / (size_t)f->r->kv_heads * (size_t)(f->r->heads + 2 * f->r->kv_heads);
+    if (part == 0 || part == 'v') put_padding(f, bytes);
     free(values);
 }
 
@@ -231,7 +289,9 @@ static void finish(struct file *f, struct strbuf *header, const char *directory,
 
 void reference_write_safetensors(const struct reference_decoder *r, const char *directory)
 {
-    struct file f = {.r = r};
+    struct reference_decoder written = *r;
+    if (!dtype_of(r->type)) written.type = TENSOR_F32;
+    struct file f = {.r = &written};
     struct strbuf header;
     strbuf_init(&header, 1 << 28);
     strbuf_init(&f.data, 1 << 28);
@@ -294,7 +354,7 @@ void reference_write_gguf(const struct reference_decoder *r, const char *directo
         for (int i = 0; i < r->rope_dim / 2; i++) factors[i] = (float)llama3_factor(r, i);
         gguf_writer_tensor(&f.gguf, "rope_freqs.weight", TENSOR_F32, 1, &pairs);
         put_values(&f, factors, (size_t)pairs);
-        put_padding(&f, (size_t)pairs);
+        put_padding(&f, (size_t)pairs * sizeof *factors);
     }
     gguf_writer_header(&f.gguf, &header);
     gguf_writer_release(&f.gguf);
@@ -383,7 +443,7 @@ static void add_to_gguf_adapter(void *user, const struct weight *w)
         snprintf(name, sizeof name, "%s.lora_%c", w->gguf, half ? 'b' : 'a');
         gguf_writer_tensor(&f->gguf, name, TENSOR_F32, 2, shape);
         put_values(f, values, n);
-        put_padding(f, n);
+        put_padding(f, n * sizeof *values);
         free(values);
     }
 }
@@ -451,7 +511,7 @@ static void take_wanted(void *user, const struct weight *w)
 {
     struct computation *c = user;
     if (strcmp(w->hf, c->wanted) != 0) return;
-    c->found = values_of(c->r, w);
+    c->found = rounded_values_of(c->r, w);
     if (is_adapted(c->r, w)) merge(c->r, w, c->found);
 }
 

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/quants/quants.h"
+
 struct reference_decoder {
     const char *model_type;   /* of config.json */
     const char *architecture; /* of GGUF; "llama" has its Q and K rows permuted there */
@@ -27,6 +29,9 @@ struct reference_decoder {
     double llama3[4];          /* factor, low, high, original context; factor 0 = not */
     int window, period;        /* layer i is windowed unless period divides i + 1 */
     uint64_t seed;
+    /* Of matrices whose rows are whole blocks of it, rounded to nearest; F32 otherwise, and in
+     * safetensors where that has no name for it. */
+    enum tensor_type type;
     /* A LoRA adapter on every matrix but the embedding, merged: W + lora_scale * B A. */
     int lora_rank; /* 0 = none */
     double lora_scale;

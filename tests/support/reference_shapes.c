@@ -202,6 +202,19 @@ const struct reference_decoder *reference_shape(const char *model_type)
     return &reference_shapes[i];
 }
 
+bool reference_typed_shape(struct reference_decoder *out, size_t i, enum tensor_type type)
+{
+    const int block = (int)tensor_type_find(type)->block_values;
+    *out = reference_shapes[i];
+    out->type = type;
+    if (strcmp(out->model_type, "mistral") == 0) out->architecture = "llama";
+    if (!out->architecture) return false;
+    out->d_model = (out->d_model + block - 1) / block * block;
+    out->d_ff = (out->d_ff + block - 1) / block * block;
+    if (out->norm_adds_one) out->embedding_scale = sqrt(out->d_model);
+    return true;
+}
+
 /* ---- drawn ---- */
 
 static int pick(struct rng *rng, const int *from, size_t n)

@@ -14,6 +14,10 @@ extern const size_t reference_shape_count;
 /* The first of a model_type of config.json. */
 const struct reference_decoder *reference_shape(const char *model_type);
 
+/* Shape i of the list with its matrices in `type` and wide enough for it, as its GGUF file; false
+ * where GGUF has no name for the family.  Mistral is a llama with a window there. */
+bool reference_typed_shape(struct reference_decoder *out, size_t i, enum tensor_type type);
+
 /* A shape drawn from a seed, of the families in turn.  `decoder` points into the struct. */
 struct reference_random {
     struct reference_decoder decoder;

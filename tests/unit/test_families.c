@@ -190,7 +190,7 @@ static void test_reference_logits(void)
 
 /* ---- against the plain computation, at other shapes ---- */
 
-#define N_TOKENS 70 /* over one pass, and over every window below */
+#define N_TOKENS 70 /* over two blocks of the cache, and over every window below */
 
 static void make_tokens(int32_t *tokens, int n, int n_vocab)
 {
@@ -311,6 +311,52 @@ static void test_cuts(void)
         free(expected);
         engine_free(one);
         engine_free(three);
+    }
+}
+
+/* The same of the products that are not f32: from BF16 of every width, and from types of blocks. */
+static void check_typed_cuts(const char *path, const struct reference_decoder *r)
+{
+    static const struct {
+        const char *kernels;
+        int n_threads, step;
+    } runs[] = {{"auto", 1, 1}, {"auto", 3, 33}, {"generic", 2, N_TOKENS}, {"generic", 1, 1}};
+    int32_t tokens[N_TOKENS];
+    float *expected[2] = {NULL, NULL}; /* of "auto" and "generic", which may round differently */
+    make_tokens(tokens, N_TOKENS, r->vocab);
+    for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+        struct status st = {0};
+        struct engine *engine = NULL;
+        struct engine_options options = {.model_path = path,
+                                         .kernels = runs[k].kernels,
+                                         .compute = COMPUTE_AUTO,
+                                         .n_threads = runs[k].n_threads};
+        ASSERT_OK(engine_open(&engine, &options, &st));
+        float **whole = &expected[*runs[k].kernels == 'g'];
+        if (!*whole) *whole = decoder_logits(engine, tokens, N_TOKENS, N_TOKENS);
+        float *logits = decoder_logits(engine, tokens, N_TOKENS, runs[k].step);
+        CU_ASSERT_EQUAL(memcmp(*whole, logits, (size_t)(N_TOKENS * r->vocab) * sizeof(float)), 0);
+        if (*runs[k].kernels == 'g')
+            CU_ASSERT_STRING_NOT_EQUAL(engine_get_info(engine)->compute, "f32");
+        free(logits);
+        engine_free(engine);
+    }
+    free(expected[0]), free(expected[1]);
+}
+
+static void test_typed_cuts(void)
+{
+    static const enum tensor_type types[] = {TENSOR_Q8_0, TENSOR_Q4_0, TENSOR_Q4_K, TENSOR_Q6_K};
+    for (size_t i = 0; i < reference_shape_count; i++) {
+        struct reference_decoder r = reference_shapes[i];
+        r.type = TENSOR_BF16;
+        check_typed_cuts(write_folder(&r), &r);
+        for (size_t k = 0; k < sizeof types / sizeof *types; k++) {
+            if (!reference_typed_shape(&r, i, types[k])) continue;
+            const char *path = in_scratch("model.gguf");
+            reference_write_gguf(&r, scratch, "model.gguf");
+            check_typed_cuts(path, &r);
+        }
     }
 }
 
@@ -575,6 +621,7 @@ static const struct test_case tests[] = {
     {"fused Q, K and V", test_fused},
     {"the text part of multimodal checkpoints", test_multimodal},
     {"cuts and threads do not change a bit", test_cuts},
+    {"nor of products from BF16 and from quantised weights", test_typed_cuts},
     {"a forward pass allocates nothing", test_no_allocation},
     {"windows exclude what they should", test_window},
     {"configs that cannot run name the field", test_configs},

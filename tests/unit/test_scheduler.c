@@ -241,6 +241,23 @@ static void test_families(void)
         check_model(write_shape(&reference_shapes[i]), COMPUTE_F32, 20, 100, 144);
 }
 
+/* As they are computed when nobody asks for f32. */
+static void test_types(void)
+{
+    for (size_t i = 0; i < reference_shape_count; i++) {
+        struct reference_decoder r = reference_shapes[i];
+        r.type = TENSOR_BF16;
+        check_model(write_shape(&r), COMPUTE_AUTO, 10, 100, 144);
+        if (!reference_typed_shape(&r, i, i % 2 ? TENSOR_Q8_0 : TENSOR_Q4_K)) continue;
+        char path[128];
+        snprintf(path, sizeof path, "%s/typed.gguf", scratch);
+        remember(path);
+        reference_write_gguf(&r, scratch, "typed.gguf");
+        check_model(path, COMPUTE_AUTO, 10, 100, 144);
+        if (r.window) check_model(path, COMPUTE_AUTO, 4, 500, 560);
+    }
+}
+
 /* Timelines many times longer than a window and than a pass, in which blocks go out of sight. */
 static void test_windows(void)
 {
@@ -441,6 +458,7 @@ static void test_window_memory(void)
 
 static const struct test_case tests[] = {
     {"families: together, in any cache, on any threads, the bits of each alone", test_families},
+    {"the same of BF16 and quantised weights", test_types},
     {"the same with timelines much longer than the window", test_windows},
     {"the same on the demo model, as it is computed by default", test_demo},
     {"the same at true widths", test_true_width},
