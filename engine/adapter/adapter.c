@@ -270,10 +270,13 @@ static float *reorder_rows(struct attachment *at, const float *b, size_t rows, s
     return ordered;
 }
 
-/* Gives one matrix of the base its pair; `b` are the rows that belong to it. */
+/* Gives one matrix of the base its pair; `b` are the rows that belong to it.  The base's Q may be
+ * multiplied by what the adapter was not. */
 static status_code put_pair(struct attachment *at, const struct adapter_pair *pair,
-                            struct linear *w, const float *a, const float *b, bool is_rotated)
+                            struct linear *w, const float *a, const float *b, enum weight_id part)
 {
+    bool is_rotated = part == W_Q || part == W_K;
+    float scale = part == W_Q ? pair->scale * at->model->config.query_scale : pair->scale;
     size_t rank = (size_t)adapter_pair_rank(pair);
     if (w->low_rank)
         return status_set(at->st, STATUS_BAD_INPUT, "\"%s\" is a matrix that another pair adapts",
@@ -283,7 +286,7 @@ static status_code put_pair(struct attachment *at, const struct adapter_pair *pa
         return at->st->code;
     struct low_rank *low_rank = arena_alloc(at->arena, sizeof *low_rank);
     if (!low_rank) return status_no_memory(at->st, "the adapter");
-    *low_rank = (struct low_rank){.a = a, .b = b, .rank = (int)rank, .scale = pair->scale};
+    *low_rank = (struct low_rank){.a = a, .b = b, .rank = (int)rank, .scale = scale};
     w->low_rank = low_rank;
     return STATUS_OK;
 }
@@ -320,6 +323,7 @@ static status_code attach_pair(struct attachment *at, const struct adapter_pair 
     enum weight_id id = WEIGHT_COUNT;
     int layer = 0, n = 0, rows = 0;
     struct linear *targets[3];
+    static const enum weight_id fused[] = {W_Q, W_K, W_V};
     snprintf(name, sizeof name, "%s.weight", pair->module);
     if (model_weights_identify(&at->model->config, at->adapter->gguf_names, name, &id, &layer))
         n = targets_of(at, id, layer, targets);
@@ -335,8 +339,7 @@ static status_code attach_pair(struct attachment *at, const struct adapter_pair 
     const float *b = a ? read_matrix(at, pair->b) : NULL;
     if (!b) return at->st->code;
     for (int i = 0; i < n && code == STATUS_OK; i++) {
-        bool is_rotated = id == W_Q || id == W_K || (id == W_QKV && i < 2);
-        code = put_pair(at, pair, targets[i], a, b, is_rotated);
+        code = put_pair(at, pair, targets[i], a, b, id == W_QKV ? fused[i] : id);
         b += (size_t)targets[i]->rows * (size_t)adapter_pair_rank(pair);
     }
     return code;

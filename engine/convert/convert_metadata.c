@@ -66,6 +66,8 @@ static void put_attention_variants(struct convert_plan *plan)
     if (is_gemma2 || c->logit_softcap > 0)
         put_number(plan, "final_logit_softcapping", (double)c->logit_softcap);
     if (is_gemma2 || c->window > 0) put_count(plan, "attention.sliding_window", c->window);
+    bool scales_q = fabsf(plan->query_scale - 1) > 0 && !plan_has_q_norm(plan);
+    if (scales_q) gguf_writer_f32(&plan->writer, QUERY_SCALE_KEY, plan->query_scale);
     if (is_gemma3 && window_period(c) > 0)
         put_count(plan, "attention.sliding_window_pattern", window_period(c));
 }

@@ -31,6 +31,11 @@ void plan_release(struct convert_plan *plan)
     gguf_writer_init(&plan->writer);
 }
 
+bool plan_has_q_norm(const struct convert_plan *plan)
+{
+    return plan->config.architecture->weights[W_Q_NORM].safetensors != NULL;
+}
+
 uint32_t plan_file_type(enum tensor_type type)
 {
     switch (type) {
@@ -145,8 +150,7 @@ static status_code add_weight(struct convert_plan *plan, enum weight_id id, int 
     item.type = choose_type(view, options->type, is_output);
     item.low_rank = pair_of(plan, id, layer);
     item.add = model_weights_is_offset(c, id) ? 1.0f : 0.0f;
-    bool has_q_norm = c->architecture->weights[W_Q_NORM].safetensors != NULL;
-    bool makes_queries = has_q_norm ? id == W_Q_NORM : id == W_Q || id == W_Q_BIAS;
+    bool makes_queries = plan_has_q_norm(plan) ? id == W_Q_NORM : id == W_Q || id == W_Q_BIAS;
     if (makes_queries) item.scale = plan->query_scale;
     if (plan->target == &architecture_llama && (id == W_Q || id == W_K))
         item.paired_heads = id == W_Q ? c->n_heads : c->n_kv_heads;

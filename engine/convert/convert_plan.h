@@ -63,6 +63,9 @@ status_code plan_check_config(const struct convert_plan *plan, const struct mode
 status_code plan_put_metadata(struct convert_plan *plan, const char *path, enum tensor_type type,
                               struct status *st) MUST_CHECK;
 
+/* Whether queries are normed: then a factor on Q's rows would be lost. */
+bool plan_has_q_norm(const struct convert_plan *plan);
+
 /* llama.cpp's number for "mostly this type" (llama.h, llama_ftype). */
 uint32_t plan_file_type(enum tensor_type type);
 

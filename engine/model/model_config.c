@@ -71,7 +71,7 @@ status_code model_config_from_json(struct model_config *out, const struct json_v
                                    struct status *st)
 {
     static const char *const nowhere[] = {"quantization_config", NULL};
-    struct model_config c = {0};
+    struct model_config c = {.query_scale = 1};
     status_code code = find_architecture(&c, json, st);
     if (code == STATUS_OK) code = config_json_reject(json, nowhere, st);
     if (code == STATUS_OK && c.architecture->multimodal_type && json_has(json, "text_config"))
@@ -80,6 +80,21 @@ status_code model_config_from_json(struct model_config *out, const struct json_v
     if (code == STATUS_OK) code = check_config(&c, st);
     if (code == STATUS_OK) *out = c;
     return code;
+}
+
+static status_code read_query_scale(struct model_config *c, const struct gguf *file,
+                                    struct status *st)
+{
+    double scale = 1;
+    if (gguf_has(file, QUERY_SCALE_KEY)) {
+        status_code code = gguf_get_double(file, QUERY_SCALE_KEY, &scale, st);
+        if (code != STATUS_OK) return code;
+    }
+    if (!(scale > 0) || !isfinite((float)scale))
+        return status_set(st, STATUS_BAD_INPUT, "%s: key \"%s\" is %g, expected a positive number",
+                          gguf_path(file), QUERY_SCALE_KEY, scale);
+    c->query_scale = (float)scale;
+    return STATUS_OK;
 }
 
 status_code model_config_from_gguf(struct model_config *out, const struct gguf *file,
@@ -96,6 +111,7 @@ status_code model_config_from_gguf(struct model_config *out, const struct gguf *
                           TEXT_ARGS(name), architecture_names());
     const struct gguf_keys keys = {file, c.architecture->gguf_name};
     code = c.architecture->config_from_gguf(&c, &keys, st);
+    if (code == STATUS_OK) code = read_query_scale(&c, file, st);
     if (code != STATUS_OK) return code;
     if ((code = check_config(&c, st)) != STATUS_OK) return status_prefix(st, "%s", gguf_path(file));
     *out = c;

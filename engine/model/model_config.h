@@ -63,6 +63,7 @@ struct model_config {
     struct rope_settings local_rope; /* of windowed layers; theta 0 = they use `rope` */
 
     float attention_scale; /* query times key is multiplied by this */
+    float query_scale;     /* what the file's Q weights were multiplied by before; mostly 1 */
     float score_softcap;   /* c: scores become c * tanh(score / c); 0 = they stay */
     float logit_softcap;   /* the same for the logits */
     int window; /* in windowed layers, query i sees key j when i - j < window; 0 = none */
@@ -74,6 +75,10 @@ struct model_config {
     int position_offset; /* the first position: RoBERTa's padding token + 1, otherwise 0 */
     bool is_multilabel;  /* labels are independent: sigmoid, not softmax */
 };
+
+/* GGUF has no key for query_pre_attn_scalar; a file whose Q weights make up for that says by how
+ * much, for adapters to them.  Other programs ignore it. */
+#define QUERY_SCALE_KEY "assay.query_scale"
 
 /* From the root of a Hugging Face config.json.  Of a multimodal model, the text part is read.
  * Errors name the field. */

@@ -225,6 +225,28 @@ static void convert_to(const char *from, const char *to, enum tensor_type type)
     ASSERT_OK(model_convert(&options, &result, &st));
 }
 
+/* Queries scaled by what GGUF has no key for: the file's Q is multiplied, and the adapter with it.
+ */
+static void test_scaled_queries(void)
+{
+    struct reference_decoder r = adapted_shape("gemma2");
+    r.extra = "\"head_dim\": 8, \"query_pre_attn_scalar\": 20, \"sliding_window\": 5, "
+              "\"attn_logit_softcapping\": 1.5, \"final_logit_softcapping\": 2, ";
+    r.attention_scale = 1 / sqrt(20);
+    double *expected = expected_logits(&r);
+    const char *peft = peft_folder(), *folder = write_base(&r);
+    const char *file = in_scratch("scaled.gguf"), *adapter = in_scratch("lora.gguf");
+    reference_write_peft(&r, peft);
+    reference_write_gguf_adapter(&r, scratch, "lora.gguf");
+    convert_to(folder, file, TENSOR_F32);
+    compare(folder, peft, &r, expected);
+    compare(file, peft, &r, expected);
+    compare(file, adapter, &r, expected);
+    compare_merged(folder, peft, &r, expected);
+    compare_merged(file, peft, &r, expected);
+    free(expected);
+}
+
 /* The adapter adds to a quantised base what it adds to the numbers that the base stands for. */
 static void test_quantised_base(void)
 {
@@ -629,6 +651,7 @@ static const struct test_case tests[] = {
     {"a base with Q, K and V in one matrix", test_fused_base},
     {"the text part of a multimodal base", test_prefixed_base},
     {"what cannot be merged", test_not_merged},
+    {"a base whose queries were multiplied", test_scaled_queries},
     {"a quantised base", test_quantised_base},
     {"the same bits at any batch and thread count", test_same_bits},
     {"several adapters on one base", test_several},
