@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "benchmarks/cli/cli.h"
 #include "engine/base/json.h"
@@ -91,7 +92,8 @@ static status_code write_logits(const struct engine *engine, const struct token_
     if (fclose(writer.file) != 0 && !writer.failed) writer.failed = errno;
     if (code == STATUS_OK && writer.failed)
         code = status_set(st, STATUS_IO, "%s: %s", path, strerror(writer.failed));
-    if (code != STATUS_OK) remove(path); /* half a file of numbers looks like a whole one */
+    struct stat info; /* half a file of numbers looks like a whole one; a pipe or device stays */
+    if (code != STATUS_OK && stat(path, &info) == 0 && S_ISREG(info.st_mode)) remove(path);
     session_free(session);
     return code;
 }

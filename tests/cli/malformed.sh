@@ -50,6 +50,41 @@ sed 's/"hidden_size": *64/"hidden_size": 32/' folder/config.json >config && mv c
 says_folder WEIGHT_OF_WRONG_SHAPE \
     'folder: tensor "model.embed_tokens.weight" has 2 dimensions (512, 64), the config asks for (512, 32)'
 
+# ---- files that are cut short after they were opened ----
+# The pipe holds the program back until its model is mapped; then the file loses its end.
+mkfifo pipe
+cut_in_use() { # NAME MODEL FILE
+    assay logits --model "$2" --tokens ids.json --out pipe --type f32 2>err &
+    pid=$!
+    for i in $(seq 200); do
+        grep -q "/$(basename "$3")" /proc/$pid/maps 2>/dev/null && break
+        sleep 0.05
+    done
+    truncate -s 4096 "$3"
+    cat pipe >/dev/null
+    wait $pid
+    same "$1" "3 1" "$? $(grep -c "^assay: .*$(basename "$3"): was cut short while it was in use" err)"
+    [ -p pipe ] && good "$1: the pipe stays" || bad "$1: the pipe stays"
+}
+"$build/tests/make_model" --format gguf --type f32 --shape tiny mapped.gguf
+"$build/tests/make_model" --format safetensors --type f32 --shape tiny mapped
+cut_in_use GGUF_CUT_IN_USE mapped.gguf mapped.gguf
+cut_in_use SAFETENSORS_CUT_IN_USE mapped mapped/model.safetensors
+
+# ---- vocabularies in GGUF ----
+"$build/tests/make_model" --format gguf --type f32 --shape tiny whole.gguf
+gguf_vocabulary() { # NAME SED-EXPRESSION LINE
+    sed "$2" whole.gguf >bad.gguf
+    says "$1" "bad.gguf: $3" tokenize --model bad.gguf
+    says "$1 (logits)" "bad.gguf: $3" logits --model bad.gguf --tokens ids.json --out out.f32
+}
+gguf_vocabulary GGUF_PIECE_TWICE 's/<unk>/<bos>/' 'tokenizer.ggml.tokens: piece "<bos>" is there twice, as 2 and 3'
+gguf_vocabulary GGUF_BYTE_HOLE 's/<0x41>/<0x4g>/' \
+    'tokenizer.ggml.tokens: piece 69 "<0x4g>" has type byte, expected "<0x00>" to "<0xFF>"'
+gguf_vocabulary GGUF_NO_PIECES 's/ggml.tokens/ggml.tokenz/' 'key "tokenizer.ggml.tokens" is missing'
+gguf_vocabulary GGUF_NO_SCORES 's/ggml.scores/ggml.scored/' 'key "tokenizer.ggml.scores" is missing'
+gguf_vocabulary GGUF_NO_TYPES 's/ggml.token_type/ggml.token_typo/' 'key "tokenizer.ggml.token_type" is missing'
+
 # ---- tokenizers ----
 mkdir tok
 says_tokenizer() { says "$1" "tok/tokenizer.$2" tokenize --model tok; }
@@ -73,4 +108,14 @@ bpe '"a": 0, "aa": 1, "": 2, "u": 3' '"a a", ["", "a"], ["a", ""], ["aa", ""]' u
 same MERGE_CYCLE '{"ids": [1, 0]}' "$(echo '{"text": "aaa"}' | timeout 10 assay tokenize --model tok)"
 rm tok/tokenizer.json && printf '\012\377\377\377\377\377\377\377\377\377\377\001' >tok/tokenizer.model
 says_tokenizer VARINT_TOO_LONG 'model: the varint at byte 1 does not fit in 64 bits'
+printf '\012\177\012\001a' >tok/tokenizer.model
+says_tokenizer PIECE_CUT 'model: the message ends inside a field, at byte 2'
+printf '\012\003\012\001a' >tok/tokenizer.model
+says_tokenizer UNKNOWN_MISSING 'model: no piece has type unknown'
+rm tok/tokenizer.model
+says_vocab() { says "$1" "tok/vocab.txt: $2" tokenize --model tok; }
+printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\na\na\n' >tok/vocab.txt
+says_vocab LINE_TWICE 'piece "a" is there twice, as 4 and 5'
+printf '[PAD]\n[CLS]\n[SEP]\na\n' >tok/vocab.txt
+says_vocab LINE_UNKNOWN_MISSING 'the vocabulary has neither an unknown piece nor byte pieces'
 finish
