@@ -6,11 +6,13 @@
 
 #include "benchmarks/labelled_text.h"
 #include "benchmarks/training_variants.h"
+#include "classifiers/strict_json.h"
 #include "engine/base/arena.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
-#define NAME_BYTES 128
+#define NAME_BYTES   128
+#define COUNT(names) (sizeof(names) / sizeof(names)[0])
 
 struct origin { /* of a source: for the model's file */
     const char *file;
@@ -242,13 +244,31 @@ static status_code open_file(struct labelled_text **out, const char *data_dir, c
     return code;
 }
 
+/* What a rule's "values" become must be numbers: a text that teaches nothing is one it leaves out.
+ */
+static status_code check_values(const struct json_value *rule, struct status *st)
+{
+    const struct json_value *values;
+    if (!json_has(rule, "values")) return STATUS_OK;
+    status_code code = json_get_object(rule, "values", &values, st);
+    if (code != STATUS_OK) return code;
+    for (const struct json_value *v = json_first(values); v; v = json_next(v))
+        if (json_kind(v) != JSON_NUMBER)
+            return status_set(st, STATUS_BAD_INPUT, "field \"values\": field \"%.64s\" is %s",
+                              json_key(v), json_kind_name(json_kind(v)));
+    return STATUS_OK;
+}
+
 static status_code read_join(const struct json_value *join, const char *data_dir,
                              struct label_rule *rule, struct status *st)
 {
+    static const char *const fields[] = {"file", "key", "column", "values"};
     char file[NAME_BYTES], column[NAME_BYTES];
     struct labelled_text *rows = NULL;
     bool more = true;
-    status_code code = get_name(join, "file", file, st);
+    status_code code = strict_json_fields(join, fields, COUNT(fields), st);
+    if (code == STATUS_OK) code = check_values(join, st);
+    if (code == STATUS_OK) code = get_name(join, "file", file, st);
     if (code == STATUS_OK) code = get_name(join, "key", rule->column, st);
     if (code == STATUS_OK) code = get_name(join, "column", column, st);
     if (code == STATUS_OK) code = open_file(&rows, data_dir, file, true, st);
@@ -392,6 +412,21 @@ static status_code read_rows(struct training_set *set, struct source *source, co
     return code;
 }
 
+/* {"column": C}, {"column": C, "values": V} or {"join": J}. */
+static status_code read_rule(const struct json_value *value, const char *data_dir,
+                             struct label_rule *rule, struct status *st)
+{
+    static const char *const joining[] = {"join"}, *const fields[] = {"column", "values"};
+    if (json_has(value, "join")) {
+        status_code code = strict_json_fields(value, joining, COUNT(joining), st);
+        return code == STATUS_OK ? read_join(json_member(value, "join"), data_dir, rule, st) : code;
+    }
+    rule->values = json_member(value, "values");
+    status_code code = strict_json_fields(value, fields, COUNT(fields), st);
+    if (code == STATUS_OK) code = check_values(value, st);
+    return code == STATUS_OK ? get_name(value, "column", rule->column, st) : code;
+}
+
 static status_code read_rules(const struct training_set *set, const struct json_value *labels,
                               const char *data_dir, struct source *source, struct status *st)
 {
@@ -403,12 +438,11 @@ static status_code read_rules(const struct training_set *set, const struct json_
         if (h == set->options.n_heads)
             return status_set(st, STATUS_BAD_INPUT,
                               "field \"labels\": \"%.64s\" is not in \"categories\"", json_key(v));
-        struct label_rule *rule = &source->rules[h];
-        const struct json_value *join = json_member(v, "join");
+        if (source->has_rule[h])
+            return status_set(st, STATUS_BAD_INPUT,
+                              "field \"labels\": field \"%.64s\" is there twice", json_key(v));
         source->has_rule[h] = true;
-        rule->values = json_member(v, "values");
-        status_code code =
-            join ? read_join(join, data_dir, rule, st) : get_name(v, "column", rule->column, st);
+        status_code code = read_rule(v, data_dir, &source->rules[h], st);
         if (code != STATUS_OK) return status_prefix(st, "label %.64s", json_key(v));
     }
     return STATUS_OK;
@@ -431,12 +465,16 @@ static status_code find_domain(struct training_set *set, const struct json_value
 static status_code read_source(struct training_set *set, const struct json_value *value,
                                const char *data_dir, struct status *st)
 {
+    static const char *const fields[] = {"domain", "file",   "text",  "split_by",
+                                         "header", "weight", "share", "distill",
+                                         "swaps",  "quotes", "labels"};
     struct text file;
     struct source *source = calloc(1, sizeof *source);
     if (!source) return status_no_memory(st, "a source");
     source->has_header = true;
     const struct json_value *labels;
-    status_code code = json_get_text(value, "file", &file, st);
+    status_code code = strict_json_fields(value, fields, COUNT(fields), st);
+    if (code == STATUS_OK) code = json_get_text(value, "file", &file, st);
     if (code == STATUS_OK) source->file = file.data;
     if (code == STATUS_OK) code = get_name(value, "text", source->text_column, st);
     if (code == STATUS_OK && json_has(value, "split_by"))
@@ -486,11 +524,15 @@ static status_code read_categories(struct training_set *set, struct status *st)
 
 static status_code read_options(struct training_set *set, struct status *st)
 {
+    static const char *const fields[] = {
+        "name",        "version",       "seed",     "bits",  "epochs",     "l2",       "distill",
+        "domain_rate", "learning_rate", "held_out", "refit", "categories", "variants", "sources"};
     struct training_options *options = &set->options;
     const struct json_value *root = set->root;
     char name[NAME_BYTES];
     int64_t version, seed, bits, epochs;
-    status_code code = get_name(root, "name", name, st);
+    status_code code = strict_json_fields(root, fields, COUNT(fields), st);
+    if (code == STATUS_OK) code = get_name(root, "name", name, st);
     if (code == STATUS_OK && strlen(name) >= LINEAR_NAME_SIZE)
         code = status_set(st, STATUS_BAD_INPUT, "field \"name\" is longer than %d bytes",
                           LINEAR_NAME_SIZE - 1);

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "classifiers/strict_json.h"
+
 #define HOLE "{text}"
 
 /* ---- reading ---- */
@@ -69,9 +71,11 @@ static status_code read_quote(struct training_variants *variants, const struct j
                               const struct training_options *options, struct status *st)
 {
     const struct json_value *sentences, *labels;
+    static const char *const fields[] = {"of", "from", "labels", "sentences"};
     struct text of;
     double from;
-    status_code code = json_get_array(quote, "sentences", &sentences, st);
+    status_code code = strict_json_fields(quote, fields, 4, st);
+    if (code == STATUS_OK) code = json_get_array(quote, "sentences", &sentences, st);
     if (code == STATUS_OK)
         code = read_words(sentences, variants->sentences, &variants->n_sentences, st);
     if (code == STATUS_OK) code = json_get_text(quote, "of", &of, st);
@@ -95,11 +99,13 @@ status_code training_variants_read(struct training_variants *variants,
                                    const struct json_value *value,
                                    const struct training_options *options, struct status *st)
 {
+    static const char *const fields[] = {"max_bytes", "swap", "quote"};
     int64_t max_bytes;
     const struct json_value *lists, *quote;
     *variants = (struct training_variants){.n_lists = 0};
     for (int h = 0; h < LINEAR_MAX_HEADS; h++) variants->quoted_label[h] = NAN;
-    status_code code = json_get_int(value, "max_bytes", 1, 1 << 20, &max_bytes, st);
+    status_code code = strict_json_fields(value, fields, 3, st);
+    if (code == STATUS_OK) code = json_get_int(value, "max_bytes", 1, 1 << 20, &max_bytes, st);
     if (code != STATUS_OK) return code;
     variants->max_bytes = (size_t)max_bytes;
     code = json_get_array(value, "swap", &lists, st);

@@ -114,7 +114,20 @@ static void test_bad_recipes(void)
         {"\"column\": \"kind\"", "\"column\": \"sort\"", "sort"},
         {"\"good\": 0", "\"good\": 2", "line 3: the label 2"},
         {"\"bits\": 10", "\"bits\": 99", "bits"},
-        {"\"sources\": [", "\"sources\": 5, \"x\": [", "x"},
+        {"\"sources\": [", "\"sources\": 5, \"x\": [", "unknown field \"x\""},
+        {"\"held_out\"", "\"heldout\"", "r.json: unknown field \"heldout\""},
+        {"\"epochs\": 1", "\"epochs\": 1, \"seed\": 2", "field \"seed\" is there twice"},
+        {"\"domain\": \"d\"", "\"domain\": \"d\", \"wieght\": 2",
+         "source 0: unknown field \"wieght\""},
+        {"\"column\": \"score\"", "\"column\": \"score\", \"scale\": 2",
+         "label toxicity: unknown field \"scale\""},
+        {"\"column\": \"score\"", "\"join\": {\"file\": \"t.csv\", \"by\": \"text\"}",
+         "label toxicity: unknown field \"by\""},
+        {"\"bad\": 1", "\"bad\": \"1\"",
+         "label insult: field \"values\": field \"bad\" is a string"},
+        {"\"toxicity\": {", "\"insult\": {", "field \"insult\" is there twice"},
+        {"\"sources\": [", "\"variants\": {\"max_byte\": 1}, \"sources\": [",
+         "variants: unknown field \"max_byte\""},
     };
     PUT("t.csv", data);
     for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
