@@ -169,9 +169,18 @@ double rank_ece(const double *probabilities, const double *targets, size_t n,
     return n ? error : (double)NAN;
 }
 
+static bool is_constant(const double *values, size_t n)
+{
+    size_t i = 1;
+    while (i < n && values[i] == values[0]) i++;
+    return i >= n;
+}
+
+/* A constant has no correlation, though rounding may leave its deviations a little off 0. */
 double rank_pearson(const double *x, const double *y, size_t n)
 {
     double mean_x = 0, mean_y = 0, xx = 0, yy = 0, xy = 0;
+    if (is_constant(x, n) || is_constant(y, n)) return (double)NAN;
     for (size_t i = 0; i < n; i++) {
         mean_x += x[i] / (double)n;
         mean_y += y[i] / (double)n;

@@ -67,6 +67,12 @@ static void test_correlation(void)
     /* cov 12.5/4... : sum dx dy = 25, sum dx2 = 5, sum dy2 = 129 */
     CU_ASSERT_DOUBLE_EQUAL(rank_pearson(x, y, 4), 25 / sqrt(5 * 129.0), 1e-12);
     CU_ASSERT_TRUE(isnan(rank_pearson(x, z, 4)));
+    /* 0.05 ten times does not sum to half: the deviations from that mean are no deviations. */
+    double constant[10], rising[10];
+    for (int i = 0; i < 10; i++) constant[i] = 0.05, rising[i] = i;
+    CU_ASSERT_TRUE(isnan(rank_pearson(constant, rising, 10)));
+    CU_ASSERT_TRUE(isnan(rank_spearman(rising, constant, 10)));
+    CU_ASSERT_TRUE(isnan(rank_pearson(x, y, 1)) && isnan(rank_pearson(x, y, 0)));
     const double ties[] = {1, 1, 2, 3};
     /* ranks 1.5 1.5 3 4 against 1 2 3 4: sum dx dy = 4.5, 4.5 and 5 */
     CU_ASSERT_DOUBLE_EQUAL(rank_spearman(ties, x, 4), 4.5 / sqrt(4.5 * 5), 1e-12);
