@@ -66,6 +66,88 @@ static const struct script scripts[] = {
 };
 #define N_SCRIPTS (sizeof scripts / sizeof scripts[0])
 
+/* What goes wrong below the answer: bytes as they are sent, after which the connection is closed
+ * without a word. */
+struct raw_script {
+    const char *path;
+    const char *bytes;
+    int failures; /* so many times `failure` comes first */
+    const char *failure;
+    size_t padding; /* zeros behind the bytes */
+    bool stalls;    /* nothing more comes, and the connection stays open for a while */
+};
+
+#define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+static const struct raw_script raw_scripts[] = {
+    {.path = "/chunked",
+     .bytes = OK_HEAD "Transfer-Encoding: chunked\r\n\r\n"
+                      "1\r\n{\r\n2c\r\n\"results\":[{\"category_scores\":{\"sexual\":0.1,\r\n"
+                      "5d\r\n\"hate\":0.2,\"hate/threatening\":0.3,\"harassment\":0.4,"
+                      "\"harassment/threatening\":0.6,\"self-harm\":0\r\n"
+                      "14\r\n.05,\"violence\":0.7}}\r\n2\r\n]}\r\n0\r\n\r\n"},
+    {.path = "/half-chunk",
+     .bytes = OK_HEAD "Transfer-Encoding: chunked\r\n\r\n40\r\n{\"results\":["},
+    {.path = "/no-last-chunk", .bytes = OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"},
+    {.path = "/short-body", .bytes = OK_HEAD "Content-Length: 500\r\n\r\n" GOOD_MODERATION},
+    {.path = "/only-head", .bytes = OK_HEAD "Content-Length: 20\r\n\r\n", .stalls = true},
+    {.path = "/no-http", .bytes = "SSH-2.0-OpenSSH_9.2\r\n"},
+    {.path = "/nothing", .bytes = OK_HEAD "Content-Length: 0\r\n\r\n"},
+    {.path = "/no-content", .bytes = "HTTP/1.1 204 No Content\r\n\r\n"},
+    {.path = "/announces",
+     .bytes = OK_HEAD "Content-Length: 9000000000\r\n\r\n",
+     .padding = 100000},
+    {.path = "/endless", .bytes = OK_HEAD "\r\n", .padding = 100000},
+    {.path = "/circle",
+     .bytes = "HTTP/1.1 307 Temporary Redirect\r\nLocation: /circle\r\n"
+              "Content-Length: 0\r\n\r\n"},
+    {.path = "/dated",
+     .bytes = OK_HEAD "Connection: close\r\n\r\n" GOOD_MODERATION,
+     .failures = 1,
+     .failure = "HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n"
+                "Content-Length: 0\r\n\r\n"},
+    {.path = "/odd-wait",
+     .bytes = OK_HEAD "Connection: close\r\n\r\n" GOOD_MODERATION,
+     .failures = 1,
+     .failure = "HTTP/1.1 429 Slow\r\nRetry-After: -99999999999999999999\r\n"
+                "Content-Length: 0\r\n\r\n"},
+    /* What is sent says that the connection stays, and then it does not. */
+    {.path = "/leaves",
+     .bytes = OK_HEAD "Keep-Alive: timeout=600\r\nContent-Length: 175\r\n\r\n" GOOD_MODERATION},
+    {.path = "/cut-once",
+     .bytes = OK_HEAD "Connection: close\r\n\r\n" GOOD_MODERATION,
+     .failures = 2,
+     .failure = OK_HEAD "Content-Length: 500\r\n\r\n{\"results\""},
+};
+#define N_RAW_SCRIPTS (sizeof raw_scripts / sizeof raw_scripts[0])
+
+static void send_all(int connection, const char *bytes, size_t n)
+{
+    while (n) {
+        ssize_t sent = send(connection, bytes, n, MSG_NOSIGNAL);
+        if (sent <= 0) return;
+        bytes += sent;
+        n -= (size_t)sent;
+    }
+}
+
+static void answer_raw(int connection, const struct raw_script *script, int *served)
+{
+    static const char zeros[1000];
+    const char *bytes = (*served)++ < script->failures ? script->failure : script->bytes;
+    send_all(connection, bytes, strlen(bytes));
+    for (size_t i = 0; i < script->padding; i += sizeof zeros)
+        send_all(connection, zeros, sizeof zeros);
+    if (script->stalls) sleep(1);
+}
+
+static bool asks_for(const char *request, const char *path)
+{
+    const char *asked = strchr(request, ' ');
+    size_t length = strlen(path);
+    return asked && strncmp(asked + 1, path, length) == 0 && strchr(" ?", asked[1 + length]);
+}
+
 static void read_request(int connection, char *out, size_t size)
 {
     size_t n = 0;
@@ -100,19 +182,17 @@ static void answer(int connection, const struct script *script, int *served)
 
 _Noreturn static void serve(int listener)
 {
-    int served[N_SCRIPTS] = {0};
+    int served[N_SCRIPTS] = {0}, raw_served[N_RAW_SCRIPTS] = {0};
     static char request[1 << 16];
     for (;;) {
         int connection = accept(listener, NULL, NULL);
         if (connection < 0) _exit(0);
         read_request(connection, request, sizeof request);
-        for (size_t i = 0; i < N_SCRIPTS; i++) {
-            const char *path = strchr(request, ' ');
-            size_t length = strlen(scripts[i].path);
-            if (path && strncmp(path + 1, scripts[i].path, length) == 0 &&
-                strchr(" ?", path[1 + length]))
-                answer(connection, &scripts[i], &served[i]);
-        }
+        for (size_t i = 0; i < N_SCRIPTS; i++)
+            if (asks_for(request, scripts[i].path)) answer(connection, &scripts[i], &served[i]);
+        for (size_t i = 0; i < N_RAW_SCRIPTS; i++)
+            if (asks_for(request, raw_scripts[i].path))
+                answer_raw(connection, &raw_scripts[i], &raw_served[i]);
         close(connection);
     }
 }
@@ -155,7 +235,8 @@ static struct classifier *open_at(struct server server, enum remote_service serv
     const struct http_options options = {.timeout_seconds = 0.4,
                                          .max_attempts = 3,
                                          .first_delay_seconds = 0.01,
-                                         .max_delay_seconds = 0.05};
+                                         .max_delay_seconds = 0.05,
+                                         .max_reply_bytes = 50000};
     snprintf(url, sizeof url, "http://127.0.0.1:%d%s", server.port, path);
     ASSERT_OK(remote_classifier_open(&c, service, url, &options, &st));
     return c;
@@ -238,6 +319,51 @@ static void test_faults(void)
     ASSERT_FAILS(classifier_score(c, (struct text){0}, text_of("x"), &scores, &st), STATUS_IO,
                  "onnect");
     classifier_free(c);
+}
+
+/* Faults below the answer: connections and bodies that are not what they say. */
+static void test_connections(void)
+{
+    static const struct {
+        const char *path;
+        status_code code;
+        const char *says; /* NULL: it is scored */
+    } cases[] = {
+        {"/chunked", STATUS_OK, NULL},
+        {"/dated", STATUS_OK, NULL},
+        {"/odd-wait", STATUS_OK, NULL},
+        {"/leaves", STATUS_OK, NULL},
+        {"/cut-once", STATUS_OK, NULL},
+        {"/half-chunk", STATUS_IO, "(3 tries)"},
+        {"/no-last-chunk", STATUS_IO, "(3 tries)"},
+        {"/short-body", STATUS_IO, "(3 tries)"},
+        {"/no-http", STATUS_IO, "tries)"},
+        {"/nothing", STATUS_BAD_INPUT, "not valid JSON"},
+        {"/no-content", STATUS_BAD_INPUT, "not valid JSON"},
+        {"/announces", STATUS_LIMIT, "longer than 50000 bytes"},
+        {"/endless", STATUS_LIMIT, "longer than 50000 bytes"},
+        {"/circle", STATUS_IO, "HTTP 307 (1 tries)"},
+        {"/only-head", STATUS_IO, "imeout"},
+    };
+    struct server server = start_server();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct status st = {0};
+        struct hazard_scores scores;
+        struct classifier *c = open_at(server, REMOTE_MODERATION, cases[i].path);
+        for (int round = 0; round < 3; round++) { /* one client, so that connections are kept */
+            double start = clock_seconds();
+            status_code code = classifier_score(c, (struct text){0}, text_of("x"), &scores, &st);
+            CU_ASSERT_EQUAL(code, cases[i].code);
+            if (code != cases[i].code) fprintf(stderr, "  %s: %s\n", cases[i].path, st.message);
+            CU_ASSERT_TRUE(clock_seconds() - start < 10); /* whatever Retry-After asks for */
+            if (cases[i].says) CU_ASSERT_PTR_NOT_NULL(strstr(st.message, cases[i].says));
+            CU_ASSERT_EQUAL(scores.of[HAZARD_VIOLENCE].scored, !cases[i].says);
+            CU_ASSERT_EQUAL(scores.of[HAZARD_VIOLENCE].probability, cases[i].says ? 0 : 0.7);
+            if (strcmp(cases[i].path, "/only-head") == 0) break;
+        }
+        classifier_free(c);
+    }
+    stop_server(server);
 }
 
 static void test_interval(void)
@@ -420,6 +546,7 @@ static const struct test_case tests[] = {
     {"Perspective's schema, with answers that come late", test_perspective},
     {"the moderation schema", test_moderation},
     {"every fault is a reason and no score", test_faults},
+    {"connections and bodies that are not what they say", test_connections},
     {"requests are spaced", test_interval},
     {"Retry-After", test_retry_after},
     {"a request's seconds", test_deadline},
