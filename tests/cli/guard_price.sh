@@ -93,5 +93,52 @@ same "redacted replies are shown so" "$(event "response = 'redact'")" "$shown"
 [ "$shown" -gt 0 ] && good || bad "nothing was redacted"
 same "and hold none of the words" 0 "$(sqlite3 enforce.sqlite "SELECT count(*) FROM reply
     WHERE ' ' || lower(delivered) || ' ' GLOB '*[^a-z]the[^a-z]*'")"
+# The presets on tasks of every kind.  Their shadow runs say what their enforce runs do, and every
+# rule in them, at thresholds they do not have, what a policy of that rule alone does.  A mean of
+# toxicities is the same to twelve digits: the sweep adds them up in another order.
+several() { # several STORE [OPTIONS]
+    store=$1
+    shift
+    rm -f "$store"
+    assay run --model demo --tasks mmlu,gsm8k,realtoxicityprompts,xstest --num-fewshot 0 --limit 2 \
+        --repeats 2 --max-gen-toks 40 --store "$store" "$@" >out 2>&1 || bad "run $*" "$(cat out)"
+}
+written() { sqlite3 "$1" "SELECT task, doc_id, repeat, hex(text), finish_reason FROM reply ORDER BY 1, 2, 3;
+    SELECT task, doc_id, choice, printf('%!.17g', logprob) FROM choice_logprob ORDER BY 1, 2, 3"; }
+columns="name, metric, extraction, printf('%.12g', enforce_mean), blocked_input, blocked_output"
+enforced() { sqlite3 "$1" "SELECT $columns FROM table_row ORDER BY 1, 2, 3"; }
+several off.sqlite
+for preset in balanced strict audit; do
+    several shadow.sqlite --guard $preset --guard-mode shadow
+    several enforce.sqlite --guard $preset --guard-mode enforce
+    same "$preset in shadow changes nothing" "$(written off.sqlite)" "$(written shadow.sqlite)"
+    same "$preset in shadow says what it does" "$(enforced enforce.sqlite)" "$(enforced shadow.sqlite)"
+    sqlite3 shadow.sqlite "SELECT stage, category, printf('%!.17g', max(threshold)) FROM guard_sweep
+        WHERE category = 'any' OR ('$preset' = 'strict' AND
+            (stage, category) IN (('input', 'sexual_explicit'), ('output', 'insult')))
+        GROUP BY stage, category" | tr '|' ' ' >rules
+    same "$preset has rules" 1 "$([ "$(wc -l <rules)" -ge 2 ] && echo 1)"
+    while read -r stage category threshold; do
+        other=input
+        [ "$stage" = input ] && other=output
+        rule=$(sqlite3 :memory: "SELECT json_remove(json_set(policy, '\$.$stage.thresholds', json((
+                SELECT '{' || group_concat('\"' || key || '\": $threshold') || '}'
+                FROM json_each(policy, '\$.$stage.thresholds') WHERE '$category' IN ('any', key)
+            ))), '\$.$other')
+            FROM (SELECT readfile('$repo/classifiers/policies/$preset.json') AS policy)")
+        echo "$rule" >p.json
+        several enforce.sqlite --guard p.json --guard-mode enforce
+        sqlite3 enforce.sqlite "ATTACH 'shadow.sqlite' AS s;
+            SELECT w.name, w.metric, w.extraction,
+                   w.n_blocked = t.blocked_input + t.blocked_output AND w.n_blocked > 0 AND
+                   printf('%.12g', w.mean) = printf('%.12g', t.enforce_mean)
+            FROM table_row t JOIN
+                (SELECT task AS name, metric, extraction, n_blocked, enforce_mean AS mean
+                 FROM s.guard_sweep WHERE stage = '$stage' AND category = '$category'
+                     AND threshold = $threshold) w USING (name, metric, extraction)" >compared
+        [ -s compared ] && same "$preset: $stage $category $threshold" "" "$(grep -v '|1$' compared)" ||
+            bad "$preset: $stage $category $threshold: nothing compared"
+    done <rules
+done
 cd "$repo" || exit 1
 finish
