@@ -188,9 +188,10 @@ static run_function *run_of(enum packed_form form)
     }
 }
 
-/* Panels that are multiplied side by side: they share what is read of the activations, which are
- * more than the second-level cache holds. */
+/* Panels that are multiplied side by side: they share what is read of the activations, when these
+ * are too much for the second-level cache. */
 #define SIDE_BY_SIDE 4
+#define MUCH_BYTES   ((size_t)256 << 10)
 
 /* Groups that what is fetched lies ahead when there are few tokens: memory is what is waited for,
  * and it answers after longer than a group takes. */
@@ -202,7 +203,7 @@ static void multiply_panels(const struct packed_product *p, size_t first, size_t
     const struct packed_matrix *w = p->w;
     size_t panel_sums = p->T * PACKED_ROWS, bytes = int8_group_bytes(w->form);
     run_function *run = run_of(w->form);
-    size_t ahead = n == 1 ? FEW_AHEAD : 1;
+    size_t ahead = p->T <= TILE_TOKENS ? FEW_AHEAD : 1;
     const unsigned char *src = w->data + first * w->panel_bytes;
     const struct int8_input *x = p->x;
     memset(sums, 0, n * panel_sums * sizeof *sums);
@@ -234,7 +235,8 @@ double avx512_peak_int8(size_t rounds)
 
 void avx512_multiply_int8(const struct packed_product *p, size_t first, size_t n, void *scratch)
 {
-    size_t step = p->T > TILE_TOKENS ? SIDE_BY_SIDE : 1;
+    size_t groups = (p->w->cols + PACKED_GROUP - 1) / PACKED_GROUP;
+    size_t step = p->T * groups * sizeof(struct int8_input) > MUCH_BYTES ? SIDE_BY_SIDE : 1;
     if (avx512_streams(p->w->form, p->T)) {
         avx512_stream_int8(p, first, n, int8_sums(scratch));
         return;

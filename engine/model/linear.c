@@ -1,6 +1,7 @@
 #include "engine/model/linear.h"
 
 #include <omp.h>
+#include <stdatomic.h>
 
 #include "engine/model/low_rank.h"
 #include "engine/model/run_state.h"
@@ -83,18 +84,25 @@ static void apply_f32(const struct model *model, struct run_state *state, float 
 
 /* ---- from packed weights ---- */
 
-/* Parts of a matrix that threads take one after another.  More than one each, as a thread that the
- * system interrupts would make the others wait; not many, as each starts reading at a new place. */
-static size_t count_parts(size_t panels, size_t n_threads)
+/* The next panels of `panels` that nobody has taken, from *first on; 0 when there are none.  A part
+ * of what is left for each: a thread that the system interrupts does not make the others wait, and
+ * all end at about the same time.  Fours, which some kernels multiply side by side. */
+static size_t take_panels(atomic_size_t *next, size_t panels, size_t n_threads, size_t *first)
 {
-    size_t most = 8 * n_threads, parts = panels / 16;
-    if (parts > most) return most;
-    return parts > n_threads ? parts : n_threads;
+    size_t n;
+    *first = atomic_load(next);
+    do {
+        size_t left = panels - *first, part = left / (4 * n_threads) / 4 * 4;
+        if (left == 0) return 0;
+        n = part ? part : left < 4 ? left : 4;
+    } while (!atomic_compare_exchange_weak(next, first, *first + n));
+    return n;
 }
 
 /* Thread i of n: its part of the activations, and parts of the matrix once all are prepared. */
 static void multiply_part(const struct kernel_set *kernels, struct run_state *state,
-                          struct packed_product product, const float *x, size_t i, size_t n)
+                          struct packed_product product, const float *x, atomic_size_t *next,
+                          size_t i, size_t n)
 {
     const struct packed_matrix *w = product.w;
     size_t T = product.T, panels = packed_panels(w->rows);
@@ -108,12 +116,8 @@ static void multiply_part(const struct kernel_set *kernels, struct run_state *st
         kernels->prepare(state->linear_shared, x, T, w->cols, w->form, first, end - first);
 #pragma omp barrier
     }
-    size_t parts = count_parts(panels, n);
-#pragma omp for schedule(dynamic) nowait
-    for (size_t part = 0; part < parts; part++) {
-        size_t first = panels * part / parts, end = panels * (part + 1) / parts;
-        kernels->multiply(&product, first, end - first, scratch);
-    }
+    for (size_t first, count; (count = take_panels(next, panels, n, &first)) != 0;)
+        kernels->multiply(&product, first, count, scratch);
 }
 
 static void apply_packed(const struct model *model, struct run_state *state, float *out,
@@ -127,8 +131,9 @@ static void apply_packed(const struct model *model, struct run_state *state, flo
         .out_stride = (size_t)w->rows,
         .bias = w->bias,
     };
+    atomic_size_t next = 0;
 #pragma omp parallel num_threads(state->n_threads) if (parallel)
-    multiply_part(model->kernels, state, product, x, (size_t)omp_get_thread_num(),
+    multiply_part(model->kernels, state, product, x, &next, (size_t)omp_get_thread_num(),
                   (size_t)omp_get_num_threads());
 }
 
