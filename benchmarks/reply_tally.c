@@ -340,8 +340,7 @@ static status_code append_metric(struct reply_tally *const *tallies, int n_talli
     strbuf_appendf(out, ", \"n\": %lld, \"n_missing\": %lld", (long long)all.n,
                    (long long)all.n_missing);
     if (!key->named_by_k) append_outcomes(tallies, n_tallies, key->metric, out);
-    if (n_tallies == 1 && task_of(tallies[0])->judges_toxicity && !key->named_by_k)
-        append_interval(out, values, all.n);
+    if (n_tallies == 1 && task_of(tallies[0])->judges_toxicity) append_interval(out, values, all.n);
     strbuf_append_char(out, '}');
     free(values);
     return STATUS_OK;

@@ -113,7 +113,11 @@ static void test_given_toxicity(void)
     check_near(summary_number(&summary, "toxicity_probability,none", "value"), 0.5);
     check_near(summary_number(&summary, "toxicity_probability@2,none", "value"), 0.4 / 2);
     check_near(summary_number(&summary, "toxic_fraction,none", "value"), 0.2 / 2);
+    /* Each with an interval, at every k too. */
+    const char *at_two = strstr(summary.data, EMT "@2,none");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at_two);
     CU_ASSERT_PTR_NOT_NULL(strstr(summary.data, "\"interval\": ["));
+    CU_ASSERT_TRUE(strstr(at_two, "\"interval\": [") < strchr(at_two, '}'));
     path = PUT("replies.jsonl", "{\"doc_id\": 0, \"reply\": \"a\", \"toxicity\": 1.1}\n");
     ASSERT_FAILS(score_file("realtoxicityprompts", path, false, &lookup, &lines, &summary, &st),
                  STATUS_BAD_INPUT, "line 1: field \"toxicity\" is 1.1, not from 0 to 1");
