@@ -27,10 +27,12 @@
 #define VERDICT_BYTES   8192
 #define TRIES           3 /* of a sandbox that did not start */
 #define TICK_SECONDS    0.5
-#define MOST_PATIENCE   4.0  /* times the wall time, on a machine that is busy */
-#define SECONDS_TO_END  2.0  /* a candidate that closed its channel is given to end by itself */
-#define PROBE_SECONDS   20.0 /* a cold disk may be slow */
-#define JUDGE_EXTRA_CPU 10   /* seconds: the judge may not be what runs out of time */
+#define MOST_PATIENCE   4.0   /* times the wall time, on a machine that is busy */
+#define SECONDS_TO_END  2.0   /* a candidate that closed its channel is given to end by itself */
+#define PROBE_MS        20000 /* a cold disk may be slow */
+#define PROBE_TICK_MS   50
+#define ENDING_TICK_MS  5
+#define JUDGE_EXTRA_CPU 10 /* seconds: the judge may not be what runs out of time */
 
 extern const struct text embedded_benchmarks_sandbox_values_py;
 extern const struct text embedded_benchmarks_sandbox_numpy_py;
@@ -155,14 +157,18 @@ static void set_defaults(struct sandbox *sandbox, const struct sandbox_options *
                                           .workers = o->workers};
 }
 
-/* What a process writes on a pipe until it closes it or time is up. */
-static void read_pipe(int fd, double until, struct strbuf *out)
+/* What a process writes on a pipe until it closes it or was silent for too long.  Waits are counted
+ * and not measured, so that time in which this program stands still is not the other's. */
+static void read_pipe(int fd, int *patience_ms, struct strbuf *out)
 {
     char bytes[4096];
     ssize_t got = 1;
-    while (got > 0 && clock_seconds() < until) {
+    while (got > 0 && *patience_ms > 0) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
-        if (poll(&ready, 1, 50) <= 0) continue;
+        if (poll(&ready, 1, PROBE_TICK_MS) <= 0) {
+            *patience_ms -= PROBE_TICK_MS;
+            continue;
+        }
         got = read(fd, bytes, sizeof bytes);
         if (got > 0) strbuf_append(out, bytes, (size_t)got);
     }
@@ -224,9 +230,9 @@ static status_code probe(struct sandbox *sandbox, struct status *st)
     if (code == STATUS_OK) code = sandbox_process_start(&pid, &sandbox->setup, &process, st);
     close_all((int[]){verdict[1], output[1]}, 2);
     if (code == STATUS_OK) {
-        double until = clock_seconds() + PROBE_SECONDS;
-        read_pipe(verdict[0], until, &said);
-        if (!said.length) read_pipe(output[0], until, &complaint);
+        int patience_ms = PROBE_MS;
+        read_pipe(verdict[0], &patience_ms, &said);
+        if (!said.length) read_pipe(output[0], &patience_ms, &complaint);
         end_process(&pid, &ended, &usage);
         code = said.length ? read_probe(sandbox, (struct text){said.data, said.length}, st)
                            : refuse(&complaint, st);
@@ -467,10 +473,12 @@ static struct ending await_end(pid_t *pid, double seconds)
     struct ending end = {0};
     int status = 0;
     struct rusage usage = {0};
-    double until = clock_seconds() + seconds * patience();
+    double left_ms = 1000 * seconds * patience();
     pid_t ended;
-    while ((ended = wait4(*pid, &status, WNOHANG, &usage)) == 0 && clock_seconds() < until)
-        poll(NULL, 0, 5);
+    while ((ended = wait4(*pid, &status, WNOHANG, &usage)) == 0 && left_ms > 0) {
+        poll(NULL, 0, ENDING_TICK_MS);
+        left_ms -= ENDING_TICK_MS;
+    }
     end.by_itself = ended > 0;
     if (ended > 0)
         *pid = -1;
@@ -609,6 +617,7 @@ struct batch {
     const struct sandbox_job *jobs;
     struct sandbox_result *results;
     size_t n, next;
+    double looked; /* when the slots were last looked at */
     struct slot slots[MAX_WORKERS];
 };
 
@@ -705,8 +714,9 @@ static void wait_for_slots(struct batch *b, struct pollfd *fds)
     }
     double left = first > now ? first - now : 0;
     poll(fds, 2 * (nfds_t)b->sandbox->options.workers, (int)(left * 1000) + 1);
-    double excess = clock_seconds() - now - left;
+    double excess = clock_seconds() - b->looked - TICK_SECONDS;
     if (excess > TICK_SECONDS) forgive(b, excess);
+    b->looked = clock_seconds();
 }
 
 static status_code run_batch(struct batch *b, struct status *st)
@@ -735,7 +745,8 @@ status_code sandbox_run(const struct sandbox *sandbox, const struct sandbox_job 
 {
     struct batch *b = calloc(1, sizeof *b);
     if (!b) return status_no_memory(st, "a batch of candidates");
-    *b = (struct batch){.sandbox = sandbox, .jobs = jobs, .results = results, .n = n};
+    *b = (struct batch){
+        .sandbox = sandbox, .jobs = jobs, .results = results, .n = n, .looked = clock_seconds()};
     for (int i = 0; i < MAX_WORKERS; i++) strbuf_init(&b->slots[i].said, VERDICT_BYTES);
     for (size_t i = 0; i < n; i++) {
         results[i] = (struct sandbox_result){0};

@@ -612,6 +612,7 @@ status_code task_instance_run_replies(const struct task_instance *instance,
                                       struct sandbox_result *results, struct status *st)
 {
     struct arena arena;
+    if (!n) return STATUS_OK;
     arena_init(&arena, n * 4 * (size_t)LIMIT_PROMPT_BYTES);
     struct sandbox_job *jobs = arena_array(&arena, n, sizeof *jobs);
     status_code code = jobs ? STATUS_OK : status_no_memory(st, "programs");

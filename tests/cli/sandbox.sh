@@ -43,6 +43,10 @@ if assay score --task humaneval --replies replies.jsonl --summary summary.json >
     same "every reply has a verdict" 4 "$(sqlite3 s.sqlite "SELECT count(*) FROM verdict WHERE metric = 'pass@1' AND value = 0 AND extracted IS NOT NULL")"
     same "the table has pass@2" 1 "$(grep -c 'lm-eval@1.0 .*pass@2' table)"
     same "the interpreter is kept" 1 "$(sqlite3 s.sqlite "SELECT count(*) FROM run_artifact r JOIN artifact a USING (sha256) WHERE r.role = 'interpreter' AND a.name LIKE '/usr/%python3%' AND json_extract(a.meta, '\$.version') LIKE '3.%'")"
+    # Where no reply of a batch came about there is nothing to run, and the samples say why.
+    assay run --model demo --tasks humaneval --limit 2 --max-context 200 --store none.sqlite >table 2>said
+    same "no reply, no program: incomplete" 4 $?
+    same "no reply, no program: failed samples" 2 "$(sqlite3 none.sqlite "SELECT count(*) FROM sample WHERE state = 'failed'")"
     # Killed in the middle, the program leaves no candidate behind.
     marker=assay_marker_$$
     mkdir -p data/humaneval
