@@ -3,6 +3,7 @@
 #include "classifiers/score_cache.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/limits.h"
@@ -142,6 +143,32 @@ status_code classifier_score_within(const struct classifier *classifier, struct 
     if (code == STATUS_OK) code = check_scores(classifier, out, st);
     if (code != STATUS_OK) memset(out, 0, sizeof *out);
     return code;
+}
+
+status_code classifier_growth_create(struct classifier_growth **out,
+                                     const struct classifier *classifier, struct status *st)
+{
+    *out = NULL;
+    if (!classifier->vtable->growth_create) return STATUS_OK;
+    return classifier->vtable->growth_create(out, classifier, st);
+}
+
+status_code classifier_growth_score(struct classifier_growth *growth, struct text text,
+                                    struct hazard_scores *out, struct status *st)
+{
+    const struct classifier *classifier = growth->classifier;
+    memset(out, 0, sizeof *out);
+    status_code code = check_lengths(classifier, text_of(""), text, st);
+    if (code != STATUS_OK) return code;
+    classifier->vtable->growth_score(growth, text, out);
+    code = check_scores(classifier, out, st);
+    if (code != STATUS_OK) memset(out, 0, sizeof *out);
+    return code;
+}
+
+void classifier_growth_free(struct classifier_growth *growth)
+{
+    free(growth);
 }
 
 status_code classifier_explain(const struct classifier *classifier, struct text prompt,

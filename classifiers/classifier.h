@@ -99,6 +99,19 @@ status_code classifier_score_within(const struct classifier *classifier, struct 
                                     struct text text, double seconds, struct hazard_scores *out,
                                     struct status *st) MUST_CHECK;
 
+/* A text that grows and is scored again and again, such as a reply while it is written.  What was
+ * read once is not read again, and every score is, to the bit, that of the text scored anew.
+ * Borrows the classifier.  *out is NULL where a classifier has nothing to gain by it. */
+struct classifier_growth; /* opaque */
+status_code classifier_growth_create(struct classifier_growth **out,
+                                     const struct classifier *classifier,
+                                     struct status *st) MUST_CHECK;
+
+/* Scores a text that begins with the text of the call before, or is a shorter one. */
+status_code classifier_growth_score(struct classifier_growth *growth, struct text text,
+                                    struct hazard_scores *out, struct status *st) MUST_CHECK;
+void classifier_growth_free(struct classifier_growth *growth);
+
 /* Calls on_span for every stretch that moved a score, in text order of their ends.
  * STATUS_UNSUPPORTED for a classifier that cannot say. */
 status_code classifier_explain(const struct classifier *classifier, struct text prompt,

@@ -18,12 +18,22 @@ struct classifier_vtable {
     status_code (*score_within)(const struct classifier *classifier, struct text prompt,
                                 struct text text, double seconds, struct hazard_scores *out,
                                 struct status *st);
+    /* A text that grows; both NULL where scoring it again is scoring it anew.  A growth begins with
+     * `struct classifier_growth`, owns nothing and is freed by free(). */
+    status_code (*growth_create)(struct classifier_growth **out,
+                                 const struct classifier *classifier, struct status *st);
+    void (*growth_score)(struct classifier_growth *growth, struct text text,
+                         struct hazard_scores *out);
     /* NULL when the classifier cannot say which words did it. */
     status_code (*explain)(const struct classifier *classifier, struct text prompt,
                            struct text text,
                            void (*on_span)(void *user, const struct hazard_span *span), void *user,
                            struct status *st);
     void (*free)(struct classifier *classifier);
+};
+
+struct classifier_growth {
+    const struct classifier *classifier;
 };
 
 struct classifier {

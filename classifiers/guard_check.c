@@ -48,6 +48,14 @@ bool guard_windows_next(struct guard_windows *windows, struct text *window)
     return true;
 }
 
+/* What a check is of: a text, when its budget began, and, of one that grows, what the classifiers
+ * keep of it between checks. */
+struct subject {
+    struct text prompt, text;
+    double start;
+    struct classifier_growth **growth; /* (POLICY_MAX_CLASSIFIERS), or NULL */
+};
+
 /* What is left of a stage's budget, at least a moment, so that a spent one fails as a timeout;
  * 0: it has none. */
 static double seconds_left(const struct policy_stage *stage, double start)
@@ -57,21 +65,38 @@ static double seconds_left(const struct policy_stage *stage, double start)
     return left > 1e-6 ? left : 1e-6;
 }
 
+/* Scores one window, or, of a text that grows and is one window still, what came since the check
+ * before. */
+static status_code score_window(const struct pipeline *pipeline, enum guard_stage stage, int index,
+                                const struct subject *subject, struct text window,
+                                struct hazard_scores *out, struct status *st)
+{
+    const struct classifier *classifier = pipeline->classifiers[index];
+    struct classifier_growth **growth = subject->growth ? &subject->growth[index] : NULL;
+    if (growth && !*growth) {
+        status_code code = classifier_growth_create(growth, classifier, st);
+        if (code != STATUS_OK) return code;
+    }
+    if (growth && *growth && window.length == subject->text.length)
+        return classifier_growth_score(*growth, window, out, st);
+    return classifier_score_within(classifier, subject->prompt, window,
+                                   seconds_left(&pipeline->rules->stage[stage], subject->start),
+                                   out, st);
+}
+
 /* The highest score of any window stands for the text; a window that fails fails the text. */
 static status_code score_text(const struct pipeline *pipeline, enum guard_stage stage,
-                              int classifier, struct text prompt, struct text text, double start,
+                              int classifier, const struct subject *subject,
                               struct hazard_scores *out, struct status *st)
 {
-    const struct policy_stage *rules = &pipeline->rules->stage[stage];
     struct text window;
     status_code code = STATUS_OK;
-    struct guard_windows windows = guard_windows_start(pipeline, stage, classifier, text);
+    struct guard_windows windows = guard_windows_start(pipeline, stage, classifier, subject->text);
     memset(out, 0, sizeof *out);
     for (bool first = true; code == STATUS_OK && guard_windows_next(&windows, &window);
          first = false) {
         struct hazard_scores scores;
-        code = classifier_score_within(pipeline->classifiers[classifier], prompt, window,
-                                       seconds_left(rules, start), &scores, st);
+        code = score_window(pipeline, stage, classifier, subject, window, &scores, st);
         for (int c = 0; c < HAZARD_COUNT && code == STATUS_OK; c++) {
             struct hazard_score *highest = &out->of[c];
             const struct hazard_score *score = &scores.of[c];
@@ -112,8 +137,7 @@ static void note_error(struct guard_event *event, const struct classifier *class
 
 /* Asks one step's classifier.  `open` are the categories that a cascade has not cleared. */
 static void run_step(const struct pipeline *pipeline, const struct policy_step *step,
-                     struct text prompt, struct text text, double start, hazard_set *open,
-                     struct guard_check *check)
+                     const struct subject *subject, hazard_set *open, struct guard_check *check)
 {
     int i = step->classifier;
     struct guard_event *event = &check->event;
@@ -121,8 +145,7 @@ static void run_step(const struct pipeline *pipeline, const struct policy_step *
     struct status *status = &check->status[i];
     hazard_set wanted = step->categories & *open & classifier_categories(classifier);
     check->asked[i] = true;
-    status->code =
-        score_text(pipeline, event->stage, i, prompt, text, start, &check->scores[i], status);
+    status->code = score_text(pipeline, event->stage, i, subject, &check->scores[i], status);
     if (status->code != STATUS_OK) {
         event->timed_out = event->timed_out || status->code == STATUS_TIMEOUT;
         note_error(event, classifier, status->message, "");
@@ -151,9 +174,10 @@ static bool is_over_budget(const struct policy_stage *stage, double start)
 /* A score that is above a threshold blocks whatever else failed.  Without one, a failure, a
  * category that ought to have been scored and was not, and a check that took too long are errors.
  */
-static void run_steps(const struct pipeline *pipeline, struct text prompt, struct text text,
-                      double start, struct guard_check *check)
+static void run_steps(const struct pipeline *pipeline, const struct subject *subject,
+                      struct guard_check *check)
 {
+    double start = subject->start;
     struct guard_event *event = &check->event;
     const struct policy_stage *stage = &pipeline->rules->stage[event->stage];
     hazard_set open = ~(hazard_set)0;
@@ -162,7 +186,7 @@ static void run_steps(const struct pipeline *pipeline, struct text prompt, struc
         hazard_set untouched = open;
         if (stage->is_cascade && event->verdict == GUARD_BLOCK) break;
         if (stage->is_cascade && !(step->categories & open)) continue;
-        run_step(pipeline, step, prompt, text, start, &open, check);
+        run_step(pipeline, step, subject, &open, check);
         if (!stage->is_cascade) open = untouched;
         event->timed_out = event->timed_out || is_over_budget(stage, start);
     }
@@ -189,9 +213,10 @@ static struct guard_event new_event(const struct pipeline *pipeline, enum guard_
 
 /* Whether the policy's allow list lets a blocked text through: all of it, or what is left of it
  * without its allowed stretches passes.  What cannot be told is not exempt. */
-static bool is_exempt(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
-                      struct text text, double start)
+static bool is_exempt(const struct pipeline *pipeline, enum guard_stage stage,
+                      const struct subject *subject)
 {
+    struct text text = subject->text;
     const struct allow_list *allow = pipeline->rules->allow;
     struct status st = {0};
     struct strbuf masked;
@@ -201,7 +226,10 @@ static bool is_exempt(const struct pipeline *pipeline, enum guard_stage stage, s
     strbuf_init(&masked, LIMIT_PROMPT_BYTES);
     if (allow_list_mask(allow, text, &masked, &has_allowed, &st) == STATUS_OK && has_allowed) {
         struct guard_check again = {.event = new_event(pipeline, stage)};
-        run_steps(pipeline, prompt, (struct text){masked.data, masked.length}, start, &again);
+        const struct subject rest = {.prompt = subject->prompt,
+                                     .text = {masked.data, masked.length},
+                                     .start = subject->start};
+        run_steps(pipeline, &rest, &again);
         exempt = again.event.verdict == GUARD_ALLOW;
     }
     strbuf_release(&masked);
@@ -213,19 +241,33 @@ static bool closes(const struct policy_info *rules, const struct guard_event *ev
     return event->timed_out ? rules->blocks_on_timeout : rules->blocks_on_error;
 }
 
-void guard_check_run(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
-                     struct text text, struct guard_check *check)
+static void run(const struct pipeline *pipeline, enum guard_stage stage,
+                const struct subject *subject, struct guard_check *check)
 {
-    double start = clock_seconds();
     *check = (struct guard_check){.event = new_event(pipeline, stage)};
     struct guard_event *event = &check->event;
-    run_steps(pipeline, prompt, text, start, check);
-    if (event->verdict == GUARD_BLOCK && is_exempt(pipeline, stage, prompt, text, start)) {
+    run_steps(pipeline, subject, check);
+    if (event->verdict == GUARD_BLOCK && is_exempt(pipeline, stage, subject)) {
         event->verdict = GUARD_ALLOW;
         event->exempted = true;
         memset(check->fired, 0, sizeof check->fired);
     }
     event->fires = event->verdict == GUARD_BLOCK ||
                    (event->verdict == GUARD_ERROR && closes(pipeline->rules, event));
-    event->seconds = clock_seconds() - start;
+    event->seconds = clock_seconds() - subject->start;
+}
+
+void guard_check_run(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
+                     struct text text, struct guard_check *check)
+{
+    const struct subject subject = {.prompt = prompt, .text = text, .start = clock_seconds()};
+    run(pipeline, stage, &subject, check);
+}
+
+void guard_check_growing(const struct pipeline *pipeline, struct text prompt, struct text reply,
+                         struct classifier_growth **growth, struct guard_check *check)
+{
+    const struct subject subject = {
+        .prompt = prompt, .text = reply, .start = clock_seconds(), .growth = growth};
+    run(pipeline, GUARD_OUTPUT, &subject, check);
 }

@@ -33,6 +33,11 @@ struct guard_check {
 void guard_check_run(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
                      struct text text, struct guard_check *check);
 
+/* The same of a reply that grows: `growth` (POLICY_MAX_CLASSIFIERS), NULLs at first, is what the
+ * classifiers keep of it from one check to the next. */
+void guard_check_growing(const struct pipeline *pipeline, struct text prompt, struct text reply,
+                         struct classifier_growth **growth, struct guard_check *check);
+
 /* A walk over the windows of a text: one window, the text, where no limit makes it shorter. */
 struct guard_windows {
     struct text text;
@@ -58,10 +63,12 @@ struct stream_guard {
     bool has_fired;
     struct guard_event fired;                          /* of the first check that did */
     double peak[POLICY_MAX_CLASSIFIERS][HAZARD_COUNT]; /* over all checks; -1: never scored */
+    struct classifier_growth *growth[POLICY_MAX_CLASSIFIERS]; /* owned */
 };
 
 void guard_stream_init(struct stream_guard *stream, const struct pipeline *pipeline,
                        const struct generate_item *item);
+void guard_stream_release(struct stream_guard *stream);
 
 /* backend.h's on_text; `user` is the stream. */
 bool guard_stream_on_text(void *user, struct text reply);

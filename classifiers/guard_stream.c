@@ -12,8 +12,14 @@ void guard_stream_init(struct stream_guard *stream, const struct pipeline *pipel
         for (int c = 0; c < HAZARD_COUNT; c++) stream->peak[i][c] = -1;
 }
 
+void guard_stream_release(struct stream_guard *stream)
+{
+    for (int i = 0; i < POLICY_MAX_CLASSIFIERS; i++) classifier_growth_free(stream->growth[i]);
+}
+
 /* The part of a growing reply that can be judged: up to its last white space, since the word after
- * it may go on ("ass", "assume").  Without white space near the end, all whole characters. */
+ * it may go on ("ass", "assume").  Without white space near the end, all whole characters; nothing
+ * of a reply that is a word so far. */
 static struct text settled_part(struct text reply)
 {
     size_t nearest = reply.length > LAST_WORD_BYTES ? reply.length - LAST_WORD_BYTES : 0;
@@ -21,7 +27,7 @@ static struct text settled_part(struct text reply)
         char c = reply.data[i - 1];
         if (c == ' ' || c == '\n' || c == '\t') return (struct text){reply.data, i};
     }
-    reply.length = utf8_complete_length(reply);
+    reply.length = nearest ? utf8_complete_length(reply) : 0;
     return reply;
 }
 
@@ -53,7 +59,8 @@ static void check_growing(struct stream_guard *stream, struct text settled)
 {
     struct guard_check check;
     bool is_logged = stream->pipeline->rules->stage[GUARD_OUTPUT].action == GUARD_ACTION_LOG;
-    guard_check_run(stream->pipeline, GUARD_OUTPUT, stream->item->guard_text, settled, &check);
+    guard_check_growing(stream->pipeline, stream->item->guard_text, settled, stream->growth,
+                        &check);
     raise_peaks(stream, &check);
     if (stream->has_fired && !is_logged) return;
     stream->n_checks++;
@@ -73,9 +80,9 @@ bool guard_stream_on_text(void *user, struct text reply)
     struct stream_guard *stream = user;
     const struct policy_stage *stage = &stream->pipeline->rules->stage[GUARD_OUTPUT];
     bool is_shadow = stream->pipeline->mode == GUARD_SHADOW;
-    bool is_due = ++stream->n_tokens % stage->check_every_tokens == 0;
+    struct text settled = settled_part(reply);
+    bool is_due = ++stream->n_tokens % stage->check_every_tokens == 0 && settled.length;
     bool is_held = stream->has_fired && stage->action != GUARD_ACTION_LOG;
-    struct text settled = is_due ? settled_part(reply) : reply;
     if (is_due && (is_shadow || !is_held)) check_growing(stream, settled);
     if (is_shadow) return call_on_text(&stream->item->request, reply);
     is_held = stream->has_fired && stage->action != GUARD_ACTION_LOG;
@@ -85,7 +92,7 @@ bool guard_stream_on_text(void *user, struct text reply)
 
 void guard_stream_finish(struct stream_guard *stream, struct text reply, struct guard_check *check)
 {
-    guard_check_run(stream->pipeline, GUARD_OUTPUT, stream->item->guard_text, reply, check);
+    guard_check_growing(stream->pipeline, stream->item->guard_text, reply, stream->growth, check);
     raise_peaks(stream, check);
     double seconds = stream->seconds + check->event.seconds;
     /* What is to be redacted is judged by the whole reply. */

@@ -15,21 +15,60 @@ struct linear_classifier {
     struct linear_model *model;
 };
 
-static status_code linear_score(const struct classifier *classifier, struct text prompt,
-                                struct text text, struct hazard_scores *out, struct status *st)
+/* The scores of a sum; the prompt has no part in them, since the scale is that of texts judged on
+ * their own. */
+static void read_sum(const struct linear_sum *sum, struct hazard_scores *out)
 {
-    (void)prompt; /* the scale is that of texts judged on their own */
-    (void)st;
-    const struct linear_model *model = ((const struct linear_classifier *)classifier)->model;
+    const struct linear_model *model = sum->model;
     double logits[LINEAR_MAX_HEADS], probabilities[LINEAR_MAX_HEADS];
-    struct linear_sum sum;
-    linear_sum_init(&sum, model);
-    linear_sum_add(&sum, text);
-    linear_sum_scores(&sum, logits, probabilities);
+    linear_sum_scores(sum, logits, probabilities);
     for (int h = 0; h < model->n_heads; h++)
         out->of[model->heads[h].category] =
             (struct hazard_score){true, logits[h], probabilities[h]};
+}
+
+static status_code linear_score(const struct classifier *classifier, struct text prompt,
+                                struct text text, struct hazard_scores *out, struct status *st)
+{
+    (void)prompt;
+    (void)st;
+    struct linear_sum sum;
+    linear_sum_init(&sum, ((const struct linear_classifier *)classifier)->model);
+    linear_sum_add(&sum, text);
+    read_sum(&sum, out);
     return STATUS_OK;
+}
+
+struct linear_growth {
+    struct classifier_growth base;
+    size_t length; /* of what the sum holds */
+    struct linear_sum sum;
+};
+
+static status_code linear_growth_create(struct classifier_growth **out,
+                                        const struct classifier *classifier, struct status *st)
+{
+    struct linear_growth *growth = calloc(1, sizeof *growth);
+    if (!growth) return status_no_memory(st, "a growing text");
+    growth->base.classifier = classifier;
+    linear_sum_init(&growth->sum, ((const struct linear_classifier *)classifier)->model);
+    *out = &growth->base;
+    return STATUS_OK;
+}
+
+static void linear_growth_score(struct classifier_growth *base, struct text text,
+                                struct hazard_scores *out)
+{
+    struct linear_growth *growth = (struct linear_growth *)base;
+    if (text.length < growth->length) {
+        linear_sum_init(&growth->sum, growth->sum.model);
+        growth->length = 0;
+    }
+    if (text.length > growth->length)
+        linear_sum_add(&growth->sum,
+                       (struct text){text.data + growth->length, text.length - growth->length});
+    growth->length = text.length;
+    read_sum(&growth->sum, out);
 }
 
 struct span_report {
@@ -70,7 +109,12 @@ static void linear_free(struct classifier *classifier)
 }
 
 static const struct classifier_vtable vtable = {
-    .score = linear_score, .explain = linear_explain, .free = linear_free};
+    .score = linear_score,
+    .growth_create = linear_growth_create,
+    .growth_score = linear_growth_score,
+    .explain = linear_explain,
+    .free = linear_free,
+};
 
 static status_code open_model(struct classifier **out, struct text bytes, const char *source,
                               const char *kind, struct status *st)

@@ -262,6 +262,8 @@ static void batch_release(struct generate_batch *batch)
 {
     for (int k = 0; batch->results && k < batch->n_kept; k++)
         generate_result_release(&batch->results[k]);
+    for (int k = 0; batch->streams && k < batch->n_kept; k++)
+        guard_stream_release(&batch->streams[k]);
     free(batch->requests);
     free(batch->results);
     free(batch->streams);

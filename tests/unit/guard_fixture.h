@@ -2,12 +2,13 @@
  * the safety pipeline.
  *
  * The fake backend answers a prompt with the prompt itself, a word (with the space in front) for a
- * token, up to max_tokens; "fail" as first word makes the request fail.  Where '|' divides the
- * prompt, its n-th call answers with the n-th part, or the last.  All requests of a call grow side
- * by side, as in a real batch.  The fake classifier reads its scores from the text: "v=0.5" is the
- * probability of violence, "s=0.5" of self_harm (0 where absent), the last one counts; "ERROR"
- * makes it fail, "BLANK" leaves violence unscored, "NAN" makes it say what is no number and "SLOW"
- * takes it 20 ms.  It explains a score by every word that holds "v=" or "s=".
+ * token (or, with `max_piece`, so many bytes or fewer, cut anywhere), up to max_tokens; "fail" as
+ * first word makes the request fail.  Where '|' divides the prompt, its n-th call answers with the
+ * n-th part, or the last.  All requests of a call grow side by side, as in a real batch.  The fake
+ * classifier reads its scores from the text: "v=0.5" is the probability of violence, "s=0.5" of
+ * self_harm (0 where absent), the last one counts; "ERROR" makes it fail, "BLANK" leaves violence
+ * unscored, "NAN" makes it say what is no number and "SLOW" takes it 20 ms.  It explains a score by
+ * every word that holds "v=" or "s=".
  */
 #ifndef ASSAY_TESTS_GUARD_FIXTURE_H
 #define ASSAY_TESTS_GUARD_FIXTURE_H
@@ -81,6 +82,7 @@ struct fake_backend {
     struct backend base;
     int n_calls, n_requests;
     bool fails;
+    size_t max_piece;  /* 0: words */
     uint64_t seeds[8]; /* of the first request of each call */
 };
 
@@ -96,16 +98,28 @@ static inline struct text part_of(struct text prompt, int n)
     return prompt;
 }
 
-/* Grows one reply by one token; true when it has ended. */
-static inline bool grow(const struct generate_request *request, int call,
-                        struct generate_result *result)
+/* Where the token ends that starts at `start`. */
+static inline size_t token_end(const struct fake_backend *fake, struct text prompt, size_t start)
 {
-    size_t start = result->reply.length, end = start;
-    struct text prompt = part_of(request->prompt, call);
-    result->finish_reason = FINISH_EOS;
-    if (start == prompt.length) return true;
+    size_t end = start;
+    if (fake->max_piece) {
+        end += 1 + (start * 2654435761u >> 7) % fake->max_piece;
+        return end < prompt.length ? end : prompt.length;
+    }
     do end++;
     while (end < prompt.length && prompt.data[end] != ' ');
+    return end;
+}
+
+/* Grows one reply by one token; true when it has ended. */
+static inline bool grow(const struct fake_backend *fake, const struct generate_request *request,
+                        struct generate_result *result)
+{
+    size_t start = result->reply.length;
+    struct text prompt = part_of(request->prompt, fake->n_calls);
+    result->finish_reason = FINISH_EOS;
+    if (start == prompt.length) return true;
+    size_t end = token_end(fake, prompt, start);
     strbuf_append(&result->reply, prompt.data + start, end - start);
     result->n_generated++;
     struct text reply = {result->reply.data, result->reply.length};
@@ -135,7 +149,7 @@ static inline status_code fake_generate(struct backend *backend,
     for (int left = n; left;) {
         left = 0;
         for (int i = 0; i < n; i++) {
-            done[i] = done[i] || grow(&requests[i], fake->n_calls, &results[i]);
+            done[i] = done[i] || grow(fake, &requests[i], &results[i]);
             left += !done[i];
         }
     }
