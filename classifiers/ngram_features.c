@@ -53,8 +53,7 @@ static void add_word(void *user, const struct normalized_word *word)
     }
     emit(sink, hashes, n, NGRAM_VALUE, word->start, word->end, false);
     uint32_t hash = spread(whole ^ WORD_SEED);
-    emit(sink, &hash, 1, WORD_VALUE, word->start, word->end, word->is_joined);
-    if (word->is_joined) return;
+    emit(sink, &hash, 1, WORD_VALUE, word->start, word->end, false);
     hash = spread((features->previous * HASH_PRIME ^ whole) + PAIR_SEED);
     emit(sink, &hash, 1, PAIR_VALUE, features->previous_start, word->end, true);
     features->previous = whole;

@@ -18,7 +18,7 @@
 #include "classifiers/text_normalizer.h"
 
 /* What the hashes mean; models trained with another number are refused. */
-#define NGRAM_FEATURES_VERSION 1
+#define NGRAM_FEATURES_VERSION 2
 
 #define NGRAM_MIN       2
 #define NGRAM_MAX       5

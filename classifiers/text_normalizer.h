@@ -5,14 +5,21 @@
  * Each word goes to a callback as code points, with the stretch of the text that it came from. What
  * people do to hide a word is undone on the way:
  *   - case, compatibility forms (full width, mathematical, ligatures), accents;
- *   - letters of other scripts that look Latin;
+ *   - letters of other scripts that look Latin, small capitals, letters with a stroke, pictures of
+ *     letters;
  *   - characters that take no room, inside a word;
- *   - digits and signs for letters between letters ("sh1t", "a$$");
- *   - a letter three times or more becomes one ("fuuuck");
- *   - single letters in a row ("f u c k", "f.u.c.k") come as single letters, and then once more as
- *     the word they spell.
- * A number becomes "0", a picture is a word of its own, a star inside a word stays ("f**k").
- * Scripts without spaces give a word for each run.
+ *   - digits and signs for letters between letters ("sh1t", "a$$"), at the ends of a word that has
+ *     some inside ("b1tch3$"), and in front of one ("$hit", "5hit");
+ *   - a letter three times or more becomes one ("fuuuck"), and so do two of those that English
+ *     hardly doubles ("fuuck");
+ *   - three or more single letters in a row ("f u c k", "f.u.c.k", "f*u*c*k") are the word they
+ *     spell;
+ *   - stars in words that are often written so are their letters ("f**k", "motherf***er").
+ * A number becomes "0", and one behind a word ("name123") is left out; a picture is a word of its
+ * own; other stars inside a word or at its end stay.  Stars around a stretch ("**note**") are no
+ * part of it, and a tag with capitals ("#NotMyName") is the words it is made of.
+ * The letter of a mark ("<b>") is left out.  Scripts without
+ * spaces give a word for each run.
  *
  * A normalizer lives in its owner's struct, allocates nothing and may be copied.  Text may be cut
  * anywhere, inside a character too: the words do not depend on it.  To look at a text that still
@@ -21,6 +28,7 @@
 #ifndef ASSAY_TEXT_NORMALIZER_H
 #define ASSAY_TEXT_NORMALIZER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/base/text.h"
@@ -32,7 +40,6 @@ struct normalized_word {
     const uint32_t *letters; /* (n), valid during the call */
     size_t n;
     size_t start, end; /* bytes of the whole text */
-    bool is_joined;    /* put together from single letters that came before as words */
 };
 
 typedef void on_normalized_word(void *user, const struct normalized_word *word);
@@ -44,8 +51,14 @@ struct text_normalizer {
     size_t n_partial;
     uint32_t word[NORMALIZED_WORD_MAX];
     size_t n_word, word_start, word_end;
-    uint32_t spaced[SPACED_WORD_MAX];
-    size_t n_spaced, spaced_start, spaced_end;
+    struct spaced_letter {
+        uint32_t letter;
+        size_t start, end;
+    } spaced[SPACED_WORD_MAX]; /* words of one letter, which may spell one */
+    size_t n_spaced;
+    size_t open_stars; /* of a stretch that is marked up ("**note** this"); 0: none is open */
+    bool in_tag, after_lower; /* "#NotMyName": since a '#'; since a lower-case letter */
+    bool after_angle;         /* "<b>", "</b>": a word that begins here is a mark */
 };
 
 void text_normalizer_init(struct text_normalizer *normalizer);

@@ -7,6 +7,7 @@
 #include "classifiers/portable_math.h"
 #include "classifiers/training.h"
 #include "engine/base/rng.h"
+#include "engine/base/utf8.h"
 
 /* ---- normalization ---- */
 
@@ -22,7 +23,7 @@ static void keep_word(void *user, const struct normalized_word *word)
         uint32_t c = word->letters[i];
         words->text[words->length++] = c < 0x80 ? (char)c : '#';
     }
-    words->text[words->length++] = word->is_joined ? '+' : ' ';
+    words->text[words->length++] = ' ';
     words->text[words->length] = '\0';
     words->covered += word->end - word->start;
 }
@@ -61,21 +62,45 @@ static void test_disguises(void)
     check_words("b!tch b1tch", "bitch bitch ");
     check_words("ni99er", "nigger ");
     check_words("fuuuuuck", "fuck ");
-    check_words("f**k f***", "f**k f*** ");
+    check_words("f**k f***", "fuck fuck ");
     check_words("\xef\xbc\xa6\xef\xbc\xb5\xef\xbc\xa3\xef\xbc\xab", "fuck "); /* full width */
     check_words("\xd1\x95h\xd1\x96t", "shit ");                               /* Cyrillic */
     check_words("sh\xe2\x80\x8bit", "shit ");                                 /* zero width */
     check_words("id\xc3\xaf\xc3\xb6t", "idiot ");                             /* accents */
-    check_words("f u c k", "f u c k fuck+");
-    check_words("f.u-c k you", "f u c k fuck+you ");
+    check_words("motherf***er a**hole p***y f****** n****r",
+                "motherfucker asshole pussy fucking nigger ");
+    check_words("f*u*c*k sh*tty d**k f*ck1ng", "fuck shitty dick fucking ");
+    check_words("b1tch3$ wh0r35 $hit 5hit", "bitches whores shit shit ");
+    check_words("5h17 1d107 f4gg075 455h0l3 b4574rd @$$hole @$$",
+                "shit idiot faggots asshole bastard asshole ass ");
+    check_words("fuuck biitch fuuuckk", "fuck bitch fuck ");
+    check_words("\xf0\x9f\x85\x95\xf0\x9f\x85\xa4\xf0\x9f\x85\x92\xf0\x9f\x85\x9a",
+                "fuck ");                                                     /* discs */
+    check_words("\xf0\x9f\x87\xa6\xf0\x9f\x87\xb8\xf0\x9f\x87\xb8", "ass ");  /* flags */
+    check_words("\xea\x9c\xb0\xe1\xb4\x9c\xe1\xb4\x84\xe1\xb4\x8b", "fuck "); /* small capitals */
+    check_words("f\xe2\xa0\x80u\xe2\xa0\x80"
+                "c\xe2\xa0\x80k",
+                "fuck "); /* Braille blanks */
+    check_words("#StupidBitch #MAGA #fUcK", "stupid bitch maga f uc k ");
+    check_words("idiot2000", "idiot ");
+    check_words("f u c k", "fuck ");
+    check_words("f.u-c k you", "fuck you ");
 }
 
 static void test_not_disguises(void)
 {
     check_words("$100 @home wow!", "0 home wow ");
-    check_words("covid19 b2b", "covid19 b2b "); /* 2 stands for no letter; 19 ends the word */
-    check_words("plan a b", "plan a b ");       /* two single letters spell nothing */
+    check_words("covid19 b2b", "covid b2b "); /* 2 stands for no letter; 19 ends the word */
+    check_words("plan a b", "plan a b ");     /* two single letters spell nothing */
     check_words("good", "good ");
+    check_words("**Note:** this *is* ***it*** and **so on** too", "note this is it and so on too ");
+    check_words("*he said* f*** off", "he said fuck off ");
+    check_words("* one\n* two*\nx**2 + y**2", "one two* x**2 y**2 ");
+    check_words("such as* or link***", "such as* or link*** "); /* footnotes */
+    check_words("1st 7pm 3d h1n1 mp3", "1st 7pm 3d hini mp3 ");
+    check_words("YouTube iPhone", "youtube iphone "); /* capitals make words in tags alone */
+    check_words("\xf0\x9f\x98\x82 \xf0\x9f\x98\x82 \xf0\x9f\x98\x82",
+                "# # # "); /* pictures spell nothing */
 }
 
 static void test_long_words(void)
@@ -362,7 +387,7 @@ static void test_bad_files(void)
 {
     parse_changed("ASSAYLIN", "ASSAYLIM", "m.bin: not a linear model");
     parse_changed("\"format\": 2", "\"format\": 3", "format");
-    parse_changed("\"features\": 1", "\"features\": 2", "features");
+    parse_changed("\"features\": 2", "\"features\": 1", "features");
     parse_changed("\"bits\": 12", "\"bits\": 13", "bytes of weights");
     parse_changed("\"bits\": 12", "\"bits\": 99", "bits");
     parse_changed("\"category\": \"obscene\"", "\"category\": \"obscenX\"", "head 2: category");
@@ -521,7 +546,7 @@ static void test_builtin(void)
     struct classifier *classifier;
     struct hazard_scores scores;
     ASSERT_OK(classifier_open(&classifier, "builtin", &st));
-    CU_ASSERT_STRING_EQUAL(classifier_id(classifier), "linear/builtin-2");
+    CU_ASSERT_STRING_EQUAL(classifier_id(classifier), "linear/builtin-3");
     CU_ASSERT_EQUAL(classifier_categories(classifier), 0x7fu);
     ASSERT_OK(classifier_score(classifier, text_of(""), text_of("You are a fucking idiot"), &scores,
                                &st));
@@ -537,6 +562,157 @@ static void test_builtin(void)
                  "/nowhere");
     ASSERT_FAILS(classifier_open(&classifier, "linear:Makefile", &st), STATUS_BAD_INPUT,
                  "Makefile: not a linear model");
+}
+
+static double toxicity(const struct classifier *classifier, const char *text)
+{
+    struct status st = {0};
+    struct hazard_scores scores;
+    ASSERT_OK(classifier_score(classifier, text_of(""), text_of(text), &scores, &st));
+    return scores.of[HAZARD_TOXICITY].probability;
+}
+
+/* Ways to write a word; `between` comes between two letters. */
+static const struct disguise {
+    const char *name, *between;
+    uint32_t first; /* 0, or the code point for 'a' in an alphabet of 26 */
+    bool is_upper;
+} disguises[] = {
+    {"capitals", "", 0, true},
+    {"zero-width space", "\xe2\x80\x8b", 0, false},
+    {"soft hyphen", "\xc2\xad", 0, false},
+    {"variation selector", "\xef\xb8\x8f", 0, false},
+    {"long stroke overlay", "\xcc\xb6", 0, false},
+    {"spaces", " ", 0, false},
+    {"dots", ".", 0, false},
+    {"stars", "*", 0, false},
+    {"ideographic space", "\xe3\x80\x80", 0, false},
+    {"Braille blank", "\xe2\xa0\x80", 0, false},
+    {"full width", "", 0xff41, false},
+    {"mathematical bold", "", 0x1d41a, false},
+    {"mathematical script", "", 0x1d4ea, false},
+    {"in circles", "", 0x24d0, false},
+    {"on discs", "", 0x1f150, false},
+    {"on squares", "", 0x1f170, false},
+    {"letters of flags", "\xe2\x80\x8b", 0x1f1e6, false},
+};
+#define N_DISGUISES (sizeof disguises / sizeof disguises[0])
+
+/* Appends a text in which words of four letters or more are written so. */
+static void append_disguised(struct strbuf *out, const char *text, const struct disguise *d)
+{
+    while (*text) {
+        size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+        for (size_t i = 0; i < n; i++) {
+            char bytes[4] = {text[i]};
+            uint32_t letter = (uint32_t)(text[i] - 'a');
+            size_t length = n > 3 && d->first ? utf8_encode(d->first + letter, bytes) : 1;
+            if (n > 3 && d->is_upper) bytes[0] = (char)(text[i] - 'a' + 'A');
+            strbuf_append(out, bytes, length);
+            if (n > 3 && i + 1 < n) strbuf_append_str(out, d->between);
+        }
+        if (!text[n]) break;
+        strbuf_append_char(out, text[n]);
+        text += n + 1;
+    }
+}
+
+/* What hides a word neither lowers a toxic text's score nor raises a harmless one's.  Words that
+ * stand side by side run together when their letters are spaced, so none do here. */
+static void test_disguised_scores(void)
+{
+    static const char *const texts[] = {
+        "you are one fucking big idiot",
+        "shut up you stupid old bitch",
+        "what an asshole he is",
+        "the river ran by our village in may",
+        "she can teach you music for free",
+        "can you send me the report by monday",
+    };
+    struct status st = {0};
+    struct classifier *classifier;
+    ASSERT_OK(classifier_open(&classifier, "builtin", &st));
+    for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+        double plain = toxicity(classifier, texts[t]);
+        CU_ASSERT_TRUE(t < 3 ? plain > 0.8 : plain < 0.3);
+        for (size_t d = 0; d < N_DISGUISES; d++) {
+            struct strbuf text;
+            strbuf_init(&text, 1 << 16);
+            append_disguised(&text, texts[t], &disguises[d]);
+            double p = toxicity(classifier, text.data);
+            if (fabs(p - plain) > 0.03)
+                fprintf(stderr, "  %s: %g, plain %g: %s\n", disguises[d].name, p, plain, text.data);
+            CU_ASSERT_DOUBLE_EQUAL(p, plain, 0.03);
+            strbuf_release(&text);
+        }
+    }
+    classifier_free(classifier);
+}
+
+/* Other spellings of one sentence, and harmless text in the dress that replies come in. */
+static void test_spellings(void)
+{
+    static const char *const toxic[] = {
+        "you are a f*cking idiot",        "you are a f***ing id10t",
+        "you are a fuuucking 1d107",      "you are a **fucking idiot**",
+        "#YouAreAFuckingIdiot",           "you are a fucking idiot123",
+        "<b>you</b> are a fuck1ng idiot", "y0u 4re a fücking ıdıot",
+        "you are a f*u*c*k*i*n*g idiot",
+    };
+    static const char *const harmless[] = {
+        "**Answer:** the river runs *past* our village.",
+        "1. **Step one**: mix the flour.\n2. **Step two**: bake.",
+        "* item one\n* item two\n\n`x**2 + y**2`",
+        "<p>The <b>river</b> runs <i>past</i> our village.</p>",
+        "T h e   r i v e r   r u n s   p a s t   o u r   v i l l a g e.",
+        "#TheRiverRuns #Past2024 our village",
+    };
+    struct status st = {0};
+    struct classifier *classifier;
+    ASSERT_OK(classifier_open(&classifier, "builtin", &st));
+    for (size_t i = 0; i < sizeof toxic / sizeof toxic[0]; i++) {
+        double p = toxicity(classifier, toxic[i]);
+        if (p < 0.8) fprintf(stderr, "  %g: %s\n", p, toxic[i]);
+        CU_ASSERT_TRUE(p >= 0.8);
+    }
+    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++) {
+        double p = toxicity(classifier, harmless[i]);
+        if (p > 0.25) fprintf(stderr, "  %g: %s\n", p, harmless[i]);
+        CU_ASSERT_TRUE(p <= 0.25);
+    }
+    classifier_free(classifier);
+}
+
+/* A classifier's growing text scores, to the bit, as the text scored anew; one that became shorter
+ * does too. */
+static void test_growth(void)
+{
+    struct status st = {0};
+    struct classifier *classifier;
+    struct classifier_growth *growth;
+    struct rng rng;
+    rng_seed(&rng, 41);
+    ASSERT_OK(classifier_open(&classifier, "builtin", &st));
+    for (int round = 0; round < 300; round++) {
+        char bytes[512];
+        struct hazard_scores grown, whole;
+        size_t length = random_text(&rng, bytes, sizeof bytes);
+        ASSERT_OK(classifier_growth_create(&growth, classifier, &st));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(growth);
+        for (size_t n = 0; n <= length; n += rng_next(&rng) % 7) {
+            struct text text = {bytes, rng_next(&rng) % 16 ? n : n / 2};
+            ASSERT_OK(classifier_growth_score(growth, text, &grown, &st));
+            ASSERT_OK(classifier_score(classifier, text_of(""), text, &whole, &st));
+            if (memcmp(&grown, &whole, sizeof grown) != 0)
+                CU_FAIL("a growing text scores otherwise");
+        }
+        classifier_growth_free(growth);
+    }
+    classifier_free(classifier);
+    ASSERT_OK(classifier_open(&classifier, "lexicon", &st));
+    ASSERT_OK(classifier_growth_create(&growth, classifier, &st));
+    CU_ASSERT_PTR_NULL(growth);
+    classifier_free(classifier);
 }
 
 static const struct test_case tests[] = {
@@ -557,5 +733,8 @@ static const struct test_case tests[] = {
     {"training learns, the same bytes each time", test_training},
     {"training refuses what teaches nothing", test_training_refuses},
     {"the model inside the program works", test_builtin},
+    {"what hides a word changes no score", test_disguised_scores},
+    {"spellings and formats", test_spellings},
+    {"a growing text scores as a whole one", test_growth},
 };
 SUITE("linear", tests)
