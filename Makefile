@@ -104,7 +104,7 @@ $(TOOLS): %: %.o $(SUPPORT_OBJ) $(O)/libassay.a
 	$(CC) $(MODE) -fopenmp -o $@ $^ $(LDFLAGS) $(ALL_LDLIBS)
 
 # The only places where an instruction set is named; everything else is portable C.
-$(O)/engine/kernels/kernels_avx2.o: ISA := -mavx2 -mfma -mf16c
+$(O)/engine/kernels/kernels_avx2.o $(O)/engine/kernels/kernels_avx2_packed.o: ISA := -mavx2 -mfma -mf16c
 AVX512 := kernels_avx512 kernels_avx512_bf16 kernels_avx512_int8 kernels_avx512_stream
 $(AVX512:%=$(O)/engine/kernels/%.o): ISA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq \
     -mavx512vl -mavx512vnni -mavx512bf16 -mprefer-vector-width=512

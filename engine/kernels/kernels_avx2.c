@@ -1,5 +1,6 @@
-/* Kernels for x86-64 with AVX2, FMA and F16C (Haswell, Zen and later). */
-#include "engine/kernels/kernels.h"
+/* Kernels for x86-64 with AVX2, FMA and F16C (Haswell, Zen and later): the table and its f32
+ * entries. */
+#include "engine/kernels/kernels_avx2.h"
 
 #if defined(__x86_64__)
 
@@ -319,24 +320,16 @@ static void softmax(float *x, size_t n)
     for (i = 0; i < n; i++) x[i] *= scale;
 }
 
-#define PEAK_CHAINS 12
-
 static double peak_f32(size_t rounds)
 {
-    __m256 sum[PEAK_CHAINS];
+    __m256 sum[AVX2_PEAK_CHAINS];
     const __m256 w = _mm256_set1_ps((float)rounds), x = _mm256_set1_ps(0.5f);
-    for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = _mm256_set1_ps((float)i);
+    for (int i = 0; i < AVX2_PEAK_CHAINS; i++) sum[i] = _mm256_set1_ps((float)i);
     for (size_t round = 0; round < rounds; round++)
 #pragma GCC unroll 12
-        for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = _mm256_fmadd_ps(w, x, sum[i]);
-    for (int i = 1; i < PEAK_CHAINS; i++) sum[0] = _mm256_add_ps(sum[0], sum[i]);
+        for (int i = 0; i < AVX2_PEAK_CHAINS; i++) sum[i] = _mm256_fmadd_ps(w, x, sum[i]);
+    for (int i = 1; i < AVX2_PEAK_CHAINS; i++) sum[0] = _mm256_add_ps(sum[0], sum[i]);
     return (double)sum_lanes(sum[0]);
-}
-
-static bool multiplies(enum packed_form form)
-{
-    (void)form;
-    return false;
 }
 
 const struct kernel_set kernels_avx2 = {
@@ -349,8 +342,11 @@ const struct kernel_set kernels_avx2 = {
     .gelu_tanh_mul = gelu_tanh_mul,
     .silu_mul = silu_mul,
     .softmax = softmax,
-    .multiplies = multiplies,
-    .peaks = {{"f32", peak_f32, 2.0 * PEAK_CHAINS *LANES}},
+    .multiplies = avx2_multiplies,
+    .prepare = avx2_prepare,
+    .multiply = avx2_multiply,
+    .peaks = {{"f32", peak_f32, 2.0 * AVX2_PEAK_CHAINS * 8},
+              {"int8", avx2_peak_int8, 2.0 * AVX2_PEAK_CHAINS * 32}},
 };
 
 #endif

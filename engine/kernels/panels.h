@@ -233,4 +233,118 @@ static inline float *int8_sums(void *scratch)
     return (float *)(void *)((unsigned char *)scratch + sizeof(struct int8_group));
 }
 
+/* ---- the walk over panels ----
+ *
+ * For sets whose processor foresees by itself what comes next; kernels_avx512_*.c have walks of
+ * their own, which fetch. */
+
+static inline size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Panels of n that are multiplied side by side: they share what is read of the activations, and
+ * scratch has room for the sums of 4.  With few tokens the weights are most of what is read, and
+ * one panel after the other is memory from end to end. */
+static inline size_t panels_at_once(size_t n, size_t T)
+{
+    return T > 8 ? smaller(4, n) : 1;
+}
+
+/* Rows of n panels of out (T, rows) = sums (n, T, PACKED_ROWS) + bias, token by token: neighbouring
+ * panels are neighbours in memory. */
+static inline void write_panels(const struct packed_product *p, size_t first, size_t n,
+                                const float *sums)
+{
+    for (size_t t = 0; t < p->T; t++)
+        for (size_t i = 0; i < n; i++) {
+            size_t row = (first + i) * PACKED_ROWS, rows = smaller(PACKED_ROWS, p->w->rows - row);
+            const float *from = sums + (i * p->T + t) * PACKED_ROWS;
+            float *out = p->out + t * p->out_stride + row;
+            if (p->bias)
+                for (size_t r = 0; r < rows; r++) out[r] = from[r] + p->bias[row + r];
+            else
+                memcpy(out, from, rows * sizeof *out);
+        }
+}
+
+/* sums (T, 32) += a group's products */
+typedef void int8_run(float *sums, const struct int8_group *g, const struct int8_input *x,
+                      size_t T);
+
+static inline void int8_multiply(const struct packed_product *p, size_t first, size_t n,
+                                 void *scratch, int8_run *run)
+{
+    const struct packed_matrix *w = p->w;
+    struct int8_group *g = scratch;
+    float *sums = int8_sums(scratch);
+    size_t panel_sums = p->T * PACKED_ROWS, group_bytes = int8_group_bytes(w->form);
+    for (size_t panel = first, end = first + n, panels; panel < end; panel += panels) {
+        panels = panels_at_once(end - panel, p->T);
+        const struct int8_input *x = p->x;
+        const uint8_t *src = w->data + panel * w->panel_bytes;
+        memset(sums, 0, panels * panel_sums * sizeof *sums);
+        for (size_t k = 0; k < w->cols; k += PACKED_GROUP, src += group_bytes, x += p->T)
+            for (size_t i = 0; i < panels; i++) {
+                int8_open(g, w->form, src + i * w->panel_bytes, smaller(PACKED_GROUP, w->cols - k));
+                run(sums + i * panel_sums, g, x, p->T);
+            }
+        write_panels(p, panel, panels, sums);
+    }
+}
+
+/* Columns whose weights (4 KB of a panel) stay in the first-level cache. */
+#define BF16_COLUMNS ((size_t)64)
+
+/* Groups of so many columns, in each all tokens; what is behind the last column is zero. */
+static inline void bf16_prepare(uint16_t *out, const float *x, size_t T, size_t K, size_t first,
+                                size_t n)
+{
+    const struct tensor_type_info *bf16 = tensor_type_find(TENSOR_BF16);
+    for (size_t t = first; t < first + n; t++)
+        for (size_t k = 0; k < K; k += BF16_COLUMNS) {
+            uint16_t *group = out + k * T + t * BF16_COLUMNS;
+            size_t left = smaller(BF16_COLUMNS, K - k);
+            bf16->from_f32(group, x + t * K + k, left);
+            memset(group + left, 0, (BF16_COLUMNS - left) * sizeof *group);
+        }
+}
+
+static inline void bf16_floats(float *dst, const uint16_t *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)src[i] << 16;
+        memcpy(&dst[i], &bits, sizeof bits);
+    }
+}
+
+/* sums (tokens, 32) += the products of w [pairs][32][2] and x (tokens, BF16_COLUMNS), in order. */
+typedef void bf16_run(float *sums, const uint8_t *w, const float *x, size_t pairs, size_t tokens);
+
+/* In tiles of about equal width, at most `widest` tokens. */
+static inline void bf16_multiply(const struct packed_product *p, size_t first, size_t n,
+                                 void *scratch, size_t widest, bf16_run *run)
+{
+    const struct packed_matrix *w = p->w;
+    float *tile = scratch, *sums = int8_sums(scratch);
+    size_t T = p->T, n_tiles = (T + widest - 1) / widest;
+    for (size_t panel = first, end = first + n, panels; panel < end; panel += panels) {
+        panels = panels_at_once(end - panel, p->T);
+        memset(sums, 0, panels * T * PACKED_ROWS * sizeof *sums);
+        for (size_t k = 0; k < w->cols; k += BF16_COLUMNS) {
+            size_t pairs = (smaller(BF16_COLUMNS, w->cols - k) + 1) / 2;
+            const uint16_t *x = (const uint16_t *)p->x + k * T;
+            const uint8_t *src = w->data + panel * w->panel_bytes + k / 2 * FOUR_BYTES;
+            for (size_t i = 0; i < n_tiles; i++) {
+                size_t t = T * i / n_tiles, tokens = T * (i + 1) / n_tiles - t;
+                bf16_floats(tile, x + t * BF16_COLUMNS, tokens * BF16_COLUMNS);
+                for (size_t j = 0; j < panels; j++)
+                    run(sums + (j * T + t) * PACKED_ROWS, src + j * w->panel_bytes, tile, pairs,
+                        tokens);
+            }
+        }
+        write_panels(p, panel, panels, sums);
+    }
+}
+
 #endif
