@@ -27,7 +27,7 @@ only_in 'utf8proc.h'              engine/base/utf8.c
 only_in 'openssl/.*'              engine/base/sha256.c
 only_in 'zlib.h'                  datasets/file_reader.c
 only_in 'sqlite3.h'               reports/results_store.c
-only_in '(immintrin|arm_neon).h'  'engine/kernels/kernels_[a-z0-9_]+.c'
+only_in '(immintrin|arm_neon).h'  'engine/kernels/kernels_[a-z0-9_]+.[ch]'
 
 # Nothing below benchmarks/cli/ prints or exits; these calls have bounded twins.
 banned() { # banned REGEX WHERE...
