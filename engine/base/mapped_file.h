@@ -41,6 +41,10 @@ status_code mapped_file_check(const struct mapped_file *file, const char *path,
  * are next looked at.  For a walk through more than fits. */
 void mapped_bytes_forget(const void *data, size_t bytes);
 
+/* The same of n bytes from `at` on in these, which were looked at alone, and of the neighbours that
+ * the system mapped along with them: up to 64 KiB for one byte. */
+void mapped_bytes_forget_near(const void *data, size_t bytes, size_t at, size_t n);
+
 /* Legal on {0} and twice. */
 void mapped_file_release(struct mapped_file *file);
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/base/mapped_file.h"
 #include "engine/model/attention.h"
 
 /* Numbers below which waking other threads takes longer than changing each alone. */
@@ -17,12 +18,20 @@ void embed_row(const struct linear *embedding, float scale, int row, float *out)
     for (size_t i = 0; i < d_model; i++) out[i] *= scale;
 }
 
+/* Where the output has a copy of its own, what was looked up would stay resident beside it: up to
+ * sixteen pages for a row, which over a long run is the whole embedding a second time. */
 void embed_tokens(const struct model *m, struct run_state *s, const int32_t *tokens, int T)
 {
+    const struct linear *embedding = &m->weights.embedding;
     size_t d_model = (size_t)m->config.d_model;
-    for (int t = 0; t < T; t++)
-        embed_row(&m->weights.embedding, m->config.embedding_scale, tokens[t],
-                  s->x + (size_t)t * d_model);
+    size_t bytes = (size_t)embedding->rows * embedding->row_bytes;
+    for (int t = 0; t < T; t++) {
+        embed_row(embedding, m->config.embedding_scale, tokens[t], s->x + (size_t)t * d_model);
+        if (m->weights.output.packed)
+            mapped_bytes_forget_near(embedding->data, bytes,
+                                     (size_t)tokens[t] * embedding->row_bytes,
+                                     embedding->row_bytes);
+    }
 }
 
 /* ---- norms ---- */

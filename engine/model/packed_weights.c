@@ -5,6 +5,8 @@
 
 #define LAYER_MATRICES 7
 
+#define PACK_BYTES ((size_t)32 << 20)
+
 static struct linear *layer_matrix(struct layer_weights *w, int i)
 {
     struct linear *const matrices[LAYER_MATRICES] = {&w->q,    &w->k,  &w->v,   &w->o,
@@ -62,16 +64,24 @@ size_t packed_weights_growth(const struct model *m)
     return growth;
 }
 
-/* The copy is read from the file in the order of its rows, panel by panel. */
+/* The copy is read from the file in the order of its rows, panel by panel, a few megabytes at a
+ * time: the largest matrix is a fifth of some models, and what was read of it is resident until it
+ * is given back. */
 static void pack(unsigned char *memory, const struct packed_matrix *packed, const struct linear *w,
                  int n_threads)
 {
     int n_panels = (int)packed_panels(packed->rows);
+    int at_once = (int)(PACK_BYTES / packed->panel_bytes) + n_threads;
+    for (int first = 0; first < n_panels; first += at_once) {
+        int end = n_panels - first < at_once ? n_panels : first + at_once;
 #pragma omp parallel for schedule(static) num_threads(n_threads)
-    for (int panel = 0; panel < n_panels; panel++)
-        packed_fill(packed, memory + (size_t)panel * packed->panel_bytes, (size_t)panel, w->data,
-                    w->row_bytes);
-    mapped_bytes_forget(w->data, (size_t)w->rows * w->row_bytes);
+        for (int panel = first; panel < end; panel++)
+            packed_fill(packed, memory + (size_t)panel * packed->panel_bytes, (size_t)panel,
+                        w->data, w->row_bytes);
+        size_t from = (size_t)first * PACKED_ROWS, to = (size_t)end * PACKED_ROWS;
+        if (to > packed->rows) to = packed->rows;
+        mapped_bytes_forget(w->data + from * w->row_bytes, (to - from) * w->row_bytes);
+    }
 }
 
 static status_code pack_all(struct packed_weights *out, struct model *m, struct arena *arena,
