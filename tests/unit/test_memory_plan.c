@@ -8,7 +8,7 @@
 #include "engine/model/architecture.h"
 #include "engine/sampling/sampler.h"
 #include "engine/scheduler/scheduler_plan.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/made_model.h"
 
 #define DEMO_MODEL "datasets/demo/model.gguf"
 #define MIB        ((uint64_t)1 << 20)
@@ -77,6 +77,14 @@ static void test_peak(void)
     check_peak(DEMO_MODEL, 4096, 2);
 }
 
+/* The output is the largest matrix, and the embedding as well: neither its file's pages nor the
+ * rows that are looked up may stay beside its copy. */
+static void test_large_output(void)
+{
+#define LARGE_OUTPUT "--shape gemma-2b --layers 1 --ffn 256 --vocab 60000 --seed 1 "
+    check_peak(made_model("large.gguf", LARGE_OUTPUT "--type bf16"), 1280, 1);
+}
+
 static void make_plan(struct memory_plan *plan, int n_context, uint64_t cache, uint64_t most)
 {
     struct status st = {0};
@@ -132,6 +140,7 @@ static void test_gemma_2b(void)
 
 static const struct test_case tests[] = {
     {"a process stays under its plan", test_peak},
+    {"also where one matrix is most of the model", test_large_output},
     {"what the advice says fits", test_advice},
     {"Gemma 2B at 8,192 positions takes less than 600 MB beside its weights", test_gemma_2b},
 };

@@ -12,7 +12,7 @@
 #include "engine/scheduler/scheduler_plan.h"
 #include "tests/support/reference_shapes.h"
 #include "tests/unit/count_allocations.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/made_model.h"
 
 #define DEMO_MODEL "datasets/demo/model.gguf"
 #define MAX_JOBS   48
@@ -274,23 +274,9 @@ static void test_demo(void)
 /* Gemma 2B's widths, as they are computed when nobody asks for f32. */
 static void test_true_width(void)
 {
-    static const char *const types[] = {"bf16", "q8_0"};
-    char program[512], command[1024], path[128];
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    CU_ASSERT_FATAL(n > 0);
-    program[n] = '\0';
-    for (int up = 0; up < 2; up++) *strrchr(program, '/') = '\0';
-    make_scratch();
-    snprintf(path, sizeof path, "%s/wide.gguf", scratch);
-    remember(path);
-    for (int i = 0; i < 2; i++) {
-        snprintf(command, sizeof command,
-                 "%s/make_model --format gguf --shape gemma-2b --layers 1 --vocab 384 --seed 1 "
-                 "--type %s %s >/dev/null",
-                 program, types[i], path);
-        CU_ASSERT_EQUAL_FATAL(system(command), 0);
-        check_model(path, COMPUTE_AUTO, 4, 24, 40);
-    }
+#define ONE_LAYER "--shape gemma-2b --layers 1 --vocab 384 --seed 1 "
+    check_model(made_model("wide.gguf", ONE_LAYER "--type bf16"), COMPUTE_AUTO, 4, 24, 40);
+    check_model(made_model("wide.gguf", ONE_LAYER "--type q8_0"), COMPUTE_AUTO, 4, 24, 40);
 }
 
 /* ---- no token twice ---- */
