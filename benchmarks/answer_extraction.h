@@ -44,7 +44,11 @@ struct answer_extraction {
      * is.  NULL: the two before. */
     const struct extraction_step *steps;
     int n_steps;
+    /* Above 0: what most of the document's first so many replies say counts for all of them
+     * (lm-eval's take_first_k and majority_vote); VOTES_ALL: of all its replies. */
+    int votes;
 };
+#define VOTES_ALL (-1)
 
 /* lm-eval's exact_match: deletions by regex in list order, then lower case, then without ASCII
  * punctuation, then without digits. */

@@ -60,6 +60,50 @@ status_code score_exact_match(const struct task_instance *instance, int64_t doc_
     return code;
 }
 
+int score_majority(const struct score *scores, int k, int value)
+{
+    int best = 0, best_votes = 0;
+    for (int i = 0; i < k; i++) {
+        int votes = 0;
+        for (int j = 0; j < k; j++)
+            votes +=
+                text_equal(scores[i].values[value].extracted, scores[j].values[value].extracted);
+        if (votes <= best_votes) continue;
+        best = i;
+        best_votes = votes;
+    }
+    return best;
+}
+
+static int votes_of(const struct task *task, const char *extraction)
+{
+    for (int e = 0; e < TASK_MAX_EXTRACTIONS && task->extractions[e].name; e++)
+        if (!strcmp(task->extractions[e].name, extraction)) return task->extractions[e].votes;
+    return 0;
+}
+
+status_code score_votes(const struct task_instance *instance, int64_t doc_id, struct score *scores,
+                        int n, struct arena *arena, struct status *st)
+{
+    (void)doc_id;
+    (void)arena;
+    (void)st;
+    const struct task *task = task_instance_info(instance)->ref->task;
+    for (int v = 0; v < scores[0].n_values; v++) {
+        int votes = votes_of(task, scores[0].values[v].extraction);
+        if (!votes) continue;
+        int k = votes == VOTES_ALL ? n : votes;
+        struct metric_value vote = scores[0].values[v];
+        if (k <= n)
+            vote = scores[score_majority(scores, k, v)].values[v];
+        else
+            vote.value = (double)NAN;
+        for (int i = 0; i < n; i++) scores[i].values[v] = vote;
+    }
+    for (int i = 0; i < n; i++) scores[i].outcome = scores[i].values[0].outcome;
+    return STATUS_OK;
+}
+
 static enum outcome execution_outcome(const struct reply *reply)
 {
     enum sandbox_outcome outcome = reply->execution->outcome;

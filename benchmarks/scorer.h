@@ -58,6 +58,15 @@ status_code score_exact_match(const struct task_instance *instance, int64_t doc_
                               const struct reply *reply, struct arena *arena, struct score *out,
                               struct status *st) MUST_CHECK;
 
+/* Which of the first k scores has the answer, of value `value`, that most of them have: the
+ * earliest of equally frequent ones.  Replies without an answer vote too, as in lm-eval. */
+int score_majority(const struct score *scores, int k, int value);
+
+/* The n replies to a document under extractions with votes: each gets the value of the majority's
+ * answer, or an unknown one where there are fewer replies than vote. */
+status_code score_votes(const struct task_instance *instance, int64_t doc_id, struct score *scores,
+                        int n, struct arena *arena, struct status *st) MUST_CHECK;
+
 /* A program: 1 when it passed its tests.  Tests that found a value wrong make it wrong; a program
  * that is none, raised, ran out of memory or was stopped is execution_failed, or execution_timeout.
  * The detail is what was extracted. */

@@ -8,6 +8,7 @@
 #include "benchmarks/task_file_internal.h"
 #include "classifiers/strict_json.h"
 #include "engine/base/limits.h"
+#include "engine/base/regex.h"
 #include "engine/sampling/sampler.h"
 
 /* Made from benchmarks/tasks/NAME.json when the program is built (Makefile). */
@@ -347,6 +348,7 @@ static status_code read_sampling(const struct reader *r, const struct json_value
         code = json_get_double(kwargs, "top_p", &sampling->top_p, r->st);
     if (code == STATUS_OK) code = read_int(r, kwargs, "top_k", 0, INT32_MAX, &sampling->top_k);
     if (code != STATUS_OK) return code;
+    if (temperature < 0) return bad_field(r, "temperature", "is below 0");
     if (!samples && temperature > 0)
         return bad_field(r, "temperature", "is above 0, which needs \"do_sample\": true");
     if (samples) sampling->temperature = isnan(temperature) ? 1 : temperature;
@@ -395,15 +397,50 @@ static const struct {
     {"take_first", EXTRACT_STRIP, false},
 };
 
+/* What a filter list says of the replies to a document as a whole. */
+struct ballot {
+    int first_k; /* take_first_k's k; 0: all */
+    bool votes;  /* majority_vote */
+};
+
+/* Takes a step that looks at several replies; *is_one is false for another. */
+static status_code read_ballot(const struct reader *r, const struct json_value *object,
+                               struct text function, struct ballot *ballot, bool *is_one)
+{
+    static const char *const names[] = {"function", "k"};
+    bool takes = text_equal(function, text_of("take_first_k"));
+    *is_one = takes || text_equal(function, text_of("majority_vote"));
+    if (!*is_one) return STATUS_OK;
+    status_code code = strict_json_fields(object, names, takes ? 2 : 1, r->st);
+    if (code != STATUS_OK) return code;
+    if (ballot->votes || (takes && ballot->first_k))
+        return bad_field(r, "function", "votes twice, or chooses replies after the vote");
+    ballot->votes = !takes;
+    if (!takes) return STATUS_OK;
+    code = read_int(r, object, "k", 1, LIMIT_REPEATS, &ballot->first_k);
+    return code == STATUS_OK && !ballot->first_k ? bad_field(r, "k", "is missing") : code;
+}
+
+static status_code check_pattern(const struct reader *r, const char *key, const char *pattern)
+{
+    struct regex *regex = NULL;
+    status_code code = pattern ? regex_compile(&regex, pattern, r->st) : STATUS_OK;
+    regex_free(regex);
+    return in_field(r, key, code);
+}
+
 /* Adds a step of an extraction, unless it is none. */
 static status_code read_step(const struct reader *r, const struct json_value *object,
-                             struct extraction_step *steps, int *n)
+                             struct extraction_step *steps, int *n, struct ballot *ballot)
 {
     static const char *const names[] = {"function", "regex_pattern", "group_select", "fallback"};
     struct text function;
     size_t kind = 0;
-    status_code code = strict_json_fields(object, names, COUNT(names), r->st);
-    if (code == STATUS_OK) code = json_get_text(object, "function", &function, r->st);
+    bool is_ballot;
+    status_code code = json_get_text(object, "function", &function, r->st);
+    if (code == STATUS_OK) code = read_ballot(r, object, function, ballot, &is_ballot);
+    if (code != STATUS_OK || is_ballot) return code;
+    code = strict_json_fields(object, names, COUNT(names), r->st);
     if (code != STATUS_OK) return code;
     while (kind < COUNT(filters) && !text_equal(function, text_of(filters[kind].function))) kind++;
     if (kind == COUNT(filters))
@@ -420,7 +457,24 @@ static status_code read_step(const struct reader *r, const struct json_value *ob
     if (code == STATUS_OK) code = read_text(r, object, "fallback", &step.fallback);
     if (code != STATUS_OK) return code;
     if (is_regex && !step.pattern) return bad_field(r, "regex_pattern", "is missing");
+    if (filters[kind].is_step && ballot->votes)
+        return bad_field(r, "function", "changes an answer after the vote");
     if (filters[kind].is_step) steps[(*n)++] = step;
+    return check_pattern(r, "regex_pattern", step.pattern);
+}
+
+/* A name such as "maj@8". */
+static status_code read_extraction_name(const struct reader *r, const struct json_value *object,
+                                        const char **out)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@";
+    status_code code = json_member(object, "name") ? read_text(r, object, "name", out)
+                                                   : bad_field(r, "name", "is missing");
+    if (code != STATUS_OK) return code;
+    size_t n = *out ? strlen(*out) : 0;
+    if (!n || n > STRICT_NAME_BYTES || strspn(*out, letters) != n)
+        return bad_field(r, "name", "must be some letters, digits, '.', '_', '-' or '@'");
     return STATUS_OK;
 }
 
@@ -429,18 +483,20 @@ static status_code read_extraction(const struct reader *r, const struct json_val
 {
     static const char *const names[] = {"name", "filter"};
     const struct json_value *list;
-    struct text name;
+    struct ballot ballot = {0};
     status_code code = strict_json_fields(object, names, COUNT(names), r->st);
-    if (code == STATUS_OK) code = strict_json_name(object, "name", &name, r->st);
-    if (code == STATUS_OK) code = keep_text(r, name, &out->name);
+    if (code == STATUS_OK) code = read_extraction_name(r, object, &out->name);
     if (code == STATUS_OK) code = json_get_array(object, "filter", &list, r->st);
     if (code != STATUS_OK) return code;
     struct extraction_step *steps =
         arena_array(&r->file->arena, json_count(list) + 1, sizeof *steps);
     if (!steps) return status_no_memory(r->st, "a task file");
     for (const struct json_value *s = json_first(list); s && code == STATUS_OK; s = json_next(s))
-        code = read_step(r, s, steps, &out->n_steps);
+        code = read_step(r, s, steps, &out->n_steps, &ballot);
     out->steps = steps;
+    if (ballot.votes) out->votes = ballot.first_k ? ballot.first_k : VOTES_ALL;
+    if (code == STATUS_OK && ballot.first_k && !ballot.votes)
+        code = bad_field(r, "function", "take_first_k has meaning before majority_vote alone");
     return in_field(r, "filter", code);
 }
 
@@ -502,8 +558,9 @@ static status_code read_ignored(const struct reader *r, const struct json_value 
     for (const struct json_value *p = json_first(list); p && code == STATUS_OK; p = json_next(p)) {
         if (json_kind(p) != JSON_STRING)
             return bad_field(r, "regexes_to_ignore", "holds what is no text");
-        code = in_field(r, "regexes_to_ignore",
-                        keep_text(r, json_text(p), &options->regexes_to_ignore[n++]));
+        const char **kept = &options->regexes_to_ignore[n++];
+        code = in_field(r, "regexes_to_ignore", keep_text(r, json_text(p), kept));
+        if (code == STATUS_OK) code = check_pattern(r, "regexes_to_ignore", *kept);
     }
     return code;
 }
@@ -620,16 +677,23 @@ static status_code read_metadata(const struct reader *r)
     return in_field(r, "metadata", code);
 }
 
-static status_code check_patterns(const struct reader *r)
+/* Fields of lm-evaluation-harness that people bring, and what they can do. */
+static status_code refuse_code(const struct reader *r)
 {
-    struct answer_checker *checker = NULL;
-    const struct task *row = &r->file->row;
-    int n = 0;
-    while (n < TASK_MAX_EXTRACTIONS && row->extractions[n].name) n++;
-    status_code code =
-        answer_checker_create(&checker, row->extractions, n, &row->exact_match, r->st);
-    answer_checker_free(checker);
-    return code;
+    static const struct {
+        const char *field, *remedy;
+    } refused[] = {
+        {"process_docs", "is Python: bring data that it has been applied to"},
+        {"process_results", "is Python: metric_list says what is measured"},
+        {"custom_dataset", "is Python: bring its rows as a file"},
+        {"include", "is not followed: put that file's fields into this one"},
+        {"group", "names a group: name its tasks on the command line"},
+        {"gen_prefix", "is not part of task files: end doc_to_text with it"},
+    };
+    for (size_t i = 0; i < COUNT(refused); i++)
+        if (json_member(r->root, refused[i].field))
+            return bad_field(r, refused[i].field, refused[i].remedy);
+    return STATUS_OK;
 }
 
 static status_code read_fields(const struct reader *r)
@@ -657,16 +721,16 @@ static status_code read_fields(const struct reader *r)
                                         "metric_list",
                                         "metadata"};
     struct text name;
-    status_code code = strict_json_fields(r->root, names, COUNT(names), r->st);
+    status_code code = refuse_code(r);
+    if (code == STATUS_OK) code = strict_json_fields(r->root, names, COUNT(names), r->st);
     if (code == STATUS_OK) code = strict_json_name(r->root, "task", &name, r->st);
     if (code == STATUS_OK) code = keep_text(r, name, &r->file->row.name);
     if (code != STATUS_OK || (code = read_dataset(r)) != STATUS_OK ||
         (code = read_splits(r)) != STATUS_OK || (code = read_fewshot_config(r)) != STATUS_OK ||
         (code = read_prompts(r)) != STATUS_OK || (code = read_generation(r)) != STATUS_OK ||
-        (code = read_filter_list(r)) != STATUS_OK || (code = read_metrics(r)) != STATUS_OK ||
-        (code = read_metadata(r)) != STATUS_OK)
+        (code = read_filter_list(r)) != STATUS_OK || (code = read_metrics(r)) != STATUS_OK)
         return code;
-    return check_patterns(r);
+    return read_metadata(r);
 }
 
 static status_code open_text(struct task_file **out, const char *path, struct text json,

@@ -441,6 +441,8 @@ void task_file_set_functions(struct task_file *file)
     row->doc_to_json = doc_to_json;
     if (file->description) row->description = description;
     if (row->output_type == OUTPUT_GENERATE_UNTIL) row->score_reply = score_exact_match;
+    for (int e = 0; e < TASK_MAX_EXTRACTIONS && row->extractions[e].name; e++)
+        if (row->extractions[e].votes) row->score_repeats = score_votes;
     if (row->output_type != OUTPUT_MULTIPLE_CHOICE) return;
     row->doc_to_choice = doc_to_choice;
     row->choices_are_contexts = choices_are_contexts;

@@ -145,23 +145,6 @@ static void number_target(const struct task *task, const struct document *doc, s
 
 /* ---- a majority of replies ---- */
 
-/* The answer most often given among the first k replies, the earliest of equally frequent ones;
- * replies without an answer vote too (lm-eval's majority_vote). */
-static int majority(const struct score *scores, int k, int value)
-{
-    int best = 0, best_votes = 0;
-    for (int i = 0; i < k; i++) {
-        int votes = 0;
-        for (int j = 0; j < k; j++)
-            votes +=
-                text_equal(scores[i].values[value].extracted, scores[j].values[value].extracted);
-        if (votes <= best_votes) continue;
-        best = i;
-        best_votes = votes;
-    }
-    return best;
-}
-
 static status_code add_majorities(const struct task_instance *instance, int64_t doc_id,
                                   struct score *scores, int n, struct arena *arena,
                                   struct status *st)
@@ -175,7 +158,8 @@ static status_code add_majorities(const struct task_instance *instance, int64_t 
         const struct metric *metric = &task->metrics[m];
         if (!metric->min_repeats || metric->min_repeats > n) continue;
         for (int v = 0; v < own; v++) {
-            struct metric_value vote = scores[majority(scores, metric->min_repeats, v)].values[v];
+            struct metric_value vote =
+                scores[score_majority(scores, metric->min_repeats, v)].values[v];
             vote.metric = metric->name;
             for (int i = 0; i < n; i++) {
                 BUG_IF(scores[i].n_values == SCORE_MAX_VALUES);

@@ -74,6 +74,24 @@ same "one right, one without a number" 1 "$(grep -c '"outcome": "extraction_fail
 same "listed" 1 "$(assay list tasks --task-dir "$scratch/mine" | grep -c '^sums .*sums of both')"
 same "shipped ones are listed" 7 "$(assay list tasks | grep -c '(task file)$')"
 
+# What most of the first three replies say, and of more than there are: unknown.
+cat >"$scratch/filters" <<'FILTERS'
+  "repeats": 4,
+  "filter_list": [
+    {"name": "number", "filter": [{"function": "regex", "regex_pattern": "(-?[0-9]+)"}, {"function": "take_first"}]},
+    {"name": "maj@3", "filter": [{"function": "take_first_k", "k": 3}, {"function": "regex", "regex_pattern": "(-?[0-9]+)"}, {"function": "majority_vote"}, {"function": "take_first"}]},
+    {"name": "maj@5", "filter": [{"function": "take_first_k", "k": 5}, {"function": "majority_vote"}]}
+  ],
+FILTERS
+sed -e "/filter_list/r $scratch/filters" -e '/filter_list/,/^  \],/{/filter_list/d;/"number", "filter"/d;/^  \],/d}' \
+    "$scratch/mine/sums.json" >"$scratch/mine/votes.json"
+sed -i 's/"sums"/"votes"/' "$scratch/mine/votes.json"
+printf '{"doc_id": 0, "reply": "%s"}\n' 4 5 5 4 >"$scratch/replies.jsonl"
+printf '{"doc_id": 1, "reply": "%s"}\n' none 8 none 8 >>"$scratch/replies.jsonl"
+assay score --task votes --task-dir "$scratch/mine" --replies "$scratch/replies.jsonl" --summary "$scratch/summary" >/dev/null 2>"$scratch/err"
+same "votes" 0 $?
+same "the mean, the majority and no majority" 1 "$(grep -c '"exact_match,number": {"value": 0.5,.*"exact_match,maj@3": {"value": 0.5,.*"exact_match,maj@5": {"value": null,' "$scratch/summary")"
+
 # A bad file ends before anything is loaded.
 sed 's/"metric"/"metrik"/' "$scratch/mine/sums.json" >"$scratch/mine/bad.json"
 assay run --model nosuchmodel --tasks "$scratch/mine/bad.json" --store "$scratch/no.sqlite" >/dev/null 2>"$scratch/err"

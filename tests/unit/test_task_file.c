@@ -451,9 +451,30 @@ static const struct {
     {GENERATES, "\"metric_list\"", "\"filter_list\": [{\"name\": \"x\"}], \"metric_list\"",
      "field \"filter\" is missing"},
     {GENERATES, "\"metric_list\"",
-     "\"filter_list\": [{\"name\": \"x\", \"filter\": [{\"function\": \"majority_vote\"}]}], "
+     "\"filter_list\": [{\"name\": \"x\", \"filter\": [{\"function\": \"custom\"}]}], "
      "\"metric_list\"",
-     "field \"function\" is \"majority_vote\""},
+     "field \"function\" is \"custom\""},
+    {GENERATES, "\"metric_list\"",
+     "\"filter_list\": [{\"name\": \"x\", \"filter\": [{\"function\": \"take_first_k\"}]}], "
+     "\"metric_list\"",
+     "field \"k\" is missing"},
+    {GENERATES, "\"metric_list\"",
+     "\"filter_list\": [{\"name\": \"x\", \"filter\": [{\"function\": \"take_first_k\", \"k\": "
+     "3}]}], "
+     "\"metric_list\"",
+     "take_first_k has meaning before majority_vote alone"},
+    {GENERATES, "\"metric_list\"",
+     "\"filter_list\": [{\"name\": \"x\", \"filter\": [{\"function\": \"majority_vote\"}, "
+     "{\"function\": \"lowercase\"}]}], \"metric_list\"",
+     "field \"function\" changes an answer after the vote"},
+    {GENERATES, "\"metric_list\"",
+     "\"filter_list\": [{\"name\": \"maj 8\", \"filter\": []}], \"metric_list\"",
+     "field \"name\" must be"},
+    {GENERATES, "\"metric_list\"", "\"generation_kwargs\": {\"temperature\": -1}, \"metric_list\"",
+     "field \"temperature\" is below 0"},
+    {GOOD, "\"t\"", "\"t\", \"process_docs\": \"!function utils.f\"",
+     "field \"process_docs\" is Python"},
+    {GOOD, "\"t\"", "\"t\", \"include\": \"u.yaml\"", "field \"include\" is not followed"},
     {GENERATES, "\"metric_list\"",
      "\"filter_list\": [{\"name\": \"x\", \"filter\": [{\"function\": \"regex\"}]}], "
      "\"metric_list\"",
@@ -465,7 +486,7 @@ static const struct {
     {GENERATES, "\"metric_list\"",
      "\"filter_list\": [{\"name\": \"x\", \"filter\": [{\"function\": \"regex\", "
      "\"regex_pattern\": \"(\"}]}], \"metric_list\"",
-     "extraction x"},
+     "field \"filter_list\": field \"filter\": field \"regex_pattern\": pattern \"(\""},
     {GENERATES, "\"metric_list\"",
      "\"filter_list\": [{\"name\": \"x\", \"filter\": []}, {\"name\": \"x\", \"filter\": []}], "
      "\"metric_list\"",
