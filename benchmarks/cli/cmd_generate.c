@@ -243,7 +243,7 @@ int cmd_generate(const struct command *self, int argc, const char **argv)
          "GGUF file, Hugging Face folder, cached name, or demo", 0, 0},
         {"adapter", OPTION_TEXT, &o.engine.adapter_path, "LORA",
          "a LoRA adapter for it: a PEFT folder or a GGUF file", 0, 0},
-        {"guard", OPTION_TEXT, &o.guard, "POLICY", "a preset or a policy file", 0, 0},
+        {"guard", OPTION_TEXT, &o.guard, "POLICY", "strict, balanced, audit (these judge toxic words, not intent) or a policy file", 0, 0},
         {"guard-mode", OPTION_TEXT, &o.guard_mode, "MODE",
          "off, shadow (note only) or enforce; default with --guard: enforce", 0, 0},
         {"chat", OPTION_FLAG, &o.chat, NULL, "put the prompt into the model's chat template", 0, 0},

@@ -195,7 +195,7 @@ int cmd_run(const struct command *self, int argc, const char **argv)
         {"num-fewshot", OPTION_INT, &c.num_fewshot, "N",
          "examples before each question; default: the task's own", 0, 1000},
         {"limit", OPTION_INT, &c.limit, "N", "first N documents of each task only", 1, INT32_MAX},
-        {"guard", OPTION_TEXT, &c.guard, "POLICY", "strict, balanced, audit or a policy file", 0,
+        {"guard", OPTION_TEXT, &c.guard, "POLICY", "strict, balanced, audit (these judge toxic words, not intent) or a policy file", 0,
          0},
         {"guard-mode", OPTION_TEXT, &mode, "MODE", "off, shadow (record only) or enforce", 0, 0},
         {"seed", OPTION_SEED, &c.seed, "S", "of every draw (1234)", 0, 0},
