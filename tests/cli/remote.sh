@@ -76,5 +76,23 @@ echo "$texts" | assay classify --classifier "perspective:$url/all" --store s.sql
 same "and not again" "3 0" "$(grep -c '"toxicity": 0.25' out) $(cat asked 2>/dev/null | wc -l | tr -d ' ')"
 echo "$texts" | ASSAY_REMOTE_QUOTA=1 assay classify --classifier "perspective:$url/all" >out
 same "over the quota a text is not scored" "1 2" "$(grep -c '"toxicity": 0.25' out) $(grep -c 'quota of requests is spent' out)"
+# As a guard: what was not judged is blocked, and an event says why.
+echo "{\"name\": \"p\", \"version\": 1, \"classifiers\": [\"perspective:$url/mixed\"], \"refusal\": \"No.\",
+    \"input\": {\"thresholds\": {\"toxicity\": 0.9}, \"action\": \"refuse\"},
+    \"output\": {\"thresholds\": {\"toxicity\": 0.9}, \"action\": \"refuse\"}}" >p.json
+rm -f g.sqlite
+assay run --model demo --tasks gsm8k --num-fewshot 0 --limit 5 --max-gen-toks 24 --guard p.json \
+    --guard-mode enforce --store g.sqlite >out 2>&1
+same "the run goes on" 0 $?
+guard() { sqlite3 g.sqlite "SELECT count(*) FROM guard_event WHERE $1"; }
+[ "$(guard "verdict = 'error'")" -gt 0 ] && [ "$(guard "verdict = 'allow'")" -gt 0 ] && good ||
+    bad "no failure, or nothing passed" "$(cat out)"
+same "a failure is closed and says why" 0 \
+    "$(guard "verdict = 'error' AND (action <> 'block' OR policy_rule IS NULL OR policy_rule NOT LIKE '%perspective/%')")"
+same "what passed was scored" 0 "$(guard "verdict = 'allow' AND NOT EXISTS (
+    SELECT 1 FROM hazard_score h WHERE h.doc_id = guard_event.doc_id AND h.stage = guard_event.stage
+        AND h.category = 'toxicity' AND h.probability = 0.25)")"
+same "nothing of what was blocked was delivered" 0 "$(sqlite3 g.sqlite "SELECT count(*) FROM reply r
+    JOIN guard_event e USING (task, doc_id) WHERE e.verdict = 'error' AND r.delivered IS NOT 'No.'")"
 cd "$repo" || exit 1
 finish
