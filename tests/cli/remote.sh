@@ -76,6 +76,7 @@ echo "$texts" | assay classify --classifier "perspective:$url/all" --store s.sql
 same "and not again" "3 0" "$(grep -c '"toxicity": 0.25' out) $(cat asked 2>/dev/null | wc -l | tr -d ' ')"
 echo "$texts" | ASSAY_REMOTE_QUOTA=1 assay classify --classifier "perspective:$url/all" >out
 same "over the quota a text is not scored" "1 2" "$(grep -c '"toxicity": 0.25' out) $(grep -c 'quota of requests is spent' out)"
+
 # As a guard: what was not judged is blocked, and an event says why.
 echo "{\"name\": \"p\", \"version\": 1, \"classifiers\": [\"perspective:$url/mixed\"], \"refusal\": \"No.\",
     \"input\": {\"thresholds\": {\"toxicity\": 0.9}, \"action\": \"refuse\"},
