@@ -22,10 +22,11 @@ MODE_release := -O3 -g
 MODE_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 MODE_tsan    := -O1 -g -fsanitize=thread
 MODE_cov     := -O0 -g --coverage
-MODE    := $(or $(MODE_$(BUILD)),$(error unknown BUILD=$(BUILD): release asan tsan cov))
+MODE_cross   := -O3 -ffunction-sections -DEMULATED
+MODE    := $(or $(MODE_$(BUILD)),$(error unknown BUILD=$(BUILD): release asan tsan cov cross))
 CFLAGS  ?=
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -I. $(WARN) $(NUMERIC) $(MODE) -fopenmp -MMD -MP \
-             $(shell pkg-config --cflags $(LIBS)) $(CFLAGS)
+             $(if $(filter cross,$(BUILD)),,$(shell pkg-config --cflags $(LIBS))) $(CFLAGS)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS)) -lm $(LDLIBS)
 
 LIB_SRC := $(wildcard engine/*.c engine/*/*.c classifiers/*.c datasets/*.c reports/*.c \
@@ -98,16 +99,30 @@ $(O)/tests/unit/%: tests/unit/%.c $(SUPPORT_OBJ) $(O)/libassay.a
 # These tests count allocations: of a forward pass, and of a session.
 $(O)/tests/unit/test_engine $(O)/tests/unit/test_families $(O)/tests/unit/test_inspect $(O)/tests/unit/test_scheduler $(O)/tests/unit/test_sampler: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
+# Kernel tests for another machine, without the libraries: tests/cli/other_machines.sh runs them in
+# an emulator.
+CROSS_OBJ := $(patsubst %.c,$(O)/%.o,$(wildcard engine/kernels/*.c engine/quants/*.c) \
+               engine/base/status.c engine/base/rng.c engine/base/large_memory.c)
+$(O)/tests/cross/%: tests/unit/%.c tests/cross/CUnit/Basic.h $(CROSS_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests/cross -static -Wl,--gc-sections -o $@ $< $(CROSS_OBJ) -lm
+
 # Tools for tests: a model of random weights at any shape; a file that is wrong in one way.
 TOOLS := $(O)/tests/make_model $(O)/tests/make_faulty
 $(TOOLS): %: %.o $(SUPPORT_OBJ) $(O)/libassay.a
 	$(CC) $(MODE) -fopenmp -o $@ $^ $(LDFLAGS) $(ALL_LDLIBS)
 
-# The only places where an instruction set is named; everything else is portable C.
+# The only places where an instruction set is named; everything else is portable C.  A set's files
+# are empty on other machines.
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ifeq ($(MACHINE),x86_64)
 $(O)/engine/kernels/kernels_avx2.o $(O)/engine/kernels/kernels_avx2_packed.o: ISA := -mavx2 -mfma -mf16c
 AVX512 := kernels_avx512 kernels_avx512_bf16 kernels_avx512_int8 kernels_avx512_stream
 $(AVX512:%=$(O)/engine/kernels/%.o): ISA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq \
     -mavx512vl -mavx512vnni -mavx512bf16 -mprefer-vector-width=512
+else ifeq ($(MACHINE),aarch64)
+$(O)/engine/kernels/kernels_neon.o $(O)/engine/kernels/kernels_neon_packed.o: ISA := -march=armv8.2-a+dotprod
+endif
 
 # The commit is part of every stored run, so its file follows the commit.
 $(O)/benchmarks/version.o: ISA := -DASSAY_COMMIT='"$(COMMIT)"' -DASSAY_BUILD_FLAGS='"$(MODE) $(NUMERIC) $(CFLAGS)"'

@@ -6,6 +6,8 @@ static const struct kernel_set *const sets[] = {
 #if defined(__x86_64__)
     &kernels_avx512,
     &kernels_avx2,
+#elif defined(__aarch64__) && defined(__linux__)
+    &kernels_neon,
 #endif
     &kernels_generic,
 };

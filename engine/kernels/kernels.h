@@ -109,5 +109,6 @@ const struct kernel_set *kernel_set_at(size_t i);
 extern const struct kernel_set kernels_generic;
 extern const struct kernel_set kernels_avx2;
 extern const struct kernel_set kernels_avx512;
+extern const struct kernel_set kernels_neon;
 
 #endif

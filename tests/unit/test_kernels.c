@@ -234,6 +234,15 @@ static void test_select(void)
     ASSERT_OK(kernel_set_select(&set, NULL, &st));
     ASSERT_OK(kernel_set_select(&set, "auto", &st));
     ASSERT_FAILS(kernel_set_select(&set, "mmx", &st), STATUS_USAGE, "no kernels \"mmx\"");
+    /* Those of the table by name; tests/cli/other_machines.sh reads which were tested. */
+    const struct kernel_set *built;
+    for (size_t i = 0; (built = kernel_set_at(i)) != NULL; i++) {
+        bool runs = built->supported();
+        CU_ASSERT_EQUAL(kernel_set_select(&set, built->name, &st),
+                        runs ? STATUS_OK : STATUS_UNSUPPORTED);
+        if (runs) CU_ASSERT_TRUE(set == built);
+        if (runs) printf("\nset %s\n", built->name);
+    }
 }
 
 static const struct test_case tests[] = {
