@@ -55,6 +55,7 @@ static bool has_vocabulary(const struct gguf *file)
 static status_code open_gguf(struct engine *e, struct status *st)
 {
     status_code code = gguf_open(&e->gguf, e->path.data, st);
+    if (code == STATUS_OK) code = gguf_check_whole(e->gguf, st);
     if (code != STATUS_OK) return code;
     e->source.gguf = e->gguf;
     e->info.format = "gguf";

@@ -314,6 +314,7 @@ status_code plan_from_gguf(struct convert_plan *plan, const char *path,
 {
     plan_init(plan);
     status_code code = gguf_open(&plan->gguf, path, st);
+    if (code == STATUS_OK) code = gguf_check_whole(plan->gguf, st);
     if (code == STATUS_OK) code = prepare_merge(plan, path, options, st);
     if (code == STATUS_OK) {
         size_t n = gguf_tensor_count(plan->gguf);

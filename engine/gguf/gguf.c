@@ -687,3 +687,21 @@ const struct tensor_view *gguf_tensor(const struct gguf *file, const char *name)
                                          sizeof *file->tensors_by_name, compare_names);
     return found ? &(*found)->view : NULL;
 }
+
+/* ---- parts ---- */
+
+/* Written by llama-gguf-split; parts are counted from 0. */
+status_code gguf_check_whole(const struct gguf *file, struct status *st)
+{
+    int64_t count = 1, part = 0;
+    status_code code = STATUS_OK;
+    if (gguf_has(file, "split.count"))
+        code = gguf_get_int(file, "split.count", 0, UINT16_MAX, &count, st);
+    if (code == STATUS_OK && gguf_has(file, "split.no"))
+        code = gguf_get_int(file, "split.no", 0, UINT16_MAX, &part, st);
+    if (code != STATUS_OK || count <= 1) return code;
+    return status_set(st, STATUS_UNSUPPORTED,
+                      "%s: is part %lld of %lld of a model: join them first, with "
+                      "llama-gguf-split --merge",
+                      file->path, (long long)part + 1, (long long)count);
+}

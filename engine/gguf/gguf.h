@@ -56,6 +56,9 @@ void gguf_free(struct gguf *file);
 /* Fails with STATUS_IO when the file was written to or shortened since it was opened. */
 status_code gguf_check(const struct gguf *file, struct status *st) MUST_CHECK;
 
+/* Fails with STATUS_UNSUPPORTED where the file is one of several that a model was cut into. */
+status_code gguf_check_whole(const struct gguf *file, struct status *st) MUST_CHECK;
+
 const char *gguf_path(const struct gguf *file);
 bool gguf_has(const struct gguf *file, const char *key);
 

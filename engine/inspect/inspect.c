@@ -243,6 +243,8 @@ static status_code inspect_gguf(struct inspection *in, const struct inspect_opti
     if (gguf_get_text(file, "general.architecture", &name, &problem) == STATUS_OK)
         in->architecture = arena_strndup(&in->arena, name.data, name.length);
     problem = (struct status){0};
+    if (gguf_check_whole(file, &problem) != STATUS_OK) set_problem(in, "", problem.message);
+    problem = (struct status){0};
     inspect_gguf_vocabulary(in, file);
     const struct tensor_source source = {.gguf = file};
     if (model_config_from_gguf(&in->config, file, &problem) == STATUS_OK) {

@@ -4,6 +4,7 @@
 
 #include "engine/base/rng.h"
 #include "engine/gguf/gguf.h"
+#include "engine/gguf/gguf_writer.h"
 #include "tests/support/model_writer.h"
 #include "tests/unit/suite.h"
 
@@ -230,8 +231,8 @@ static const struct {
     [TENSOR_ZERO_DIMENSION] = {STATUS_BAD_INPUT, "tensor \"bad\" has a dimension of 0"},
     [TENSOR_COUNT_OVERFLOWS] = {STATUS_BAD_INPUT, "tensor \"bad\" has more elements than 64 bits"},
     [TENSOR_BYTES_OVERFLOW] = {STATUS_BAD_INPUT, "tensor \"bad\" has more bytes than 64 bits"},
-    [TENSOR_TYPE_UNREADABLE] = {STATUS_UNSUPPORTED,
-                                "tensor \"bad\" has type IQ2_XXS (16), which this build cannot read"},
+    [TENSOR_TYPE_UNREADABLE] =
+        {STATUS_UNSUPPORTED, "tensor \"bad\" has type IQ2_XXS (16), which this build cannot read"},
     [TENSOR_TYPE_UNKNOWN] = {STATUS_UNSUPPORTED, "tensor \"bad\" has type unknown (9999)"},
     [TENSOR_ROW_NOT_WHOLE_BLOCKS] = {STATUS_BAD_INPUT, "tensor \"bad\" has rows of 33 values"},
     [TENSOR_OFFSET_UNALIGNED] = {STATUS_BAD_INPUT, "offset 228, expected a multiple of 32"},
@@ -395,6 +396,36 @@ static void test_reference_models(void)
     open_reference("reference/tokenizers/bert/ggml-vocab-bert-bge.gguf");
 }
 
+/* As llama-gguf-split leaves them: a part is a whole GGUF file and no whole model. */
+static void test_parts(void)
+{
+    for (uint32_t count = 0; count <= 3; count++) {
+        struct folder folder;
+        struct status st = {0};
+        struct gguf *file = NULL;
+        struct gguf_writer w;
+        struct strbuf sb;
+        folder_make(&folder);
+        gguf_writer_init(&w);
+        strbuf_init(&sb, 1 << 16);
+        gguf_writer_text(&w, "general.architecture", "llama");
+        if (count) gguf_writer_u32(&w, "split.no", count - 1);
+        if (count) gguf_writer_u32(&w, "split.count", count);
+        gguf_writer_header(&w, &sb);
+        CU_ASSERT_TRUE_FATAL(write_file(folder.path, NAME, sb.data, sb.length));
+        ASSERT_OK(gguf_open(&file, folder.file, &st));
+        if (count < 2)
+            ASSERT_OK(gguf_check_whole(file, &st));
+        else
+            ASSERT_FAILS(gguf_check_whole(file, &st), STATUS_UNSUPPORTED,
+                         count == 2 ? "is part 2 of 2" : "is part 3 of 3");
+        gguf_free(file);
+        gguf_writer_release(&w);
+        strbuf_release(&sb);
+        folder_remove(&folder);
+    }
+}
+
 static const struct test_case tests[] = {
     {"a valid file gives its values and tensors", test_valid_file},
     {"version 2 is read like version 3", test_version_2},
@@ -403,6 +434,7 @@ static const struct test_case tests[] = {
     {"no beginning of a file opens", test_every_truncation},
     {"directories, pipes and missing files are refused", test_not_a_file},
     {"8000 mutated files open or are refused", test_mutations},
+    {"a part of a model says so", test_parts},
     {"reference models open or say which type they have", test_reference_models},
 };
 SUITE("gguf", tests)
