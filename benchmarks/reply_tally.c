@@ -291,6 +291,37 @@ static void append_outcomes(struct reply_tally *const *tallies, int n_tallies,
     if (!first) strbuf_append_char(out, '}');
 }
 
+/* Replies whose value under a column differs from that under another extraction of the metric; -1
+ * where there is no other. */
+static int64_t count_disputed(const struct reply_tally *tally, int column)
+{
+    int64_t disputed = -1;
+    const char *name = tally->columns[column].metric->name;
+    for (size_t r = 0; r < tally->n; r++) {
+        const double *row = tally->values + r * (size_t)tally->n_columns;
+        bool differs = false, has_other = false;
+        for (int c = 0; c < tally->n_columns; c++) {
+            if (c == column || strcmp(tally->columns[c].metric->name, name) != 0) continue;
+            has_other = true;
+            differs |= row[c] < row[column] || row[c] > row[column];
+        }
+        if (has_other) disputed = (disputed < 0 ? 0 : disputed) + differs;
+    }
+    return disputed;
+}
+
+static void append_disputed(struct reply_tally *const *tallies, int n_tallies,
+                            const struct task_metric *metric, struct strbuf *out)
+{
+    int64_t disputed = -1;
+    for (int i = 0; i < n_tallies; i++) {
+        int c = column_of(tallies[i], metric->metric->name, metric->extraction);
+        int64_t n = c < tallies[i]->n_columns ? count_disputed(tallies[i], c) : -1;
+        if (n >= 0) disputed = (disputed < 0 ? 0 : disputed) + n;
+    }
+    if (disputed >= 0) strbuf_appendf(out, ", \"judged_otherwise\": %lld", (long long)disputed);
+}
+
 static void append_interval(struct strbuf *out, const double *values, int64_t n)
 {
     double means[RESAMPLES];
@@ -340,6 +371,7 @@ static status_code append_metric(struct reply_tally *const *tallies, int n_talli
     strbuf_appendf(out, ", \"n\": %lld, \"n_missing\": %lld", (long long)all.n,
                    (long long)all.n_missing);
     if (!key->named_by_k) append_outcomes(tallies, n_tallies, key->metric, out);
+    if (!key->named_by_k) append_disputed(tallies, n_tallies, key->metric, out);
     if (n_tallies == 1 && task_of(tallies[0])->judges_toxicity) append_interval(out, values, all.n);
     strbuf_append_char(out, '}');
     free(values);

@@ -32,9 +32,10 @@ status_code reply_tally_add(struct reply_tally *tally, int64_t doc_id, const str
 /* Appends {"metrics": {"metric,extraction": {value, stderr, n, n_missing}}}: value is the mean over
  * the n documents that have one, n_missing counts the others.  Over several tasks the mean is over
  * all their documents and stderr is pooled as lm-eval pools a group's; it is null below two
- * documents.  "outcomes" counts the replies by how they ended.  A metric that is the best of all
- * replies is also given for every smaller number k, as "metric@k,extraction".  Metrics of toxicity
- * have an "interval" besides: 95 %, by resampling documents. */
+ * documents.  "outcomes" counts the replies by how they ended, and where a metric has several
+ * extractions "judged_otherwise" those that another values otherwise.  A metric that is the best of
+ * all replies is also given for every smaller number k, as "metric@k,extraction".  Metrics of
+ * toxicity have an "interval" besides: 95 %, by resampling documents. */
 /* `scorers` is what else the object says, members with a comma in front of each, or "". */
 status_code reply_tallies_summarise(struct reply_tally *const *tallies, int n, struct text scorers,
                                     struct strbuf *out, struct status *st) MUST_CHECK;

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/limits.h"
 #include "reports/report.h"
 #include "reports/report_escape.h"
 #include "reports/report_grid.h"
+#include "reports/report_table.h"
 
 /* How the two formats differ. */
 struct style {
@@ -69,6 +71,32 @@ static void append_runs(struct strbuf *out, const struct style *style,
     strbuf_append_char(out, '\n');
 }
 
+/* How the replies behind a row ended in both runs, where not all were right or wrong. */
+static void append_row_endings(struct strbuf *out, const struct style *style,
+                               const struct comparison *comparison, const char *name,
+                               const char *metric, const char *extraction, const char *label_a,
+                               const char *label_b)
+{
+    const struct score_table *tables[] = {comparison->a, comparison->b};
+    const char *labels[] = {label_a, label_b};
+    struct strbuf line;
+    strbuf_init(&line, LIMIT_CONFIG_BYTES);
+    strbuf_appendf(&line, "%s ", name);
+    append_metric_key(&line, metric, extraction);
+    size_t plain = line.length;
+    for (int i = 0; i < 2; i++) {
+        const struct score_row *row = table_find_row(tables[i], name, metric, extraction);
+        size_t before = line.length;
+        if (!row) continue;
+        strbuf_appendf(&line, "%s %s: ", before > plain ? ";" : "", labels[i]);
+        size_t empty = line.length;
+        append_endings(&line, row);
+        if (line.length == empty) strbuf_truncate(&line, before);
+    }
+    if (line.length > plain) append_line(out, style, "endings", line.data);
+    strbuf_release(&line);
+}
+
 /* ---- Two runs ---- */
 
 static void fill_comparison_row(struct report_grid *grid, const struct comparison_row *row)
@@ -112,6 +140,9 @@ static void print_comparison(const struct comparison *comparison, const struct s
     style->print(&grid, out);
     report_grid_release(&grid);
     strbuf_append_char(out, '\n');
+    for (size_t i = 0; i < comparison->n_rows; i++)
+        append_row_endings(out, style, comparison, comparison->rows[i].name,
+                           comparison->rows[i].metric, comparison->rows[i].extraction, "A", "B");
     for (size_t i = 0; i < comparison->n_rows; i++) {
         const struct comparison_row *row = &comparison->rows[i];
         char value[1024];
@@ -175,6 +206,12 @@ static void print_gate(const struct gate_result *result, const struct style *sty
     if (result->has_overall) fill_test(&grid, &result->overall);
     style->print(&grid, out);
     report_grid_release(&grid);
+    strbuf_append_char(out, '\n');
+    for (size_t i = 0; i < result->n_tests; i++)
+        if (result->tests[i].metric)
+            append_row_endings(out, style, result->comparison, result->tests[i].name,
+                               result->tests[i].metric, result->tests[i].extraction, "baseline",
+                               "candidate");
     print_alerts(result, style, out);
 }
 

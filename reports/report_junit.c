@@ -13,16 +13,32 @@ static void attribute(struct strbuf *out, const char *name, const char *value)
     strbuf_append_char(out, '"');
 }
 
-static void append_numbers(struct strbuf *out, const struct gate_test *test)
+static void append_run_endings(struct strbuf *out, const struct score_table *table,
+                               const struct gate_test *test, const char *label)
+{
+    const struct score_row *row =
+        test->metric ? table_find_row(table, test->name, test->metric, test->extraction) : NULL;
+    struct strbuf line;
+    if (!row) return;
+    strbuf_init(&line, 4096);
+    append_endings(&line, row);
+    if (line.length) strbuf_appendf(out, "&#10;%s: %s", label, line.data);
+    strbuf_release(&line);
+}
+
+static void append_numbers(struct strbuf *out, const struct gate_result *result,
+                           const struct gate_test *test)
 {
     escape_xml(out, text_of(test->reason));
     if (!isnan(test->drop))
-        strbuf_appendf(out, "&#10;drop %.6f, bound %.6f, margin %g, p %.4g", test->drop,
+        strbuf_appendf(out, "&#10;drop %.6f, bound %.6f, margin %g, p %.4g", test->drop + 0.0,
                        test->drop_bound, test->margin, test->p);
     if (!isnan(test->p_adjusted)) strbuf_appendf(out, ", adjusted p %.4g", test->p_adjusted);
     if (test->row && !test->row->refusal)
         strbuf_appendf(out, "&#10;baseline %.6f, candidate %.6f, %lld pairs", test->row->mean_a,
                        test->row->mean_b, (long long)test->row->n_pairs);
+    append_run_endings(out, result->comparison->a, test, "baseline");
+    append_run_endings(out, result->comparison->b, test, "candidate");
     if (test->alert) strbuf_append_str(out, "&#10;alert: better than is believable");
 }
 
@@ -42,7 +58,7 @@ static void append_case(struct strbuf *out, const struct gate_result *result,
     strbuf_append_str(out, " time=\"0\">\n");
     if (test->verdict == GATE_PASS) {
         strbuf_append_str(out, "    <system-out>");
-        append_numbers(out, test);
+        append_numbers(out, result, test);
         strbuf_append_str(out, "</system-out>\n");
     } else if (test == &result->overall && test->verdict != GATE_REGRESSION) {
         strbuf_append_str(out, "    <skipped message=\"the parts decide\"/>\n");
@@ -52,7 +68,7 @@ static void append_case(struct strbuf *out, const struct gate_result *result,
         attribute(out, "type", gate_verdict_name(test->verdict));
         attribute(out, "message", test->reason);
         strbuf_append_char(out, '>');
-        append_numbers(out, test);
+        append_numbers(out, result, test);
         strbuf_appendf(out, "</%s>\n", element);
     }
     strbuf_append_str(out, "  </testcase>\n");

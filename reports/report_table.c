@@ -190,26 +190,39 @@ void table_each_fact(const struct score_table *table, table_fact *fact, void *us
 
 /* ---- Notes ---- */
 
+static void append_ending(struct strbuf *out, size_t from, int64_t n, const char *how)
+{
+    if (n <= 0) return;
+    strbuf_appendf(out, "%s%lld %s", out->length > from ? ", " : "", (long long)n, how);
+}
+
+void append_endings(struct strbuf *out, const struct score_row *row)
+{
+    size_t from = out->length;
+    for (int o = OUTCOME_EXTRACTION_FAILED; o < OUTCOMES; o++)
+        append_ending(out, from, row->outcomes[o], outcome_name((enum outcome)o));
+    append_ending(out, from, row->disputed, "judged otherwise by another extraction");
+    append_ending(out, from, row->cut_prompts, "prompts cut on the left");
+}
+
+const struct score_row *table_find_row(const struct score_table *table, const char *name,
+                                       const char *metric, const char *extraction)
+{
+    for (size_t i = 0; i < table->n_rows; i++) {
+        const struct score_row *row = &table->rows[i];
+        if (!strcmp(row->name, name) && !strcmp(row->metric, metric) &&
+            !strcmp(row->extraction, extraction ? extraction : STORE_NO_EXTRACTION))
+            return row;
+    }
+    return NULL;
+}
+
 static void note_outcomes(const struct score_row *row, struct strbuf *line, table_fact *note,
                           void *user)
 {
-    for (int o = OUTCOME_EXTRACTION_FAILED; o < OUTCOMES; o++)
-        if (row->outcomes[o]) {
-            if (line->length) strbuf_append_str(line, ", ");
-            strbuf_appendf(line, "%lld %s", (long long)row->outcomes[o],
-                           outcome_name((enum outcome)o));
-        }
-    if (row->disputed) {
-        if (line->length) strbuf_append_str(line, ", ");
-        strbuf_appendf(line, "%lld judged otherwise by another extraction",
-                       (long long)row->disputed);
-    }
-    if (row->cut_prompts > 0) {
-        if (line->length) strbuf_append_str(line, ", ");
-        strbuf_appendf(line, "%lld prompts cut on the left", (long long)row->cut_prompts);
-    }
     struct strbuf label;
     strbuf_init(&label, LIMIT_CONFIG_BYTES);
+    append_endings(line, row);
     strbuf_appendf(&label, "%s ", row->name);
     append_metric_key(&label, row->metric, row->extraction);
     tell(line, label.data, note, user);

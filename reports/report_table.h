@@ -16,6 +16,15 @@ void table_each_fact(const struct score_table *table, table_fact *fact, void *us
  * are not done: "gsm8k exact_match,strict-match: 12 extraction_failed, 3 truncated". */
 void table_each_note(const struct score_table *table, table_fact *note, void *user);
 
+/* Appends how the replies of one row ended otherwise than correct or wrong, what another extraction
+ * judges otherwise and what was cut: "12 extraction_failed, 3 truncated"; nothing where all is
+ * plain. */
+void append_endings(struct strbuf *out, const struct score_row *row);
+
+/* The row of a task or group and a metric; NULL where the table has none. */
+const struct score_row *table_find_row(const struct score_table *table, const char *name,
+                                       const char *metric, const char *extraction);
+
 /* "acc", or "exact_match,strict-match" where there is an extraction. */
 void append_metric_key(struct strbuf *out, const char *metric, const char *extraction);
 

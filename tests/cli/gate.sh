@@ -41,6 +41,8 @@ same "junit names the task" 1 "$(grep -c 'testcase.*name="mmlu[^_]' "$scratch/wo
 assay compare "$a" flipped --store "$store" --json >"$scratch/out"
 same "compare works" 0 $?
 
+same "and how many replies ended how" 1 "$(grep -c 'endings.*gsm8k exact\\*_match,strict-match baseline: [0-9]* .*; candidate: [0-9]* ' "$scratch/worse.md")"
+same "in junit too" 1 "$(grep -c 'candidate: [0-9]* .*judged otherwise\|candidate: [0-9]* truncated' "$scratch/worse.xml")"
 # A candidate with too few scores is incomplete, not better or worse.
 copy thin
 sqlite3 "$store" "UPDATE verdict SET value = NULL, outcome = 'infrastructure_error'

@@ -417,6 +417,8 @@ static void test_score_lines(void)
         "{\"task\": \"gsm8k\", \"doc_id\": 2, \"repeat\": 2, \"extracted\": {\"strict-match\": "
         "\"[invalid]\", \"flexible-extract\": \"[invalid]\"}, \"metrics\": {\"" STRICT
         "\": 0, \"" FLEXIBLE "\": 0}, \"outcome\": \"empty\"}\n");
+    CU_ASSERT_EQUAL(summary_number(&summary, STRICT, "judged_otherwise"), 2);
+    CU_ASSERT_EQUAL(summary_number(&summary, FLEXIBLE, "judged_otherwise"), 2);
     /* Documents 0 and 2: strict 1 and 1/3, flexible 0 and 2/3. */
     CU_ASSERT_DOUBLE_EQUAL(summary_number(&summary, STRICT, "value"), 2.0 / 3, 1e-15);
     CU_ASSERT_DOUBLE_EQUAL(summary_number(&summary, FLEXIBLE, "value"), 1.0 / 3, 1e-15);
