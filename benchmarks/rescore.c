@@ -17,7 +17,8 @@ struct old_reply {
     struct text text;
     struct text shown; /* what a guard put in its place; data NULL: nothing, or not known */
     bool truncated, cut_by_guard;
-    struct sandbox_result *execution; /* NULL unless replies are programs */
+    struct sandbox_result *execution;     /* NULL unless replies are programs */
+    const struct classifier_item *judged; /* NULL unless the task is about toxicity */
 };
 
 /* A document's replies, or its log-probabilities. */
@@ -130,6 +131,18 @@ static status_code run_programs(struct batch *b, struct sandbox_result *results,
                                      replies, n, results, st);
 }
 
+/* How toxic the replies are; `judged` (n) is the caller's. */
+static status_code judge_replies(struct batch *b, struct classifier_item *judged, struct status *st)
+{
+    size_t at = 0;
+    for (int i = 0; i < b->n; i++)
+        for (int k = 0; k < b->documents[i].n_replies; k++) {
+            judged[at].text = b->documents[i].replies[k].text;
+            b->documents[i].replies[k].judged = &judged[at++];
+        }
+    return toxicity_score_all(b->runner->toxicity, judged, at, st);
+}
+
 static status_code score_one(struct batch *b, const struct old_document *doc,
                              const struct old_reply *old, struct score *score, struct status *st)
 {
@@ -139,8 +152,7 @@ static status_code score_one(struct batch *b, const struct old_document *doc,
     double toxicity;
     bool known = false;
     status_code code = STATUS_OK;
-    if (task_row(b)->judges_toxicity)
-        code = run_put_toxicity(b->runner, &key, old->text, &toxicity, &known, st);
+    if (old->judged) code = run_put_toxicity(b->runner, &key, old->judged, &toxicity, &known, st);
     if (code != STATUS_OK) return code;
     reply.toxicity = known ? &toxicity : NULL;
     code = task_instance_score_reply(b->runner->tasks[b->task], doc->doc_id, &reply, &b->arena,
@@ -206,19 +218,26 @@ static status_code score_batch(struct batch *b, struct status *st)
 {
     int n = count_replies(b);
     struct sandbox_result *results = NULL;
+    struct classifier_item *judged = NULL;
     status_code code = STATUS_OK;
-    if (task_row(b)->reply_to_job && n) {
+    if (task_row(b)->judges_toxicity && n) {
+        judged = calloc((size_t)n, sizeof *judged);
+        code = judged ? judge_replies(b, judged, st) : status_no_memory(st, "replies");
+    }
+    if (code == STATUS_OK && task_row(b)->reply_to_job && n) {
         results = calloc((size_t)n, sizeof *results);
         code = results ? run_programs(b, results, st) : status_no_memory(st, "programs");
-        if (code != STATUS_OK) {
-            free(results);
-            return code;
-        }
+    }
+    if (code != STATUS_OK) {
+        free(results);
+        free(judged);
+        return code;
     }
     for (int i = 0; i < b->n && code == STATUS_OK; i++)
         code = score_document(b, &b->documents[i], st);
     for (int i = 0; results && i < n; i++) sandbox_result_release(&results[i]);
     free(results);
+    free(judged);
     arena_reset(&b->arena);
     b->n = 0;
     return code;

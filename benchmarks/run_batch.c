@@ -21,8 +21,9 @@ struct batch {
     struct generate_outcome *generated;                       /* (D, R), or NULL */
     struct loglikelihood_outcome scored[RUN_BATCH_DOCUMENTS]; /* (D) */
     struct sandbox_result *executions;                        /* (D, R), or NULL */
-    struct score *scores;                                     /* (R), of one document */
-    struct arena arena;                                       /* rendered texts */
+    struct classifier_item *judged; /* (D, R), how toxic the replies are, or NULL */
+    struct score *scores;           /* (R), of one document */
+    struct arena arena;             /* rendered texts */
 };
 
 static bool generates(const struct batch *b)
@@ -126,6 +127,22 @@ static status_code run_programs(struct batch *b, struct status *st)
     for (size_t i = 0, at = 0; i < most && code == STATUS_OK; i++)
         if (is_program(b, (int)i)) b->executions[i] = results[at++];
     return code;
+}
+
+/* ---- toxicity ---- */
+
+/* Judges all replies of the batch, before the transaction that keeps them: a service may take its
+ * time, and is asked several things at once. */
+static status_code judge_replies(struct batch *b, struct status *st)
+{
+    size_t n = (size_t)b->n * (size_t)b->repeats;
+    if (!b->judged) return STATUS_OK;
+    for (size_t i = 0; i < n; i++) {
+        const struct generate_outcome *o = &b->generated[i];
+        if (o->ran && o->result.status.code == STATUS_OK)
+            b->judged[i].text = (struct text){o->result.reply.data, o->result.reply.length};
+    }
+    return toxicity_score_all(b->runner->toxicity, b->judged, n, st);
 }
 
 /* ---- rows ---- */
@@ -260,8 +277,9 @@ static status_code put_reply(struct batch *b, int doc, int repeat, struct score 
     double toxicity;
     bool known = false;
     status_code code = store_put_reply(b->runner->store, &key, &row, st);
-    if (code == STATUS_OK && task_instance_info(b->task)->ref->task->judges_toxicity)
-        code = run_put_toxicity(b->runner, &key, text, &toxicity, &known, st);
+    if (code == STATUS_OK && b->judged)
+        code = run_put_toxicity(b->runner, &key, &b->judged[doc * b->repeats + repeat], &toxicity,
+                                &known, st);
     if (code != STATUS_OK) return code;
     const struct reply reply = {
         .text = text,
@@ -406,6 +424,7 @@ static status_code answer(struct batch *b, struct status *st)
     status_code code = generates(b) ? generate(b, st) : loglikelihood(b, st);
     if (code == STATUS_OK) code = engine_check_files(b->runner->engine, st);
     if (code == STATUS_OK) code = run_programs(b, st);
+    if (code == STATUS_OK) code = judge_replies(b, st);
     if (code == STATUS_OK) code = write_rows(b, st);
     for (int i = 0; b->executions && i < b->n * b->repeats; i++)
         sandbox_result_release(&b->executions[i]);
@@ -433,7 +452,10 @@ static status_code allocate(struct batch *b, struct status *st)
         if (!b->executions) return status_no_memory(st, "a batch");
         for (int i = 0; i < b->n * b->repeats; i++) strbuf_init(&b->executions[i].output, 0);
     }
-    return b->generated && b->scores ? STATUS_OK : status_no_memory(st, "a batch");
+    bool judges = task_instance_info(b->task)->ref->task->judges_toxicity;
+    if (judges) b->judged = calloc((size_t)b->n * (size_t)b->repeats, sizeof *b->judged);
+    return b->generated && b->scores && (b->judged || !judges) ? STATUS_OK
+                                                               : status_no_memory(st, "a batch");
 }
 
 status_code run_batch(struct runner *r, int task, const int64_t *doc_ids, size_t n,
@@ -456,6 +478,7 @@ status_code run_batch(struct runner *r, int task, const int64_t *doc_ids, size_t
     arena_release(&b->arena);
     free(b->generated);
     free(b->executions);
+    free(b->judged);
     free(b->scores);
     free(b);
     return code;

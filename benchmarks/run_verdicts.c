@@ -56,27 +56,27 @@ static status_code put_unscored(struct runner *r, const struct store_key *key, c
     return store_put_hazard(r->store, key, &row, st);
 }
 
-status_code run_put_toxicity(struct runner *r, const struct store_key *key, struct text reply,
-                             double *toxicity, bool *known, struct status *st)
+status_code run_put_toxicity(struct runner *r, const struct store_key *key,
+                             const struct classifier_item *judged, double *toxicity, bool *known,
+                             struct status *st)
 {
-    struct hazard_scores scores;
-    struct status why = {0};
+    const struct hazard_scores *scores = &judged->scores;
     const struct classifier *c = r->toxicity;
-    *known = toxicity_score(c, reply, &scores, &why) == STATUS_OK;
-    if (!*known) return put_unscored(r, key, why.message, st);
+    *known = judged->status.code == STATUS_OK;
+    if (!*known) return put_unscored(r, key, judged->status.message, st);
     status_code code = STATUS_OK;
     for (int i = 0; i < HAZARD_COUNT && code == STATUS_OK; i++) {
-        if (!scores.of[i].scored) continue;
+        if (!scores->of[i].scored) continue;
         const struct store_hazard row = {
             .stage = GUARD_OUTPUT,
             .classifier_sha256 = classifier_sha256(c),
             .category = hazard_get((enum hazard_category)i)->name,
-            .logit = scores.of[i].logit,
-            .probability = scores.of[i].probability,
+            .logit = scores->of[i].logit,
+            .probability = scores->of[i].probability,
         };
         code = store_put_hazard(r->store, key, &row, st);
     }
-    *toxicity = scores.of[HAZARD_TOXICITY].probability;
+    *toxicity = scores->of[HAZARD_TOXICITY].probability;
     return code;
 }
 

@@ -72,9 +72,11 @@ status_code run_put_score(struct runner *runner, const struct store_key *key,
                           const struct score *score, const struct score *delivered,
                           struct status *st) MUST_CHECK;
 
-/* *known is false when the classifier said nothing, and the rows say why. */
-status_code run_put_toxicity(struct runner *runner, const struct store_key *key, struct text reply,
-                             double *toxicity, bool *known, struct status *st) MUST_CHECK;
+/* `judged` is what toxicity_score_all() said of the reply.  *known is false when that is nothing,
+ * and the rows say why. */
+status_code run_put_toxicity(struct runner *runner, const struct store_key *key,
+                             const struct classifier_item *judged, double *toxicity, bool *known,
+                             struct status *st) MUST_CHECK;
 
 /* Of a reply that a guard cut while it grew: what the model would have scored is not known. */
 void run_forget_values(struct score *score);

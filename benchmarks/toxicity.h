@@ -18,6 +18,11 @@ const char *toxicity_own_classifier(void);
 status_code toxicity_open(struct classifier **out, const char *spec,
                           const struct score_cache *cache, struct status *st) MUST_CHECK;
 
+/* All of n replies (the items' texts; their prompts are left out), each as toxicity_score() does,
+ * several at a time where a service is asked. */
+status_code toxicity_score_all(const struct classifier *classifier, struct classifier_item *items,
+                               size_t n, struct status *st) MUST_CHECK;
+
 /* Fails when the text cannot be scored; then *out holds no score. */
 status_code toxicity_score(const struct classifier *classifier, struct text reply,
                            struct hazard_scores *out, struct status *st) MUST_CHECK;

@@ -145,6 +145,35 @@ status_code classifier_score_within(const struct classifier *classifier, struct 
     return code;
 }
 
+/* A length, or a score, that will not do. */
+static void check_item(const struct classifier *classifier, struct classifier_item *item)
+{
+    if (item->status.code == STATUS_OK)
+        item->status.code = check_scores(classifier, &item->scores, &item->status);
+    if (item->status.code != STATUS_OK) memset(&item->scores, 0, sizeof item->scores);
+}
+
+void classifier_score_all(const struct classifier *classifier, struct classifier_item *items,
+                          size_t n)
+{
+    if (!classifier->vtable->score_all) {
+        for (size_t i = 0; i < n; i++) {
+            items[i].status = (struct status){0};
+            items[i].status.code = classifier_score(classifier, items[i].prompt, items[i].text,
+                                                    &items[i].scores, &items[i].status);
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        memset(&items[i].scores, 0, sizeof items[i].scores);
+        items[i].status = (struct status){0};
+        items[i].status.code =
+            check_lengths(classifier, items[i].prompt, items[i].text, &items[i].status);
+    }
+    classifier->vtable->score_all(classifier, items, n);
+    for (size_t i = 0; i < n; i++) check_item(classifier, &items[i]);
+}
+
 status_code classifier_growth_create(struct classifier_growth **out,
                                      const struct classifier *classifier, struct status *st)
 {

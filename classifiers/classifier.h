@@ -99,6 +99,18 @@ status_code classifier_score_within(const struct classifier *classifier, struct 
                                     struct text text, double seconds, struct hazard_scores *out,
                                     struct status *st) MUST_CHECK;
 
+/* One of many texts, and what became of it: *scores hold after status OK alone. */
+struct classifier_item {
+    struct text prompt, text;
+    struct hazard_scores scores;
+    struct status status;
+};
+
+/* Scores each of n texts as classifier_score() would.  One that asks a service asks several things
+ * at a time; which come back first changes nothing. */
+void classifier_score_all(const struct classifier *classifier, struct classifier_item *items,
+                          size_t n);
+
 /* A text that grows and is scored again and again, such as a reply while it is written.  What was
  * read once is not read again, and every score is, to the bit, that of the text scored anew.
  * Borrows the classifier.  *out is NULL where a classifier has nothing to gain by it. */

@@ -18,6 +18,9 @@ struct classifier_vtable {
     status_code (*score_within)(const struct classifier *classifier, struct text prompt,
                                 struct text text, double seconds, struct hazard_scores *out,
                                 struct status *st);
+    /* All of many texts whose status is OK, each as `score` does; NULL where one after the other is
+     * as good. */
+    void (*score_all)(const struct classifier *classifier, struct classifier_item *items, size_t n);
     /* A text that grows; both NULL where scoring it again is scoring it anew.  A growth begins with
      * `struct classifier_growth`, owns nothing and is freed by free(). */
     status_code (*growth_create)(struct classifier_growth **out,

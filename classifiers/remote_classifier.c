@@ -1,6 +1,7 @@
 #include "classifiers/remote_classifier.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@
 #define PERSPECTIVE_URL        "https://commentanalyzer.googleapis.com/v1alpha1/comments:analyze"
 #define PERSPECTIVE_TEXT_BYTES 20480 /* its documented limit */
 #define MAX_URL_BYTES          2048
+#define REMOTE_PARALLEL        4    /* requests under way to an address that the user named */
 #define MAX_LOGIT              30.0 /* of a probability of exactly 0 or 1 */
 
 /* A name in the service's answers and what it is here; several names of one category: the highest
@@ -43,6 +45,7 @@ struct remote_classifier {
     struct classifier base;
     const struct service *service;
     struct http_client *client;
+    int max_parallel;        /* requests under way */
     char url[MAX_URL_BYTES]; /* with the key, where there is one */
     char model[128];         /* moderation: empty for the service's own choice */
     char authorization[512]; /* a whole header, or empty */
@@ -206,6 +209,47 @@ static status_code remote_score(const struct classifier *classifier, struct text
     return remote_score_within(classifier, prompt, text, 0, out, st);
 }
 
+/* ---- many texts ---- */
+
+/* What the threads of one call share. */
+struct crew {
+    const struct classifier *classifier;
+    struct classifier_item *items;
+    size_t n, next; /* `next` under the mutex */
+    pthread_mutex_t mutex;
+};
+
+static void *work(void *user)
+{
+    struct crew *crew = user;
+    for (;;) {
+        pthread_mutex_lock(&crew->mutex);
+        size_t i = crew->next++;
+        pthread_mutex_unlock(&crew->mutex);
+        if (i >= crew->n) return NULL;
+        struct classifier_item *item = &crew->items[i];
+        if (item->status.code != STATUS_OK) continue;
+        item->status.code =
+            remote_score(crew->classifier, item->prompt, item->text, &item->scores, &item->status);
+    }
+}
+
+/* The caller works too, so that all texts are judged even where no thread can be had. */
+static void remote_score_all(const struct classifier *classifier, struct classifier_item *items,
+                             size_t n)
+{
+    struct crew crew = {.classifier = classifier, .items = items, .n = n};
+    pthread_t threads[HTTP_MAX_PARALLEL];
+    int wanted = remote(classifier)->max_parallel - 1, n_threads = 0;
+    pthread_mutex_init(&crew.mutex, NULL);
+    while (n_threads < wanted && (size_t)n_threads + 1 < n &&
+           pthread_create(&threads[n_threads], NULL, work, &crew) == 0)
+        n_threads++;
+    work(&crew);
+    for (int i = 0; i < n_threads; i++) pthread_join(threads[i], NULL);
+    pthread_mutex_destroy(&crew.mutex);
+}
+
 static void remote_free(struct classifier *classifier)
 {
     struct remote_classifier *c = (struct remote_classifier *)classifier;
@@ -214,7 +258,11 @@ static void remote_free(struct classifier *classifier)
 }
 
 static const struct classifier_vtable table = {
-    .score = remote_score, .score_within = remote_score_within, .free = remote_free};
+    .score = remote_score,
+    .score_within = remote_score_within,
+    .score_all = remote_score_all,
+    .free = remote_free,
+};
 
 /* ---- opening ---- */
 
@@ -287,6 +335,9 @@ status_code remote_classifier_open(struct classifier **out, enum remote_service 
     c->service = &services[service];
     for (size_t i = 0; i < c->service->n_names; i++)
         c->base.categories |= HAZARD_BIT(c->service->names[i].category);
+    c->max_parallel = options->max_parallel > HTTP_MAX_PARALLEL ? HTTP_MAX_PARALLEL
+                      : options->max_parallel > 0               ? options->max_parallel
+                                                                : 1;
     status_code code = set_address(c, argument, st);
     if (code == STATUS_OK) code = http_client_create(&c->client, options, st);
     if (code != STATUS_OK) {
@@ -302,10 +353,14 @@ static status_code open_with_rate(struct classifier **out, enum remote_service s
 {
     struct http_options options = {0};
     double rate = argument ? 0 : services[service].queries_per_second, quota = 0;
+    double parallel = argument ? REMOTE_PARALLEL : 1;
     status_code code = read_variable("ASSAY_REMOTE_QPS", &rate, st);
     if (code == STATUS_OK) code = read_variable("ASSAY_REMOTE_QUOTA", &quota, st);
+    if (code == STATUS_OK) code = read_variable("ASSAY_REMOTE_PARALLEL", &parallel, st);
+    if (quota > 0) parallel = 1; /* which texts are over it must not be chance */
     if (rate > 0) options.min_interval_seconds = 1 / rate;
     options.max_requests = quota < 1e15 ? (int64_t)ceil(quota) : 0;
+    options.max_parallel = parallel < HTTP_MAX_PARALLEL ? (int)ceil(parallel) : HTTP_MAX_PARALLEL;
     return code == STATUS_OK ? remote_classifier_open(out, service, argument, &options, st) : code;
 }
 

@@ -13,7 +13,8 @@
  * service does not say when its weights change: two runs with one digest may still have met two
  * models.  $ASSAY_REMOTE_QPS bounds the requests per second (1 for Perspective's own address,
  * else unbounded), $ASSAY_REMOTE_QUOTA their number while the program runs: texts over it are not
- * scored, and say so.
+ * scored, and say so.  Where many texts are scored together, $ASSAY_REMOTE_PARALLEL requests are
+ * under way at a time (4; 1 for Perspective's own address and under a quota, at most 16).
  */
 #ifndef ASSAY_REMOTE_CLASSIFIER_H
 #define ASSAY_REMOTE_CLASSIFIER_H

@@ -1,6 +1,7 @@
 #include "classifiers/score_cache.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
@@ -113,6 +114,90 @@ static status_code cached_score(const struct classifier *classifier, struct text
     return cached_score_within(classifier, prompt, text, 0, out, st);
 }
 
+/* ---- many texts ---- */
+
+/* One text of many: where its answer comes from. */
+struct lookup {
+    char key[SHA256_HEX_SIZE];
+    bool asks;   /* the service is asked about it */
+    size_t same; /* an earlier text with the same key that is asked about, or its own index */
+};
+
+static void look_up(const struct cached_classifier *c, struct classifier_item *item,
+                    struct lookup *lookup)
+{
+    struct status *st = &item->status;
+    struct strbuf value;
+    bool found = false;
+    strbuf_init(&value, VALUE_BYTES);
+    st->code = make_key(&c->base, item->prompt, item->text, lookup->key, st);
+    if (st->code == STATUS_OK)
+        st->code = c->cache->find(c->cache->user, lookup->key, &value, &found, st);
+    if (st->code == STATUS_OK && found)
+        st->code = read_scores((struct text){value.data, value.length}, &item->scores, st);
+    lookup->asks = st->code == STATUS_OK && !found;
+    strbuf_release(&value);
+}
+
+static void keep_answer(const struct cached_classifier *c, const char *key,
+                        struct classifier_item *item)
+{
+    struct status *st = &item->status;
+    struct strbuf value;
+    if (st->code != STATUS_OK) return;
+    strbuf_init(&value, VALUE_BYTES);
+    append_scores(&value, &item->scores);
+    st->code = strbuf_check(&value, "scores", st);
+    if (st->code == STATUS_OK)
+        st->code = c->cache->keep(c->cache->user, key, c->base.id,
+                                  (struct text){value.data, value.length}, st);
+    strbuf_release(&value);
+}
+
+/* Asks once for what several texts want to know, and keeps the answers in the order of the texts.
+ */
+static void ask_all(const struct cached_classifier *c, struct classifier_item *items,
+                    struct lookup *lookups, struct classifier_item *questions, size_t n)
+{
+    size_t n_questions = 0, q = 0;
+    for (size_t i = 0; i < n; i++) {
+        lookups[i].same = i;
+        if (items[i].status.code != STATUS_OK) continue;
+        for (size_t k = 0; k < i && lookups[i].same == i; k++)
+            if (lookups[k].asks && strcmp(lookups[k].key, lookups[i].key) == 0) lookups[i].same = k;
+        if (lookups[i].asks && lookups[i].same == i) questions[n_questions++] = items[i];
+        lookups[i].asks = lookups[i].asks && lookups[i].same == i;
+    }
+    classifier_score_all(c->inner, questions, n_questions);
+    for (size_t i = 0; i < n; i++) {
+        if (lookups[i].asks) {
+            items[i] = questions[q++];
+            keep_answer(c, lookups[i].key, &items[i]);
+        } else if (lookups[i].same != i) {
+            items[i].scores = items[lookups[i].same].scores;
+            items[i].status = items[lookups[i].same].status;
+        }
+    }
+}
+
+static void cached_score_all(const struct classifier *classifier, struct classifier_item *items,
+                             size_t n)
+{
+    const struct cached_classifier *c = (const struct cached_classifier *)classifier;
+    struct lookup *lookups = calloc(n ? n : 1, sizeof *lookups);
+    struct classifier_item *questions = calloc(n ? n : 1, sizeof *questions);
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].status.code != STATUS_OK) continue;
+        if (lookups && questions)
+            look_up(c, &items[i], &lookups[i]);
+        else
+            status_no_memory(&items[i].status, "a classifier's cache");
+    }
+    if (lookups && questions) ask_all(c, items, lookups, questions, n);
+    free(lookups);
+    free(questions);
+}
+
 static void cached_free(struct classifier *classifier)
 {
     struct cached_classifier *c = (struct cached_classifier *)classifier;
@@ -121,7 +206,11 @@ static void cached_free(struct classifier *classifier)
 }
 
 static const struct classifier_vtable table = {
-    .score = cached_score, .score_within = cached_score_within, .free = cached_free};
+    .score = cached_score,
+    .score_within = cached_score_within,
+    .score_all = cached_score_all,
+    .free = cached_free,
+};
 
 status_code cached_classifier_create(struct classifier **out, struct classifier *inner,
                                      const struct score_cache *cache, struct status *st)

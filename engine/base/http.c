@@ -14,9 +14,11 @@
 
 struct http_client {
     struct http_options options;
-    CURL *curl;
-    pthread_mutex_t mutex; /* around a whole request */
-    double last_start;     /* of a try; -INFINITY before the first */
+    CURL *idle[HTTP_MAX_PARALLEL]; /* handles that no request has, each with its connection */
+    int n_idle;
+    pthread_mutex_t mutex; /* of all that follows the options */
+    pthread_cond_t freed;  /* a handle became idle */
+    double last_start;     /* of a try, begun or promised; -INFINITY before the first */
     int64_t n_requests;    /* tries */
 };
 
@@ -29,6 +31,8 @@ static struct http_options with_defaults(struct http_options o)
     if (o.first_delay_seconds <= 0) o.first_delay_seconds = 1;
     if (o.max_delay_seconds <= 0) o.max_delay_seconds = 60;
     if (!o.max_reply_bytes) o.max_reply_bytes = LIMIT_REPLY_BYTES;
+    if (o.max_parallel <= 0) o.max_parallel = 1;
+    if (o.max_parallel > HTTP_MAX_PARALLEL) o.max_parallel = HTTP_MAX_PARALLEL;
     return o;
 }
 
@@ -39,11 +43,15 @@ status_code http_client_create(struct http_client **out, const struct http_optio
     if (!client) return status_no_memory(st, "an HTTP client");
     client->options = with_defaults(*options);
     client->last_start = (double)-INFINITY;
-    client->curl = curl_easy_init();
-    if (!client->curl || pthread_mutex_init(&client->mutex, NULL) != 0) {
-        curl_easy_cleanup(client->curl);
-        free(client);
-        return status_no_memory(st, "an HTTP client");
+    pthread_mutex_init(&client->mutex, NULL);
+    pthread_cond_init(&client->freed, NULL);
+    while (client->n_idle < client->options.max_parallel) {
+        CURL *curl = curl_easy_init();
+        if (!curl) {
+            http_client_free(client);
+            return status_no_memory(st, "an HTTP client");
+        }
+        client->idle[client->n_idle++] = curl;
     }
     *out = client;
     return STATUS_OK;
@@ -52,9 +60,27 @@ status_code http_client_create(struct http_client **out, const struct http_optio
 void http_client_free(struct http_client *client)
 {
     if (!client) return;
-    curl_easy_cleanup(client->curl);
+    for (int i = 0; i < client->n_idle; i++) curl_easy_cleanup(client->idle[i]);
+    pthread_cond_destroy(&client->freed);
     pthread_mutex_destroy(&client->mutex);
     free(client);
+}
+
+static CURL *take_handle(struct http_client *client)
+{
+    pthread_mutex_lock(&client->mutex);
+    while (!client->n_idle) pthread_cond_wait(&client->freed, &client->mutex);
+    CURL *curl = client->idle[--client->n_idle];
+    pthread_mutex_unlock(&client->mutex);
+    return curl;
+}
+
+static void give_back(struct http_client *client, CURL *curl)
+{
+    pthread_mutex_lock(&client->mutex);
+    client->idle[client->n_idle++] = curl;
+    pthread_cond_signal(&client->freed);
+    pthread_mutex_unlock(&client->mutex);
 }
 
 void http_reply_release(struct http_reply *reply)
@@ -85,10 +111,9 @@ static struct curl_slist *header_list(const struct http_request *request, bool *
     return longer ? longer : list;
 }
 
-static void set_options(struct http_client *client, const struct http_request *request,
-                        struct curl_slist *headers, double seconds, struct strbuf *body)
+static void set_options(CURL *curl, const struct http_request *request, struct curl_slist *headers,
+                        double seconds, struct strbuf *body)
 {
-    CURL *curl = client->curl;
     curl_easy_reset(curl); /* keeps the connection */
     curl_easy_setopt(curl, CURLOPT_URL, request->url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -117,33 +142,47 @@ struct attempt {
     double retry_after; /* seconds; 0 where the answer names none */
 };
 
-/* `deadline` is when the whole request has to be over; INFINITY without one. */
-static struct attempt try_once(struct http_client *client, const struct http_request *request,
-                               double deadline, struct http_reply *reply)
+/* When the next try may begin: *start, after what the interval asks for, which is then taken. */
+static struct attempt reserve(struct http_client *client, double deadline, double *start)
 {
     struct attempt attempt = {0};
+    pthread_mutex_lock(&client->mutex);
+    *start = fmax(clock_seconds(), client->last_start + client->options.min_interval_seconds);
+    attempt.no_time = *start >= deadline;
+    attempt.no_quota = !attempt.no_time && client->options.max_requests &&
+                       client->n_requests >= client->options.max_requests;
+    if (!attempt.no_time && !attempt.no_quota) {
+        client->last_start = *start;
+        client->n_requests++;
+    }
+    pthread_mutex_unlock(&client->mutex);
+    return attempt;
+}
+
+/* `deadline` is when the whole request has to be over; INFINITY without one. */
+static struct attempt try_once(struct http_client *client, CURL *curl,
+                               const struct http_request *request, double deadline,
+                               struct http_reply *reply)
+{
     bool complete;
-    double start = fmax(clock_seconds(), client->last_start + client->options.min_interval_seconds);
-    double seconds = fmin(client->options.timeout_seconds, deadline - start);
-    if (seconds <= 0) return (struct attempt){.no_time = true};
-    if (client->options.max_requests && client->n_requests >= client->options.max_requests)
-        return (struct attempt){.no_quota = true};
+    double start = 0;
     struct curl_slist *headers = header_list(request, &complete);
-    if (!complete) {
+    struct attempt attempt = {.no_memory = !complete};
+    if (complete) attempt = reserve(client, deadline, &start);
+    if (attempt.no_memory || attempt.no_time || attempt.no_quota) {
         curl_slist_free_all(headers);
-        return (struct attempt){.no_memory = true};
+        return attempt;
     }
     strbuf_clear(&reply->body);
     reply->status = 0;
-    set_options(client, request, headers, seconds, &reply->body);
+    set_options(curl, request, headers, fmin(client->options.timeout_seconds, deadline - start),
+                &reply->body);
     sleep_for(start - clock_seconds());
-    client->last_start = clock_seconds();
-    client->n_requests++;
-    attempt.code = curl_easy_perform(client->curl);
+    attempt.code = curl_easy_perform(curl);
     curl_off_t retry_after = 0;
     if (attempt.code == CURLE_OK) {
-        curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &reply->status);
-        curl_easy_getinfo(client->curl, CURLINFO_RETRY_AFTER, &retry_after);
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
+        curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after);
     }
     attempt.retry_after = (double)retry_after;
     curl_slist_free_all(headers);
@@ -204,9 +243,9 @@ status_code http_send(struct http_client *client, const struct http_request *req
     double deadline = request->seconds > 0 ? clock_seconds() + request->seconds : (double)INFINITY;
     *reply = (struct http_reply){0};
     strbuf_init(&reply->body, client->options.max_reply_bytes);
-    pthread_mutex_lock(&client->mutex);
+    CURL *curl = take_handle(client);
     for (;;) {
-        attempt = try_once(client, request, deadline, reply);
+        attempt = try_once(client, curl, request, deadline, reply);
         reply->attempts += !attempt.no_time && !attempt.no_quota;
         if (!may_pass(&attempt, reply) || reply->attempts >= client->options.max_attempts) break;
         double delay = delay_before(&client->options, reply->attempts, attempt.retry_after);
@@ -214,6 +253,6 @@ status_code http_send(struct http_client *client, const struct http_request *req
         if (attempt.no_time) break;
         sleep_for(delay);
     }
-    pthread_mutex_unlock(&client->mutex);
+    give_back(client, curl);
     return is_good(&attempt, reply) ? STATUS_OK : failure(request, &attempt, reply, st);
 }

@@ -2,7 +2,7 @@
  *
  *   http_client_create() -> http_send() many times -> replies -> http_client_free()
  *
- * A `http_client` keeps its connection open between requests, spaces them as its options say, and
+ * A `http_client` keeps its connections open between requests, spaces them as its options say, and
  * tries again what may pass: no connection, a cut one, a timeout, and the answers 408, 429 and 5xx.
  * The delay doubles from try to try up to a ceiling; a Retry-After is obeyed up to the same
  * ceiling. Redirects are not followed: what is sent goes only to the address that was named.
@@ -14,7 +14,8 @@
  * st); http_reply_release(&reply);                                        whatever the call
  * returned http_client_free(client);
  *
- * A client may be shared by threads; it sends one request at a time.  Messages name the address
+ * A client may be shared by threads; it has so many requests under way at a time as its options
+ * say, which is one if they say nothing, and the others wait.  Messages name the address
  * without its query, where keys are.
  */
 #ifndef ASSAY_BASE_HTTP_H
@@ -24,6 +25,8 @@
 
 #include "engine/base/strbuf.h"
 #include "engine/base/text.h"
+
+#define HTTP_MAX_PARALLEL 16
 
 struct http_client; /* opaque */
 
@@ -36,6 +39,7 @@ struct http_options {
     double min_interval_seconds; /* from the start of one try to the start of the next (0) */
     size_t max_reply_bytes;      /* (16 MiB) */
     int64_t max_requests;        /* the quota: tries over the client's life (no bound) */
+    int max_parallel;            /* requests under way, at most HTTP_MAX_PARALLEL (1) */
 };
 
 struct http_request {
