@@ -18,9 +18,7 @@ static const char *const harmless[] = {"river",
                                        "x,y",
                                        "\n",
                                        "\xc3"};
-static const char *const harmful[] = {"motherfucker",
-                                      "f\xc3\xbc"
-                                      "cking",
+static const char *const harmful[] = {"motherfucker", "f\303\274cking",
                                       "\xd1\x95h\xd1\x96tty bitch", "kill yourself",
                                       "piece of shit"};
 #define N_HARMLESS (sizeof harmless / sizeof harmless[0])
