@@ -68,9 +68,9 @@ INLINE int8x16_t load_four(const uint8_t *w, const enum packed_form form)
         }                                                                                          \
     } while (0)
 
-/* dots (tokens, 32) = the integer sums of sub-block `sub`, whose weights for the rows from `row` on
- * are at w. */
-INLINE void dot_sub_block(int32_t (*dots)[PACKED_ROWS], size_t row, const uint8_t *w,
+/* dots (tokens, 32) = the integer sums of sub-block `sub` for the tile's rows, whose weights are
+ * at w. */
+INLINE void dot_sub_block(int32_t (*dots)[PACKED_ROWS], const uint8_t *w,
                           const struct int8_input *x, const struct tile_input *input, size_t sub,
                           const int tokens, const int vectors, const enum packed_form form)
 {
@@ -95,7 +95,7 @@ INLINE void dot_sub_block(int32_t (*dots)[PACKED_ROWS], size_t row, const uint8_
     UNROLL(4)
     for (int t = 0; t < tokens; t++) {
         UNROLL(8)
-        for (int v = 0; v < vectors; v++) vst1q_s32(dots[t] + row + 4 * v, dot[t][v]);
+        for (int v = 0; v < vectors; v++) vst1q_s32(dots[t] + 4 * v, dot[t][v]);
     }
 }
 

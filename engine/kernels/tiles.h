@@ -114,10 +114,11 @@ INLINE whole_vec sum_of_mins(const struct int8_group *g, size_t row, const int16
     return dot;
 }
 
-/* sums (tokens, 32) += dots times scales, for the vector of rows from `row` on. */
+/* sums (tokens, 32) += dots [sub-blocks][INT8_TOKENS][32] times scales, for the vector of rows from
+ * `row` on. */
 INLINE void scale_dots(float *sums, const struct int8_group *g, size_t row,
-                       const struct int8_input *x, int32_t (*dots)[INT8_TOKENS][PACKED_ROWS],
-                       const int tokens, const enum packed_form form)
+                       const struct int8_input *x, const int32_t *dots, const int tokens,
+                       const enum packed_form form)
 {
     vec sum[INT8_TOKENS];
     UNROLL(4)
@@ -127,7 +128,7 @@ INLINE void scale_dots(float *sums, const struct int8_group *g, size_t row,
         UNROLL(4)
         for (int t = 0; t < tokens; t++) {
             whole_vec dot;
-            memcpy(&dot, dots[sub][t] + row, sizeof dot);
+            memcpy(&dot, dots + (sub * INT8_TOKENS + (size_t)t) * PACKED_ROWS, sizeof dot);
             sum[t] = fused(__builtin_convertvector(dot, vec), scale, sum[t]);
         }
     }
@@ -150,9 +151,9 @@ INLINE void int8_tile(float *sums, const struct int8_group *g, size_t row,
     _Alignas(64) int32_t dots[16][INT8_TOKENS][PACKED_ROWS];
     const uint8_t *w = g->numbers + 4 * row;
     for (size_t sub = 0; sub < g->n_sub; sub++, w += g->number_stride)
-        dot_sub_block(dots[sub], row, w, x, input, sub, tokens, vectors, form);
-    for (size_t v = 0; v < (size_t)vectors; v++)
-        scale_dots(sums, g, row + v * LANES, x, dots, tokens, form);
+        dot_sub_block(dots[sub], w, x, input, sub, tokens, vectors, form);
+    for (int v = 0; v < vectors; v++)
+        scale_dots(sums, g, row + (size_t)v * LANES, x, dots[0][0] + v * LANES, tokens, form);
 }
 
 #define INT8_WHOLE(n)                                                                              \
