@@ -23,11 +23,12 @@
 static void unpack_q8_0(float *dst, const unsigned char *src, size_t n)
 {
     for (size_t i = 0; i < n; i += Q8_0_VALUES, src += sizeof(struct block_q8_0)) {
-        struct block_q8_0 block;
-        memcpy(&block, src, sizeof block);
-        vec scale = all_lanes(float_of_half(block.scale));
+        uint16_t half;
+        memcpy(&half, src + offsetof(struct block_q8_0, scale), sizeof half);
+        const int8_t *q = (const int8_t *)src + offsetof(struct block_q8_0, q);
+        vec scale = all_lanes(float_of_half(half));
         for (size_t k = 0; k < Q8_0_VALUES; k += LANES)
-            store(dst + i + k, scale * lanes_of_int8(block.q + k));
+            store(dst + i + k, scale * lanes_of_int8(q + k));
     }
 }
 
@@ -79,24 +80,25 @@ struct dot {
  * bit.  `tokens` and `rows` are constants at every call and the loops unroll into registers. */
 INLINE void dot_rows(const struct dot *t, const int tokens, const int rows)
 {
-    vec sum[4][3];
+    vec sum[4][3], w[3];
     for (int i = 0; i < tokens; i++)
         for (int j = 0; j < rows; j++) sum[i][j] = all_lanes(0);
     size_t k = 0;
-    for (; k + LANES <= t->K; k += LANES)
-        for (int j = 0; j < rows; j++) {
-            vec w = load(t->w + (size_t)j * t->w_stride + k);
-            for (int i = 0; i < tokens; i++)
-                sum[i][j] = fused(load(t->x + (size_t)i * t->x_stride + k), w, sum[i][j]);
+    for (; k + LANES <= t->K; k += LANES) {
+        for (int j = 0; j < rows; j++) w[j] = load(t->w + (size_t)j * t->w_stride + k);
+        for (int i = 0; i < tokens; i++) {
+            vec x = load(t->x + (size_t)i * t->x_stride + k);
+            for (int j = 0; j < rows; j++) sum[i][j] = fused(x, w[j], sum[i][j]);
         }
+    }
     size_t left = t->K - k;
-    if (left)
-        for (int j = 0; j < rows; j++) {
-            vec w = load_first(t->w + (size_t)j * t->w_stride + k, left);
-            for (int i = 0; i < tokens; i++)
-                sum[i][j] =
-                    fused(load_first(t->x + (size_t)i * t->x_stride + k, left), w, sum[i][j]);
+    if (left) {
+        for (int j = 0; j < rows; j++) w[j] = load_first(t->w + (size_t)j * t->w_stride + k, left);
+        for (int i = 0; i < tokens; i++) {
+            vec x = load_first(t->x + (size_t)i * t->x_stride + k, left);
+            for (int j = 0; j < rows; j++) sum[i][j] = fused(x, w[j], sum[i][j]);
         }
+    }
     for (int i = 0; i < tokens; i++)
         for (int j = 0; j < rows; j++)
             t->out[(size_t)i * t->out_stride + (size_t)j] = sum_lanes(sum[i][j]);

@@ -47,12 +47,13 @@ static inline float sum_lanes(__m512 v)
 static void unpack_q8_0(float *dst, const unsigned char *src, size_t n)
 {
     for (size_t i = 0; i < n; i += Q8_0_VALUES, src += sizeof(struct block_q8_0)) {
-        struct block_q8_0 block;
-        memcpy(&block, src, sizeof block);
-        __m512 scale = _mm512_set1_ps(_cvtsh_ss(block.scale));
+        uint16_t half;
+        memcpy(&half, src + offsetof(struct block_q8_0, scale), sizeof half);
+        const unsigned char *q = src + offsetof(struct block_q8_0, q);
+        __m512 scale = _mm512_set1_ps(_cvtsh_ss(half));
         for (size_t k = 0; k < Q8_0_VALUES; k += LANES) {
-            __m128i q = _mm_loadu_si128((const void *)(block.q + k));
-            __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q));
+            __m128i bytes = _mm_loadu_si128((const void *)(q + k));
+            __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
             _mm512_storeu_ps(dst + i + k, _mm512_mul_ps(scale, values));
         }
     }
