@@ -80,16 +80,15 @@ void mapped_bytes_forget(const void *data, size_t bytes)
     if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-/* Linux maps what it has in memory of the aligned 64 KiB around a page that is looked at
- * (fault_around_bytes).  Nothing outside of the bytes is touched: it may be no file's. */
+/* Linux maps, with the page that is looked at, the 64 KiB around it (fault_around_bytes) and since
+ * 6.18 the whole folio, which is at most a huge page.  Nothing outside of the bytes is touched: it
+ * may be no file's. */
 void mapped_bytes_forget_near(const void *data, size_t bytes, size_t at, size_t n)
 {
-    const uintptr_t window = (uintptr_t)64 << 10, start = (uintptr_t)data, end = start + bytes;
-    uintptr_t from = (start + at) / window * window;
-    uintptr_t to = (start + at + n + window - 1) / window * window;
-    if (from < start) from = start;
-    if (to > end) to = end;
-    mapped_bytes_forget((const void *)from, to - from);
+    const size_t side = (size_t)2 << 20;
+    size_t from = at > side ? at - side : 0;
+    size_t to = bytes - at - n > side ? at + n + side : bytes;
+    mapped_bytes_forget((const unsigned char *)data + from, to - from);
 }
 
 void mapped_file_release(struct mapped_file *file)

@@ -42,7 +42,7 @@ status_code mapped_file_check(const struct mapped_file *file, const char *path,
 void mapped_bytes_forget(const void *data, size_t bytes);
 
 /* The same of n bytes from `at` on in these, which were looked at alone, and of the neighbours that
- * the system mapped along with them: up to 64 KiB for one byte. */
+ * the system mapped along with them: up to 2 MiB on either side. */
 void mapped_bytes_forget_near(const void *data, size_t bytes, size_t at, size_t n);
 
 /* Legal on {0} and twice. */

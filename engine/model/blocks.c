@@ -9,6 +9,9 @@
 /* Numbers below which waking other threads takes longer than changing each alone. */
 #define MIN_PARALLEL_NUMBERS ((size_t)1 << 16)
 
+/* Bytes of an embedding that may be resident beside the packed output. */
+#define SMALL_EMBEDDING ((size_t)64 << 20)
+
 /* ---- embeddings ---- */
 
 void embed_row(const struct linear *embedding, float scale, int row, float *out)
@@ -18,16 +21,17 @@ void embed_row(const struct linear *embedding, float scale, int row, float *out)
     for (size_t i = 0; i < d_model; i++) out[i] *= scale;
 }
 
-/* Where the output has a copy of its own, what was looked up would stay resident beside it: up to
- * sixteen pages for a row, which over a long run is the whole embedding a second time. */
+/* Where the output has a copy of its own, what was looked up would stay resident beside it, and
+ * with it its neighbours: over a long run the whole embedding a second time.  A small one may. */
 void embed_tokens(const struct model *m, struct run_state *s, const int32_t *tokens, int T)
 {
     const struct linear *embedding = &m->weights.embedding;
     size_t d_model = (size_t)m->config.d_model;
     size_t bytes = (size_t)embedding->rows * embedding->row_bytes;
+    bool is_twice = m->weights.output.packed && bytes > SMALL_EMBEDDING;
     for (int t = 0; t < T; t++) {
         embed_row(embedding, m->config.embedding_scale, tokens[t], s->x + (size_t)t * d_model);
-        if (m->weights.output.packed)
+        if (is_twice)
             mapped_bytes_forget_near(embedding->data, bytes,
                                      (size_t)tokens[t] * embedding->row_bytes,
                                      embedding->row_bytes);

@@ -77,12 +77,46 @@ static void test_peak(void)
     check_peak(DEMO_MODEL, 4096, 2);
 }
 
+/* Pages of files that are resident. */
+static uint64_t file_pages(void)
+{
+    char line[256];
+    uint64_t kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, "RssFile:", 8) == 0) kib = strtoull(line + 8, NULL, 10);
+    fclose(file);
+    return kib * 1024;
+}
+
+/* Rows from everywhere in the embedding. */
+static void check_lookups(const char *path)
+{
+    enum { N = 512 };
+    struct status st = {0};
+    struct engine *engine = NULL;
+    struct session *session = NULL;
+    int32_t tokens[N];
+    const struct engine_options options = {.model_path = path, .n_threads = 2};
+    ASSERT_OK(engine_open(&engine, &options, &st));
+    ASSERT_OK(session_create(&session, engine, N, &st));
+    for (int i = 0; i < N; i++) tokens[i] = i * 7919 % engine_get_info(engine)->n_vocab;
+    uint64_t before = file_pages();
+    ASSERT_OK(session_eval(session, tokens, N, N, NULL, NULL, &st));
+    CU_ASSERT_TRUE(file_pages() <= before + 8 * MIB);
+    session_free(session);
+    engine_free(engine);
+}
+
 /* The output is the largest matrix, and the embedding as well: neither its file's pages nor the
  * rows that are looked up may stay beside its copy. */
 static void test_large_output(void)
 {
 #define LARGE_OUTPUT "--shape gemma-2b --layers 1 --ffn 256 --vocab 60000 --seed 1 "
-    check_peak(made_model("large.gguf", LARGE_OUTPUT "--type bf16"), 1280, 1);
+    const char *path = made_model("large.gguf", LARGE_OUTPUT "--type bf16");
+    check_peak(path, 1280, 1);
+    check_lookups(path);
 }
 
 static void make_plan(struct memory_plan *plan, int n_context, uint64_t cache, uint64_t most)
