@@ -50,6 +50,8 @@ static const struct field fields[] = {
     FIELD(FIELD_INT, max_gen_toks),
     FIELD(FIELD_INT, repeats),
     FIELD(FIELD_INT, shot_seeds),
+    FIELD(FIELD_INT, shard),
+    FIELD(FIELD_INT, n_shards),
     FIELD(FIELD_NUMBER, temperature),
     FIELD(FIELD_INT, top_k),
     FIELD(FIELD_NUMBER, top_p),

@@ -20,16 +20,17 @@ struct run_config {
     const char *data_dir; /* NULL: looked up */
     const char *guard;    /* policy name or path; NULL: no guard */
     enum guard_mode guard_mode;
-    const char *kernels;  /* NULL: the fastest */
-    const char *type;     /* what to compute in, a name of compute_type_find(); NULL: auto */
-    int64_t threads;      /* 0: one per processor */
-    int64_t num_fewshot;  /* -1: each task's own number */
-    int64_t limit;        /* documents per leaf task; 0: all */
-    int64_t max_context;  /* 0: what the model was trained for */
-    int64_t cache_memory; /* MiB for keys and values; 0: a default, see scheduler.h */
-    int64_t max_memory;   /* MiB that the model may take; 0: what the machine has left */
-    int64_t max_gen_toks; /* 0: each task's own number */
-    int64_t repeats;      /* replies to each document; 0: each task's own number */
+    const char *kernels;     /* NULL: the fastest */
+    const char *type;        /* what to compute in, a name of compute_type_find(); NULL: auto */
+    int64_t threads;         /* 0: one per processor */
+    int64_t num_fewshot;     /* -1: each task's own number */
+    int64_t limit;           /* documents per leaf task; 0: all */
+    int64_t max_context;     /* 0: what the model was trained for */
+    int64_t cache_memory;    /* MiB for keys and values; 0: a default, see scheduler.h */
+    int64_t max_memory;      /* MiB that the model may take; 0: what the machine has left */
+    int64_t max_gen_toks;    /* 0: each task's own number */
+    int64_t repeats;         /* replies to each document; 0: each task's own number */
+    int64_t shard, n_shards; /* the documents whose number leaves shard - 1 over n_shards; 0: all */
     int64_t shot_seeds; /* drawings of the shots, each with a seed of its own; 0: the task's one */
     uint64_t seed;
     double temperature;              /* 0: greedy; NAN: each task's own */

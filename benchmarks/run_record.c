@@ -147,10 +147,12 @@ size_t run_record_metrics(const struct task *task, int repeats,
 
 static status_code add_samples(struct runner *r, int i, struct status *st)
 {
-    size_t n = (size_t)run_record_n_documents(r, i);
-    int64_t *doc_ids = calloc(n ? n : 1, sizeof *doc_ids);
+    const struct run_config *c = &r->config;
+    int64_t all = run_record_n_documents(r, i), step = c->n_shards ? c->n_shards : 1;
+    int64_t *doc_ids = calloc(all ? (size_t)all : 1, sizeof *doc_ids);
     if (!doc_ids) return status_no_memory(st, "the list of documents");
-    for (size_t d = 0; d < n; d++) doc_ids[d] = (int64_t)d;
+    size_t n = 0;
+    for (int64_t d = c->n_shards ? c->shard - 1 : 0; d < all; d += step) doc_ids[n++] = d;
     status_code code =
         store_add_samples(r->store, r->run_id, r->selection.refs[i].name, doc_ids, n, st);
     free(doc_ids);

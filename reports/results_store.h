@@ -342,4 +342,13 @@ status_code store_copy_facts(struct store *store, const char *from, const char *
 status_code store_copy_failures(struct store *store, const char *from, const char *to,
                                 struct status *st) MUST_CHECK;
 
+/* ---- Shards ---- */
+
+/* Makes one run, in a store that has none, of the newest run of each of the n stores: all shards of
+ * one run, each there once and done.  Refused, naming the store and what differs, where they were
+ * not made with the same program, model, data, tasks and options; threads, processor and paths may
+ * differ.  `id` becomes the run's.  When this fails the store is of no use. */
+status_code store_merge_shards(struct store *out, const char *const *paths, size_t n,
+                               char id[STORE_RUN_ID_SIZE], struct status *st) MUST_CHECK;
+
 #endif

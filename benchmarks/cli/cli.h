@@ -157,6 +157,7 @@ int cmd_list(const struct command *self, int argc, const char **argv);
 int cmd_logits(const struct command *self, int argc, const char **argv);
 int cmd_prompts(const struct command *self, int argc, const char **argv);
 int cmd_report(const struct command *self, int argc, const char **argv);
+int cmd_merge(const struct command *self, int argc, const char **argv);
 int cmd_rescore(const struct command *self, int argc, const char **argv);
 int cmd_resume(const struct command *self, int argc, const char **argv);
 int cmd_run(const struct command *self, int argc, const char **argv);

@@ -1,4 +1,5 @@
 /* assay run, assay resume: evaluate a model into the store and print the table. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "benchmarks/cli/cli.h"
@@ -167,10 +168,22 @@ static status_code settle_tasks(struct run_config *c, const char *task_dir, stru
     return code;
 }
 
+/* "2/8": the second of eight shards. */
+static status_code settle_shard(struct run_config *c, const char *words, struct status *st)
+{
+    int end = 0;
+    if (!words) return STATUS_OK;
+    if (sscanf(words, "%5" SCNd64 "/%5" SCNd64 "%n", &c->shard, &c->n_shards, &end) == 2 &&
+        !words[end] && c->n_shards >= 2 && c->shard >= 1 && c->shard <= c->n_shards)
+        return STATUS_OK;
+    return status_set(st, STATUS_USAGE, "--shard \"%s\": I/N, from 1/2 to 99999/99999", words);
+}
+
 int cmd_run(const struct command *self, int argc, const char **argv)
 {
     struct run_config c = run_config_default();
     const char *mode = NULL, *store = CLI_DEFAULT_STORE, *scale = "f32", *task_dir = NULL;
+    const char *shard = NULL;
     struct cli_chat chat = {0};
     int64_t show = -1;
     bool json = false;
@@ -195,8 +208,10 @@ int cmd_run(const struct command *self, int argc, const char **argv)
         {"num-fewshot", OPTION_INT, &c.num_fewshot, "N",
          "examples before each question; default: the task's own", 0, 1000},
         {"limit", OPTION_INT, &c.limit, "N", "first N documents of each task only", 1, INT32_MAX},
-        {"guard", OPTION_TEXT, &c.guard, "POLICY", "strict, balanced, audit (these judge toxic words, not intent) or a policy file", 0,
-         0},
+        {"shard", OPTION_TEXT, &shard, "I/N",
+         "each Nth document, from the Ith: `assay merge` joins the stores of all N", 0, 0},
+        {"guard", OPTION_TEXT, &c.guard, "POLICY",
+         "strict, balanced, audit (these judge toxic words, not intent) or a policy file", 0, 0},
         {"guard-mode", OPTION_TEXT, &mode, "MODE", "off, shadow (record only) or enforce", 0, 0},
         {"seed", OPTION_SEED, &c.seed, "S", "of every draw (1234)", 0, 0},
         {"threads", OPTION_INT, &c.threads, "N",
@@ -243,7 +258,8 @@ int cmd_run(const struct command *self, int argc, const char **argv)
         else if (!compute_type_find(c.type, &compute))
             code = cli_usage_error(self, "--type \"%s\": auto or f32", c.type);
         else if (cli_settle_guard(&c.guard, mode, &c.guard_mode, &st) != STATUS_OK ||
-                 settle_chat(&c, &chat, &st) != STATUS_OK)
+                 settle_chat(&c, &chat, &st) != STATUS_OK ||
+                 settle_shard(&c, shard, &st) != STATUS_OK)
             code = cli_usage_error(self, "%s", st.message);
         else if (settle_tasks(&c, task_dir, &tasks, &st) != STATUS_OK)
             code = cli_fail(&st);

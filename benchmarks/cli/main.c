@@ -29,6 +29,7 @@ static const struct command commands[] = {
      cmd_generate, true},
     {"score", "--task T --replies F.jsonl [options]",
      "score replies made elsewhere; needs no model", cmd_score, false},
+    {"merge", "OUT IN IN... [options]", "join the stores of a run's shards", cmd_merge, false},
     {"rescore", "[RUN] [--classifier C] [options]",
      "score a run's stored replies again, as a run of its own", cmd_rescore, false},
     {"prompts", "--task T [options]", "print the prompts of a task as JSON lines", cmd_prompts,
