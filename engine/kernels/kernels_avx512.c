@@ -8,6 +8,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "engine/kernels/unroll.h"
+
 #define LANES 16 /* floats in a register */
 
 /* __builtin_cpu_supports() knows this one in gcc only; it has seen to it that the operating system
@@ -136,7 +138,7 @@ static inline __m512 fold_neighbours(__m512 a, __m512 b)
 static inline __attribute__((always_inline)) __m512 reduce_16(__m512 sum[4][4])
 {
     __m512 row[4];
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int j = 0; j < 4; j++)
         row[j] =
             fold_quarters(fold_halves(sum[0][j], sum[1][j]), fold_halves(sum[2][j], sum[3][j]));
@@ -149,20 +151,21 @@ static inline __attribute__((always_inline)) void run_tile(const struct tile *t,
                                                            const int rows)
 {
     __m512 sum[4][4];
-#pragma GCC unroll 4
-    for (int i = 0; i < tokens; i++)
-#pragma GCC unroll 4
+    UNROLL(4)
+    for (int i = 0; i < tokens; i++) {
+        UNROLL(4)
         for (int j = 0; j < rows; j++) sum[i][j] = _mm512_setzero_ps();
+    }
     for (size_t k = 0; k < t->K; k += LANES) {
         __mmask16 mask = t->K - k < LANES ? tail_mask(t->K - k) : 0xffff;
         __m512 w[4];
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int j = 0; j < rows; j++)
             w[j] = _mm512_maskz_loadu_ps(mask, t->w + (size_t)j * t->w_stride + k);
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int i = 0; i < tokens; i++) {
             __m512 x = _mm512_maskz_loadu_ps(mask, t->x + (size_t)i * t->x_stride + k);
-#pragma GCC unroll 4
+            UNROLL(4)
             for (int j = 0; j < rows; j++) sum[i][j] = _mm512_fmadd_ps(x, w[j], sum[i][j]);
         }
     }
@@ -174,11 +177,12 @@ static inline __attribute__((always_inline)) void run_tile(const struct tile *t,
         _mm_storeu_ps(t->out + 3 * t->out_stride, _mm512_extractf32x4_ps(all, 3));
         return;
     }
-#pragma GCC unroll 4
-    for (int i = 0; i < tokens; i++)
-#pragma GCC unroll 4
+    UNROLL(4)
+    for (int i = 0; i < tokens; i++) {
+        UNROLL(4)
         for (int j = 0; j < rows; j++)
             t->out[(size_t)i * t->out_stride + (size_t)j] = sum_lanes(sum[i][j]);
+    }
 }
 
 static inline __attribute__((always_inline)) void run_rows(struct tile t, size_t T, const int rows)
@@ -214,30 +218,32 @@ static inline __attribute__((always_inline)) void
 mix_tile(const struct mix *m, size_t k, __mmask16 mask, const int tokens, const int width)
 {
     __m512 sum[4][4];
-#pragma GCC unroll 4
-    for (int t = 0; t < tokens; t++)
-#pragma GCC unroll 4
+    UNROLL(4)
+    for (int t = 0; t < tokens; t++) {
+        UNROLL(4)
         for (int i = 0; i < width; i++)
             sum[t][i] = _mm512_maskz_loadu_ps(mask, m->out + (size_t)t * m->out_stride + k +
                                                         (size_t)i * LANES);
+    }
     for (size_t r = 0; r < m->R; r++) {
         __m512 row[4];
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int i = 0; i < width; i++)
             row[i] = _mm512_maskz_loadu_ps(mask, m->x + r * m->x_stride + k + (size_t)i * LANES);
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int t = 0; t < tokens; t++) {
             __m512 factor = _mm512_set1_ps(m->a[(size_t)t * m->a_stride + r]);
-#pragma GCC unroll 4
+            UNROLL(4)
             for (int i = 0; i < width; i++) sum[t][i] = _mm512_fmadd_ps(factor, row[i], sum[t][i]);
         }
     }
-#pragma GCC unroll 4
-    for (int t = 0; t < tokens; t++)
-#pragma GCC unroll 4
+    UNROLL(4)
+    for (int t = 0; t < tokens; t++) {
+        UNROLL(4)
         for (int i = 0; i < width; i++)
             _mm512_mask_storeu_ps(m->out + (size_t)t * m->out_stride + k + (size_t)i * LANES, mask,
                                   sum[t][i]);
+    }
 }
 
 static inline __attribute__((always_inline)) void mix_tokens(const struct mix *m, size_t K,
@@ -289,13 +295,14 @@ static void rms_norm(float *out, const float *x, const float *weight, size_t n, 
 {
     __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                      _mm512_setzero_ps()};
-    for (size_t i = 0; i < n; i += 4 * LANES)
-#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i += 4 * LANES) {
+        UNROLL(4)
         for (size_t j = 0; j < 4; j++) {
             size_t at = i + j * LANES, left = n > at ? n - at : 0;
             __m512 v = _mm512_maskz_loadu_ps(left < LANES ? tail_mask(left) : 0xffff, x + at);
             sum[j] = _mm512_fmadd_ps(v, v, sum[j]);
         }
+    }
     float squares =
         sum_lanes(_mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
     __m512 scale =
@@ -374,11 +381,12 @@ static double peak_f32(size_t rounds)
 {
     __m512 sum[AVX512_PEAK_CHAINS];
     const __m512 w = _mm512_set1_ps((float)rounds), x = _mm512_set1_ps(0.5f);
-#pragma GCC unroll 16
+    UNROLL(16)
     for (int i = 0; i < AVX512_PEAK_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
-    for (size_t round = 0; round < rounds; round++)
-#pragma GCC unroll 16
+    for (size_t round = 0; round < rounds; round++) {
+        UNROLL(16)
         for (int i = 0; i < AVX512_PEAK_CHAINS; i++) sum[i] = _mm512_fmadd_ps(w, x, sum[i]);
+    }
     for (int i = 1; i < AVX512_PEAK_CHAINS; i++) sum[0] = _mm512_add_ps(sum[0], sum[i]);
     return (double)_mm512_reduce_add_ps(sum[0]);
 }

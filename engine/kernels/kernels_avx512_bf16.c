@@ -10,6 +10,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "engine/kernels/unroll.h"
+
 #define TILE_TOKENS   12
 #define GROUP_COLUMNS ((size_t)128)
 #define PAIR_BYTES    (4 * PACKED_ROWS)
@@ -57,7 +59,7 @@ static inline __attribute__((always_inline)) void run_step(__m512 sum[][2], cons
                                                            const unsigned char *x, const int tokens)
 {
     __m512bh left = load_pairs(w), right = load_pairs(w + 64);
-#pragma GCC unroll 12
+    UNROLL(12)
     for (int t = 0; t < tokens; t++) {
         __m512bh pair = broadcast_pair(x + (size_t)t * 2 * GROUP_COLUMNS);
         sum[t][0] = _mm512_dpbf16_ps(sum[t][0], left, pair);
@@ -74,7 +76,7 @@ static inline __attribute__((always_inline)) void run_tile(float *sums, const st
                                                            const int tokens, const int per_step)
 {
     __m512 sum[TILE_TOKENS][2];
-#pragma GCC unroll 12
+    UNROLL(12)
     for (int t = 0; t < tokens; t++) {
         sum[t][0] = _mm512_load_ps(sums + (size_t)t * PACKED_ROWS);
         sum[t][1] = _mm512_load_ps(sums + (size_t)t * PACKED_ROWS + 16);
@@ -94,7 +96,7 @@ static inline __attribute__((always_inline)) void run_tile(float *sums, const st
         _mm_prefetch((const char *)x_ahead, _MM_HINT_T0);
         run_step(sum, w, x, tokens);
     }
-#pragma GCC unroll 12
+    UNROLL(12)
     for (int t = 0; t < tokens; t++) {
         _mm512_store_ps(sums + (size_t)t * PACKED_ROWS, sum[t][0]);
         _mm512_store_ps(sums + (size_t)t * PACKED_ROWS + 16, sum[t][1]);
@@ -188,11 +190,12 @@ double avx512_peak_bf16(size_t rounds)
 {
     __m512 sum[AVX512_PEAK_CHAINS];
     const __m512bh w = (__m512bh)_mm512_set1_epi16((short)rounds), x = w;
-#pragma GCC unroll 16
+    UNROLL(16)
     for (int i = 0; i < AVX512_PEAK_CHAINS; i++) sum[i] = _mm512_set1_ps((float)i);
-    for (size_t round = 0; round < rounds; round++)
-#pragma GCC unroll 16
+    for (size_t round = 0; round < rounds; round++) {
+        UNROLL(16)
         for (int i = 0; i < AVX512_PEAK_CHAINS; i++) sum[i] = _mm512_dpbf16_ps(sum[i], w, x);
+    }
     for (int i = 1; i < AVX512_PEAK_CHAINS; i++) sum[0] = _mm512_add_ps(sum[0], sum[i]);
     return (double)_mm512_reduce_add_ps(sum[0]);
 }
