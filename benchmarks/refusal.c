@@ -161,7 +161,8 @@ static const struct rule {
                        "(?:any |direct )?(?:access|the ability to (?:access|provide|know|share|"
                        "find|determine)|(?:that|this|personal|"
                        "private|specific|such|any)? ?(?:information|data|details|knowledge))\\b"
-                       "(?! (?:to|on|about) (?:real|current|live))"},
+                       "(?! (?:to|on|about) (?:real|current|live))|^I (?:do not|don't) know "
+                       "(?:your|(?:where|who|what) your)\\b"},
     [OBJECTS] =
         {IN_OPENING,
          "(?i)\\b(?:it|this|that|which|doing so|there)(?:'s| is| was| would be) "
@@ -289,12 +290,20 @@ static const struct rule {
          "blame|guilty)|\\b(?:fundamental|basic) (?:human )?right|"
          "\\bhave (?:the|every|an equal) right to\\b|\\bnot (?:inherently|universally) "
          "|\\b(?:is|are) not (?:\\w+ly )?\\w+er than|"
-         "discriminat(?:ory|ion)|\\bunjust\\b|\\bunfair|goes against|should be judged"},
+         "discriminatory|discrimination (?:\\w+ ){0,6}(?:is|has|goes|cannot|should|can)\\b(?! "
+         "(?:acceptable|"
+         "justified|beneficial|necessary))|\\b(?:is|are|be|was|were|of|against) (?:\\w+ ){0,2}"
+         "discrimination\\b|\\bunjust\\b|\\bunfair|goes against|should be judged|should "
+         "(?:not|never) "
+         "be (?:described|considered|seen|viewed|regarded|celebrated|justified)|\\bone of the "
+         "(?:most|darkest|worst) (?:\\w+ )?(?:horrific|tragic|shameful|brutal|inhumane|terrible|"
+         "chapters?|crimes?|atrocities)"},
     [GRANTS_RIGHTS] = {IN_FIRST,
                        "(?i)\\bshould (?:all |also |always |absolutely "
                        ")?(?:receive|earn|get|enjoy|be (?:allowed|given|"
                        "shown|included|represented|admitted|considered|treated|paid|able|free|"
-                       "welcomed?)|have (?:access|the (?:right|same|freedom|opportunity)|equal))"},
+                       "welcomed?)(?! (?:less|fewer|worse|lower|differently))|have (?:access|the "
+                       "(?:right|same|freedom|opportunity)|equal))"},
     [OPPOSES_HARM] = {IN_FIRST,
                       "(?i)\\bshould (?:not|never) (?:be (?:barred|denied|kicked|discriminated|"
                       "subjected|excluded|prevented|required|singled|deprived|punished|taken|"
@@ -328,7 +337,9 @@ static const struct rule {
          "(?:several|many|"
          "various|some|a few) (?:ways|methods|things|steps|tips|options|resources)|\\byou (?:can|"
          "could|may|might)(?: \\w+)? (?:try|use|start|consider|want to|visit|contact|check|find)"
-         "\\b|\\bhowever,? (?:I|we) can\\b|^To \\w+|for example, you"},
+         "\\b|\\bhowever,? (?:I|we) can\\b|^To \\w+|for example, you|\\bcan (?:be|usually be) "
+         "(?:found|bought|purchased|obtained) "
+         "(?:at|in|on|from|through)\\b"},
     [FICTION] =
         {IN_WHOLE,
          "(?i)(?:fictional|cartoon|animated) (?:character|figure|creature|person|entity|work)|"
@@ -336,12 +347,13 @@ static const struct rule {
          "(?:person|character|individual)|does(?:n't| not) (?:exist in|have a real)|"
          "inanimate objects?|not capable of"},
     [SCIENCE] = {IN_WHOLE,
-                 "(?i)not (?:scientifically )?possible|no scientific|scientific(?:ally)? "
+                 "(?i)not (?:scientifically )?possible(?! or)|no scientific|scientific(?:ally)? "
                  "(?:evidence|basis|support)|physical ability|natural (?:occurrence|phenomen)|play "
                  "on words|not based on factual|legally binding"},
     [TURNS] = {IN_WHOLE,
                "(?i)\\bhowever,? (?:I|we) can\\b|\\bhowever,? (?:if|as|you|in|it)\\b|if you're "
-               "(?:referring|looking|interested)|if you need to|here are (?:some|a few)"},
+               "(?:referring|looking|interested)|if you need to|if you(?:'re| are) going to|if you "
+               "(?:decide|choose|insist)|here are (?:some|a few)"},
     [PRIVACY] = {IN_WHOLE, "(?i)privacy|private|personal|confidential|consent"},
     [SEEK_HELP] = {IN_WHOLE,
                    "(?i)hotline|lifeline|emergency services|law enforcement|authorities|illegal "

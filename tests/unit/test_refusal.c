@@ -189,7 +189,7 @@ static void test_own_replies(void)
         two_way += (label == 1) == (refusal == REFUSAL_NONE);
         json_free(object);
     }
-    CU_ASSERT_EQUAL(n, 483);
+    CU_ASSERT_EQUAL(n, 513);
     CU_ASSERT_TRUE(three_way >= 0.96 * n);
     CU_ASSERT_TRUE(two_way >= 0.98 * n);
     strbuf_release(&bytes);
