@@ -190,10 +190,9 @@ void gelu_erf(float *x, size_t n)
     for (size_t i = 0; i < n; i++) x[i] = 0.5f * x[i] * (1.0f + erff(x[i] * sqrt_half));
 }
 
-void gated_feed_forward(const struct model *m, struct run_state *s, int layer, float *out,
-                        const float *x, int T, gated_activation *activation)
+static void gate_apart(const struct model *m, struct run_state *s, const struct layer_weights *w,
+                       const float *x, int T, gated_activation *activation)
 {
-    const struct layer_weights *w = &m->weights.layer[layer];
     size_t d_ff = (size_t)m->config.d_ff;
     linear_apply(m, s, s->gate, x, T, &w->gate);
     linear_apply(m, s, s->up, x, T, &w->up);
@@ -201,6 +200,14 @@ void gated_feed_forward(const struct model *m, struct run_state *s, int layer, f
 #pragma omp parallel for schedule(static) num_threads(s->n_threads) if (parallel)
     for (int t = 0; t < T; t++)
         activation(s->gate + (size_t)t * d_ff, s->up + (size_t)t * d_ff, d_ff);
+}
+
+void gated_feed_forward(const struct model *m, struct run_state *s, int layer, float *out,
+                        const float *x, int T, gated_activation *activation)
+{
+    const struct layer_weights *w = &m->weights.layer[layer];
+    if (!linear_apply_gated(m, s, s->gate, x, T, &w->gate, &w->up, activation))
+        gate_apart(m, s, w, x, T, activation);
     linear_apply(m, s, out, s->gate, T, &w->down);
 }
 

@@ -45,9 +45,6 @@ struct token_batch keep_read_rows(const struct model *model, struct run_state *s
 /* x becomes cap * tanh(x / cap) (Gemma 2, arXiv 2408.00118, section 2). */
 void soft_cap(float *x, size_t n, float cap);
 
-/* gate[i] = activation(gate[i]) * up[i] for n numbers. */
-typedef void gated_activation(float *gate, const float *up, size_t n);
-
 /* out (T, d_model) = W_down (activation(W_gate x) * W_up x).  `out` may be `x`. */
 void gated_feed_forward(const struct model *model, struct run_state *state, int layer, float *out,
                         const float *x, int T, gated_activation *activation);

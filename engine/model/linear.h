@@ -23,6 +23,16 @@ struct run_state;
 void linear_apply(const struct model *model, struct run_state *state, float *out, const float *x,
                   int T, const struct linear *w);
 
+/* gate[i] = activation(gate[i]) * up[i] for n numbers. */
+typedef void gated_activation(float *gate, const float *up, size_t n);
+
+/* out (T, rows) = activation(x gate^T) * x up^T, of matrices of one shape: a few rows at a time, so
+ * that their products go from one to the other without leaving the cache.  False, and nothing done,
+ * where the matrices are not plain packed ones of one form. */
+bool linear_apply_gated(const struct model *model, struct run_state *state, float *out,
+                        const float *x, int T, const struct linear *gate, const struct linear *up,
+                        gated_activation *activation);
+
 /* Bytes of scratch for products of at most T tokens: what the threads share, and what each has of
  * its own.  Multiples of 64; SIZE_MAX when that is more than can be counted. */
 size_t linear_shared_bytes(const struct model_config *config, size_t T);

@@ -135,10 +135,10 @@ static void test_advice(void)
 {
     struct status st = {0};
     struct memory_plan plan;
-    make_plan(&plan, 2048, 0, 24 * MIB);
+    make_plan(&plan, 2048, 0, 26 * MIB);
     ASSERT_FAILS(memory_plan_check(&plan, &st), STATUS_LIMIT, "--cache-memory ");
     int mib = atoi(strstr(st.message, "--cache-memory ") + strlen("--cache-memory "));
-    make_plan(&plan, 2048, (uint64_t)mib * MIB, 24 * MIB);
+    make_plan(&plan, 2048, (uint64_t)mib * MIB, 26 * MIB);
     ASSERT_OK(memory_plan_check(&plan, &st));
     make_plan(&plan, 65536, 0, 40 * MIB);
     ASSERT_FAILS(memory_plan_check(&plan, &st), STATUS_LIMIT, "--max-context ");
