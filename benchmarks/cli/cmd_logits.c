@@ -116,7 +116,8 @@ int cmd_logits(const struct command *self, int argc, const char **argv)
          "compute in f32 throughout, or in the fastest type for the weights (f32)", 0, 0},
         {"embedding-scale", OPTION_TEXT, &scale, "f32|weights",
          "round Gemma's embedding scale to the weights' type, as Hugging Face does", 0, 0},
-        {"kernels", OPTION_TEXT, &options.kernels, "NAME", "auto, avx512, avx2 or generic", 0, 0},
+        {"kernels", OPTION_TEXT, &options.kernels, "NAME", "auto, avx512, avx2, neon or generic", 0,
+         0},
         {"threads", OPTION_INT, &threads, "N", "default: one per processor", 1, 1024},
     };
     struct command_line words;
