@@ -31,9 +31,9 @@ static inline __attribute__((always_inline)) void
 sum_fours(__m512i dot[][2], const uint8_t *w, const int8_t *q, const int tokens, const int fours,
           const unsigned char *next, const int lines)
 {
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int four = 0; four < fours; four++, w += FOUR_BYTES, q += 4) {
-#pragma GCC unroll 2
+        UNROLL(2)
         for (int line = 0; line < lines; line++, next += 64)
             _mm_prefetch((const char *)next, _MM_HINT_T1);
         sum_four(dot, _mm512_load_si512(w), _mm512_load_si512(w + 64), q, tokens);
@@ -52,10 +52,10 @@ static inline __attribute__((always_inline)) void subtract_mins(__m512 sum[][2],
                                                                 const struct int8_input *x,
                                                                 const int tokens)
 {
-#pragma GCC unroll 2
+    UNROLL(2)
     for (int side = 0; side < 2; side++) {
         __m512 scale = _mm512_load_ps(g->min_scale + 16 * side);
-#pragma GCC unroll 6
+        UNROLL(6)
         for (int t = 0; t < tokens; t++) {
             __m512i dot = _mm512_setzero_si512();
             for (int pair = 0; pair < 4; pair++) {
@@ -79,14 +79,14 @@ static inline __attribute__((always_inline)) void run_tile(float *sums, const st
 {
     const struct int8_group *g = work->g;
     __m512 sum[TILE_TOKENS][2];
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int t = 0; t < tokens; t++) sum[t][0] = sum[t][1] = _mm512_setzero_ps();
     const uint8_t *w = g->numbers, *next = work->next;
     const char *x_ahead = (const char *)(x + tokens);
     size_t fetch = work->bytes / g->n_sub;
     for (size_t sub = 0; sub < g->n_sub; sub++, w += g->number_stride, next += fetch) {
         __m512i dot[TILE_TOKENS][2];
-#pragma GCC unroll 6
+        UNROLL(6)
         for (int t = 0; t < tokens; t++)
             dot[t][0] = dot[t][1] =
                 has_mins ? _mm512_setzero_si512() : _mm512_set1_epi32(x[t].start[sub]);
@@ -224,11 +224,10 @@ double avx512_peak_int8(size_t rounds)
 {
     __m512i sum[AVX512_PEAK_CHAINS];
     const __m512i w = _mm512_set1_epi8((char)rounds), x = _mm512_set1_epi8(1);
-#pragma GCC unroll 16
+    UNROLL(16)
     for (int i = 0; i < AVX512_PEAK_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
-    for (size_t round = 0; round < rounds; round++)
-#pragma GCC unroll 16
-        for (int i = 0; i < AVX512_PEAK_CHAINS; i++) sum[i] = _mm512_dpbusd_epi32(sum[i], w, x);
+    for (size_t round = 0; round < rounds; round++) UNROLL(16)
+    for (int i = 0; i < AVX512_PEAK_CHAINS; i++) sum[i] = _mm512_dpbusd_epi32(sum[i], w, x);
     for (int i = 1; i < AVX512_PEAK_CHAINS; i++) sum[0] = _mm512_xor_si512(sum[0], sum[i]);
     return (double)_mm512_reduce_add_epi32(sum[0]);
 }

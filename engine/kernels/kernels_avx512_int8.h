@@ -17,6 +17,7 @@ static inline void floats_of_halves(float *dst, const uint16_t *src)
 }
 
 #include "engine/kernels/panels.h"
+#include "engine/kernels/unroll.h"
 
 static inline __m512i broadcast_four(const int8_t *q)
 {
@@ -29,7 +30,7 @@ static inline __m512i broadcast_four(const int8_t *q)
 static inline __attribute__((always_inline)) void
 sum_four(__m512i dot[][2], __m512i left, __m512i right, const int8_t *q, const int tokens)
 {
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int t = 0; t < tokens; t++) {
         __m512i x = broadcast_four(q + (size_t)t * sizeof(struct int8_input));
         dot[t][0] = _mm512_dpbusd_epi32(dot[t][0], left, x);
@@ -41,7 +42,7 @@ sum_four(__m512i dot[][2], __m512i left, __m512i right, const int8_t *q, const i
 static inline __attribute__((always_inline)) void
 add_sub_block(__m512 sum[][2], __m512i dot[][2], __m512 left, __m512 right, const int tokens)
 {
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int t = 0; t < tokens; t++) {
         sum[t][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][0]), left, sum[t][0]);
         sum[t][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][1]), right, sum[t][1]);
@@ -52,7 +53,7 @@ add_sub_block(__m512 sum[][2], __m512i dot[][2], __m512 left, __m512 right, cons
 static inline __attribute__((always_inline)) void
 add_group(float *sums, __m512 sum[][2], const struct int8_input *x, const int tokens)
 {
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int t = 0; t < tokens; t++) {
         __m512 scale = _mm512_set1_ps(x[t].scale);
         float *at = sums + (size_t)t * PACKED_ROWS;

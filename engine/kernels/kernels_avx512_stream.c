@@ -46,7 +46,7 @@ static inline __attribute__((always_inline)) __m512 halves_of(const uint8_t *p)
 static inline __attribute__((always_inline)) void
 start_sums(__m512i dot[][2], const struct int8_input *x, size_t sub, const int tokens)
 {
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int t = 0; t < tokens; t++) dot[t][0] = dot[t][1] = _mm512_set1_epi32(x[t].start[sub]);
 }
 
@@ -64,7 +64,7 @@ static inline __attribute__((always_inline)) void add_blocks(__m512 sum[][2], co
         const int8_t *q = x->q + sub * 32;
         __m512i dot[MAX_TOKENS][2];
         start_sums(dot, x, sub, tokens);
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int four = 0; four < fours; four++, w += FOUR_BYTES, q += 4) {
             __m512i v[2];
             load_four(v, w, BLOCKS_AHEAD, tokens);
@@ -94,20 +94,19 @@ static inline __attribute__((always_inline)) void sum_q4_k(__m512i sums[8][MAX_T
         __m512i low[MAX_TOKENS][2], high[MAX_TOKENS][2];
         start_sums(low, x, sub, tokens);
         start_sums(high, x, sub + 1, tokens);
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int four = 0; four < 8; four++, w += FOUR_BYTES, q += 4) {
             __m512i v[2];
             load_four(v, w, K_AHEAD, tokens);
             sum_four(low, low_nibbles(v[0]), low_nibbles(v[1]), q, tokens);
             sum_four(high, high_nibbles(v[0]), high_nibbles(v[1]), q + 32, tokens);
         }
-#pragma GCC unroll 6
-        for (int t = 0; t < tokens; t++)
-#pragma GCC unroll 2
-            for (int side = 0; side < 2; side++) {
-                sums[sub][t][side] = low[t][side];
-                sums[sub + 1][t][side] = high[t][side];
-            }
+        UNROLL(6)
+        for (int t = 0; t < tokens; t++) UNROLL(2)
+        for (int side = 0; side < 2; side++) {
+            sums[sub][t][side] = low[t][side];
+            sums[sub + 1][t][side] = high[t][side];
+        }
     }
 }
 
@@ -127,14 +126,14 @@ subtract_q4_k_mins(__m512 sum[][2], const uint8_t *mins, const uint8_t *dmin,
                    const struct int8_input *x, const int tokens)
 {
     __m512i dot[MAX_TOKENS][2];
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int t = 0; t < tokens; t++) dot[t][0] = dot[t][1] = _mm512_setzero_si512();
     for (size_t pair = 0; pair < 4; pair++, mins += 2 * PACKED_ROWS) {
         __m512i left =
             _mm512_or_si512(widen(mins), _mm512_slli_epi32(widen(mins + PACKED_ROWS), 16));
         __m512i right = _mm512_or_si512(widen(mins + 16),
                                         _mm512_slli_epi32(widen(mins + PACKED_ROWS + 16), 16));
-#pragma GCC unroll 6
+        UNROLL(6)
         for (int t = 0; t < tokens; t++) {
             int32_t both;
             memcpy(&both, x[t].sums + 2 * pair, 4);
@@ -143,7 +142,7 @@ subtract_q4_k_mins(__m512 sum[][2], const uint8_t *mins, const uint8_t *dmin,
         }
     }
     __m512 left = halves_of(dmin), right = halves_of(dmin + 32);
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int t = 0; t < tokens; t++) {
         sum[t][0] = _mm512_fnmadd_ps(left, _mm512_cvtepi32_ps(dot[t][0]), sum[t][0]);
         sum[t][1] = _mm512_fnmadd_ps(right, _mm512_cvtepi32_ps(dot[t][1]), sum[t][1]);
@@ -177,7 +176,7 @@ static inline __attribute__((always_inline)) void stream_panel(float *sums,
     for (size_t k = 0; k < cols; k += PACKED_GROUP, x += tokens, w += group_bytes) {
         size_t columns = cols - k < PACKED_GROUP ? cols - k : PACKED_GROUP;
         __m512 sum[MAX_TOKENS][2];
-#pragma GCC unroll 6
+        UNROLL(6)
         for (int t = 0; t < tokens; t++) sum[t][0] = sum[t][1] = _mm512_setzero_ps();
         if (form == PACKED_Q4_K)
             add_q4_k(sum, w, x, tokens);
