@@ -200,7 +200,9 @@ static void list_classifiers(struct listing *list)
     }
     list_guards(list);
     const char *const *presets = policy_presets(&n);
-    for (size_t i = 0; i < n; i++) add(list, "policy", presets[i], 0, "for --guard: toxic words, not dangerous requests in plain ones");
+    for (size_t i = 0; i < n; i++)
+        add(list, "policy", presets[i], 0,
+            "for --guard: toxic words, not dangerous requests in plain ones");
 }
 
 static const struct {

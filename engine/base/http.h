@@ -10,13 +10,14 @@
  *   struct http_client *client;
  *   struct http_reply reply;
  *   if (http_client_create(&client, &(struct http_options){0}, st) != STATUS_OK) ...
- *   status_code code = http_send(client, &(struct http_request){.url = url, .body = json}, &reply,
- * st); http_reply_release(&reply);                                        whatever the call
- * returned http_client_free(client);
+ *   struct http_request request = {.url = url, .body = json};
+ *   status_code code = http_send(client, &request, &reply, st);
+ *   http_reply_release(&reply);     whatever the call returned
+ *   http_client_free(client);
  *
  * A client may be shared by threads; it has so many requests under way at a time as its options
- * say, which is one if they say nothing, and the others wait.  Messages name the address
- * without its query, where keys are.
+ * say, which is one if they say nothing, and the others wait.  Messages name the address without
+ * its query, where keys are.
  */
 #ifndef ASSAY_BASE_HTTP_H
 #define ASSAY_BASE_HTTP_H

@@ -166,9 +166,11 @@ double avx2_peak_int8(size_t rounds)
     const __m256i x = _mm256_set1_epi8(1);
     UNROLL(12)
     for (int i = 0; i < AVX2_PEAK_CHAINS; i++) sum[i] = (sums_16)_mm256_set1_epi16((short)i);
-    for (size_t round = 0; round < rounds; round++) UNROLL(12)
-    for (int i = 0; i < AVX2_PEAK_CHAINS; i++)
-        sum[i] = w + (sums_16)_mm256_maddubs_epi16((__m256i)sum[i], x);
+    for (size_t round = 0; round < rounds; round++) {
+        UNROLL(12)
+        for (int i = 0; i < AVX2_PEAK_CHAINS; i++)
+            sum[i] = w + (sums_16)_mm256_maddubs_epi16((__m256i)sum[i], x);
+    }
     UNROLL(12)
     for (int i = 1; i < AVX2_PEAK_CHAINS; i++) sum[0] ^= sum[i];
     return (double)sum[0][0];

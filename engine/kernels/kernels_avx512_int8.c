@@ -70,8 +70,8 @@ static inline __attribute__((always_inline)) void subtract_mins(__m512 sum[][2],
 }
 
 /* sums (tokens, 32) += the group's products.  `tokens` and what follows are constants at every call
- * and the loops unroll into registers.  `few`: lines to
- * fetch with each four when this is the only tile of its group, else 0. */
+ * and the loops unroll into registers.  `few`: lines to fetch with each four when this is the only
+ * tile of its group, else 0. */
 static inline __attribute__((always_inline)) void run_tile(float *sums, const struct work *work,
                                                            const struct int8_input *x,
                                                            const int tokens, const int fours,
