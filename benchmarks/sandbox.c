@@ -329,6 +329,7 @@ struct slot {
     int verdict, output;      /* what they write; -1 once closed */
     double born;              /* when it was started */
     double started, deadline; /* the same and its end, without time in which all stood still */
+    double waited;            /* for its processes to end, while others ran on */
     struct strbuf said;       /* on `verdict` */
     bool flooded, late;
 };
@@ -468,7 +469,7 @@ static double patience(void)
 
 /* Waits up to `seconds`, longer on a busy machine, then kills.  bubblewrap reports its child's
  * signal as 128 + number. */
-static struct ending await_end(pid_t *pid, double seconds)
+static struct ending await_end(struct slot *slot, pid_t *pid, double seconds)
 {
     struct ending end = {0};
     int status = 0;
@@ -478,6 +479,7 @@ static struct ending await_end(pid_t *pid, double seconds)
     while ((ended = wait4(*pid, &status, WNOHANG, &usage)) == 0 && left_ms > 0) {
         poll(NULL, 0, ENDING_TICK_MS);
         left_ms -= ENDING_TICK_MS;
+        slot->waited += ENDING_TICK_MS / 1000.0;
     }
     end.by_itself = ended > 0;
     if (ended > 0)
@@ -504,7 +506,7 @@ static void judge_ending(const struct sandbox *sandbox, struct slot *slot,
 {
     char detail[SANDBOX_DETAIL_SIZE];
     double lived = clock_seconds() - slot->born;
-    struct ending end = await_end(&slot->candidate, SECONDS_TO_END);
+    struct ending end = await_end(slot, &slot->candidate, SECONDS_TO_END);
     /* A program that ignores SIGXCPU is killed a CPU second later.  bubblewrap does not always wait
      * for the process that used the time, so its account may be missing from ours. */
     bool was_spending =
@@ -574,7 +576,7 @@ static status_code apply_verdict(const struct sandbox *sandbox, struct slot *slo
 static bool silent_ending(const struct sandbox *sandbox, struct slot *slot,
                           struct sandbox_result *result)
 {
-    struct ending end = await_end(&slot->judge, SECONDS_TO_END);
+    struct ending end = await_end(slot, &slot->judge, SECONDS_TO_END);
     bool spent = end.signal == SIGXCPU || end.cpu_seconds >= sandbox->options.cpu_seconds;
     if (spent)
         set_result(result, SANDBOX_TIMEOUT, "CPU time of the tests");
@@ -659,7 +661,9 @@ static status_code finish_slot(struct batch *b, struct slot *slot, struct status
 {
     bool started;
     struct sandbox_result *result = &b->results[slot->job];
+    slot->waited = 0;
     status_code code = read_verdict(b->sandbox, slot, result, &started, st);
+    b->looked += slot->waited;
     if (code == STATUS_OK && started && !slot->flooded) drain_output(b, slot);
     stop_slot(slot);
     if (code != STATUS_OK) return status_prefix(st, "candidate %zu", slot->job);
