@@ -211,18 +211,23 @@ static status_code copy_table(struct store *out, const char *table, const char *
     return code;
 }
 
-/* What runs share within a store: files that took part, and texts under their digest. */
+/* What runs share within a store: files that took part, what services answered, and texts under
+ * their digest. */
 static status_code copy_shared(struct store *out, const struct shard *shard, struct status *st)
 {
     static const char artifacts[] =
         "INSERT OR IGNORE INTO main.artifact (sha256, kind, name, bytes, "
         "meta) SELECT sha256, kind, name, bytes, meta FROM "
         "shard.artifact";
+    static const char answers[] =
+        "INSERT OR IGNORE INTO main.remote_score (key, classifier, scores, scored_at) SELECT key, "
+        "classifier, scores, scored_at FROM shard.remote_score";
     static const char prompts[] =
         "INSERT OR IGNORE INTO main.prompt (sha256, text) SELECT sha256, text FROM shard.prompt "
         "WHERE sha256 IN (SELECT prompt_hash FROM shard.sample WHERE run = ?1 UNION SELECT "
         "guard_text_hash FROM shard.sample WHERE run = ?1)";
     status_code code = run_sql(out, artifacts, NULL, NULL, st);
+    if (code == STATUS_OK) code = run_sql(out, answers, NULL, NULL, st);
     return code == STATUS_OK ? run_sql(out, prompts, shard->run, NULL, st) : code;
 }
 

@@ -13,6 +13,11 @@ run whole.sqlite || bad "the whole run" "$(cat said)"
 for i in 1 2 3; do run "$i.sqlite" --shard $i/3 --threads $i || bad "shard $i" "$(cat said)"; done
 same "a shard has its own documents alone" "1 4" \
     "$(sqlite3 2.sqlite "SELECT group_concat(doc_id, ' ') FROM sample WHERE task = 'gsm8k'")"
+for i in 1 2; do # the same question twice, and one of its own
+    sqlite3 $i.sqlite "INSERT INTO remote_score VALUES
+        (printf('%064d', 0), 'service', '{}', '2020-01-0$iT00:00:00Z'),
+        (printf('%064d', $i), 'service', '{}', '2020-01-0$iT00:00:00Z')"
+done
 assay merge all.sqlite 3.sqlite 1.sqlite 2.sqlite >merged 2>said
 same "merge" 0 $?
 dump_rows whole.sqlite "$(sqlite3 whole.sqlite 'SELECT run FROM run')" >expected
@@ -21,6 +26,7 @@ cmp -s expected actual && good "row for row the same" || bad "row for row the sa
 run again.sqlite
 same "and the same table" "$(grep -A99 '^Task' table)" "$(grep -A99 '^Task' merged)"
 same "no rows point nowhere" 0 "$(sqlite3 all.sqlite 'PRAGMA foreign_key_check' | wc -l | tr -d ' ')"
+same "what services answered is kept" 3 "$(sqlite3 all.sqlite 'SELECT count(*) FROM remote_score')"
 assay table --store all.sqlite >out 2>&1
 same "it can be read" 0 $?
 assay rescore --store all.sqlite >out 2>&1
