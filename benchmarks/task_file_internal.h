@@ -1,4 +1,4 @@
-/* task_file_internal.h - what task_file.c and task_file_rows.c share; nobody else includes it. */
+/* task_file_internal.h - what the files of task_file share; nobody else includes it. */
 #ifndef ASSAY_TASK_FILE_INTERNAL_H
 #define ASSAY_TASK_FILE_INTERNAL_H
 
