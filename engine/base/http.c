@@ -1,6 +1,7 @@
 #include "engine/base/http.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -44,7 +45,11 @@ status_code http_client_create(struct http_client **out, const struct http_optio
     client->options = with_defaults(*options);
     client->last_start = (double)-INFINITY;
     pthread_mutex_init(&client->mutex, NULL);
-    pthread_cond_init(&client->freed, NULL);
+    pthread_condattr_t by_clock; /* clock_seconds() is what deadlines are in */
+    pthread_condattr_init(&by_clock);
+    pthread_condattr_setclock(&by_clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&client->freed, &by_clock);
+    pthread_condattr_destroy(&by_clock);
     while (client->n_idle < client->options.max_parallel) {
         CURL *curl = curl_easy_init();
         if (!curl) {
@@ -66,11 +71,21 @@ void http_client_free(struct http_client *client)
     free(client);
 }
 
-static CURL *take_handle(struct http_client *client)
+/* NULL where the deadline passes before one is idle. */
+static CURL *take_handle(struct http_client *client, double deadline)
 {
+    CURL *curl = NULL;
+    int error = 0;
+    struct timespec until = {0};
+    if (isfinite(deadline)) {
+        until.tv_sec = (time_t)deadline;
+        until.tv_nsec = (long)((deadline - floor(deadline)) * 1e9);
+    }
     pthread_mutex_lock(&client->mutex);
-    while (!client->n_idle) pthread_cond_wait(&client->freed, &client->mutex);
-    CURL *curl = client->idle[--client->n_idle];
+    while (!client->n_idle && error != ETIMEDOUT)
+        error = isfinite(deadline) ? pthread_cond_timedwait(&client->freed, &client->mutex, &until)
+                                   : pthread_cond_wait(&client->freed, &client->mutex);
+    if (client->n_idle) curl = client->idle[--client->n_idle];
     pthread_mutex_unlock(&client->mutex);
     return curl;
 }
@@ -239,12 +254,12 @@ static status_code failure(const struct http_request *request, const struct atte
 status_code http_send(struct http_client *client, const struct http_request *request,
                       struct http_reply *reply, struct status *st)
 {
-    struct attempt attempt;
+    struct attempt attempt = {.no_time = true};
     double deadline = request->seconds > 0 ? clock_seconds() + request->seconds : (double)INFINITY;
     *reply = (struct http_reply){0};
     strbuf_init(&reply->body, client->options.max_reply_bytes);
-    CURL *curl = take_handle(client);
-    for (;;) {
+    CURL *curl = take_handle(client, deadline);
+    while (curl) {
         attempt = try_once(client, curl, request, deadline, reply);
         reply->attempts += !attempt.no_time && !attempt.no_quota;
         if (!may_pass(&attempt, reply) || reply->attempts >= client->options.max_attempts) break;
@@ -253,6 +268,6 @@ status_code http_send(struct http_client *client, const struct http_request *req
         if (attempt.no_time) break;
         sleep_for(delay);
     }
-    give_back(client, curl);
+    if (curl) give_back(client, curl);
     return is_good(&attempt, reply) ? STATUS_OK : failure(request, &attempt, reply, st);
 }

@@ -46,7 +46,7 @@ struct http_options {
 struct http_request {
     const char *url;            /* http:// or https:// */
     const char *const *headers; /* "Name: value", NULL-terminated; NULL for none */
-    double seconds;             /* for all tries and pauses; 0: as long as they take */
+    double seconds;             /* for waiting, all tries and pauses; 0: as long as they take */
     struct text body;           /* sent by POST as application/json; without data: GET */
 };
 

@@ -575,6 +575,39 @@ static void test_deadline(void)
     }
 }
 
+static void *score_once(void *classifier)
+{
+    struct status st = {0};
+    struct hazard_scores scores;
+    status_code code = classifier_score(classifier, (struct text){0}, text_of("x"), &scores, &st);
+    CU_ASSERT_EQUAL(code, STATUS_IO);
+    return NULL;
+}
+
+/* They hold too where another thread's request is in the way, here for three seconds. */
+static void test_deadline_of_waiting(void)
+{
+    struct server server = start_server();
+    struct status st = {0};
+    struct hazard_scores scores;
+    struct classifier *c = NULL;
+    char url[128];
+    pthread_t other;
+    const struct http_options options = {.max_attempts = 2, .first_delay_seconds = 3};
+    const struct timespec pause = {.tv_nsec = 300000000};
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/broken", server.port);
+    ASSERT_OK(remote_classifier_open(&c, REMOTE_PERSPECTIVE, url, &options, &st));
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&other, NULL, score_once, c), 0);
+    nanosleep(&pause, NULL);
+    double start = clock_seconds();
+    ASSERT_FAILS(classifier_score_within(c, (struct text){0}, text_of("x"), 0.2, &scores, &st),
+                 STATUS_TIMEOUT, "no answer in 0.2 s");
+    CU_ASSERT_TRUE(clock_seconds() - start < 2);
+    pthread_join(other, NULL);
+    classifier_free(c);
+    stop_server(server);
+}
+
 static void test_quota(void)
 {
     struct server server = start_server();
@@ -703,6 +736,7 @@ static const struct test_case tests[] = {
     {"requests are spaced", test_interval},
     {"Retry-After", test_retry_after},
     {"a request's seconds", test_deadline},
+    {"a waiting request's seconds", test_deadline_of_waiting},
     {"a quota", test_quota},
     {"what was answered is kept", test_cache},
     {"a cache that is broken", test_broken_cache},
