@@ -290,10 +290,12 @@ static struct interval no_interval(void)
     return (struct interval){(double)NAN, (double)NAN};
 }
 
-/* The normal interval of a mean of n differences, from their sum of squares (as stat_paired()). */
-static struct interval change_interval(double mean, double squares, double n)
+/* The normal interval of the mean of n differences, from their sum and the sum of their squares (as
+ * stat_paired()). */
+static struct interval change_interval(double sum, double squares, double n)
 {
     if (n < 2) return no_interval();
+    double mean = sum / n;
     double variance = fmax(0, (squares - n * mean * mean) / (n - 1));
     double half = stat_normal_quantile((1 + CONFIDENCE) / 2) * sqrt(variance / n);
     return (struct interval){mean - half, mean + half};
@@ -316,17 +318,15 @@ static status_code visit_points(struct query *query, struct arena *arena,
             .n_bad_blocked = query_int(query, 12),
             .off = query_double(query, 13),
             .enforce = query_double(query, 14),
-            .auroc = query_double(query, 17),
-            .interval = no_interval(),
+            .auroc = query_double(query, 18),
+            .interval = change_interval(query_double(query, 15), query_double(query, 16),
+                                        query_double(query, 17)),
         };
         const char **const texts[] = {
             &p.task, &p.metric, &p.extraction, &p.stage, &p.classifier_sha256, &p.category};
         arena_reset(arena);
         for (int i = 0; i < 6 && code == STATUS_OK; i++)
             code = query_copy_str(query, i, arena, texts[i], st);
-        if (query_int(query, 18) == 1)
-            p.interval = change_interval(p.enforce - p.off, query_double(query, 15),
-                                         query_double(query, 16));
         if (code == STATUS_OK) code = point(user, &p, st);
         if (code != STATUS_OK) return code;
     }
@@ -338,7 +338,7 @@ status_code guard_sweep_each(struct store *store, const char *run, guard_sweep_p
     static const char sql[] =
         "SELECT s.task, s.metric, s.extraction, s.stage, s.classifier_sha256, s.category,"
         " s.threshold, s.n, s.n_blocked, s.n_good, s.n_good_blocked, s.n_bad, s.n_bad_blocked,"
-        " s.off_mean, s.enforce_mean, s.change_squares, s.n_heard, r.auroc, t.repeats "
+        " s.off_mean, s.enforce_mean, s.change, s.change_squares, s.n_docs, r.auroc "
         "FROM guard_sweep s JOIN guard_roc r ON r.run = s.run AND r.task = s.task "
         " AND r.metric = s.metric AND r.extraction = s.extraction AND r.stage = s.stage "
         " AND r.classifier_sha256 = s.classifier_sha256 AND r.category = s.category "

@@ -81,8 +81,8 @@ struct guard_sweep_point {
     double auroc; /* of the rule: bad replies against good ones; NAN when there is one kind only */
     double threshold;
     int64_t n, n_blocked, n_good, n_good_blocked, n_bad, n_bad_blocked;
-    double off, enforce;      /* means over the replies with a value */
-    struct interval interval; /* of enforce less off, 95 %; NAN where documents have repeats */
+    double off, enforce;      /* means over the documents, as in the table */
+    struct interval interval; /* of enforce less off, paired by document, 95 % */
 };
 typedef status_code guard_sweep_point_fn(void *user, const struct guard_sweep_point *point,
                                          struct status *st);

@@ -18,11 +18,11 @@
 /* Step i turns a store of version i into one of version i + 1; user_version is the count. */
 extern const struct text embedded_reports_schema_sql, embedded_reports_schema_2_sql,
     embedded_reports_schema_3_sql, embedded_reports_schema_4_sql, embedded_reports_schema_5_sql,
-    embedded_reports_schema_6_sql, embedded_reports_schema_7_sql;
+    embedded_reports_schema_6_sql, embedded_reports_schema_7_sql, embedded_reports_schema_8_sql;
 static const struct text *const migrations[] = {
     &embedded_reports_schema_sql,   &embedded_reports_schema_2_sql, &embedded_reports_schema_3_sql,
     &embedded_reports_schema_4_sql, &embedded_reports_schema_5_sql, &embedded_reports_schema_6_sql,
-    &embedded_reports_schema_7_sql};
+    &embedded_reports_schema_7_sql, &embedded_reports_schema_8_sql};
 #define SCHEMA_VERSION (int)(sizeof migrations / sizeof migrations[0])
 
 struct query {

@@ -94,8 +94,8 @@ same "redacted replies are shown so" "$(event "response = 'redact'")" "$shown"
 same "and hold none of the words" 0 "$(sqlite3 enforce.sqlite "SELECT count(*) FROM reply
     WHERE ' ' || lower(delivered) || ' ' GLOB '*[^a-z]the[^a-z]*'")"
 # The presets on tasks of every kind.  Their shadow runs say what their enforce runs do, and every
-# rule in them, at thresholds they do not have, what a policy of that rule alone does.  A mean of
-# toxicities is the same to twelve digits: the sweep adds them up in another order.
+# rule in them, at thresholds they do not have, what a policy of that rule alone does,
+# to the bit.
 several() { # several STORE [OPTIONS]
     store=$1
     shift
@@ -105,7 +105,7 @@ several() { # several STORE [OPTIONS]
 }
 written() { sqlite3 "$1" "SELECT task, doc_id, repeat, hex(text), finish_reason FROM reply ORDER BY 1, 2, 3;
     SELECT task, doc_id, choice, printf('%!.17g', logprob) FROM choice_logprob ORDER BY 1, 2, 3"; }
-columns="name, metric, extraction, printf('%.12g', enforce_mean), blocked_input, blocked_output"
+columns="name, metric, extraction, printf('%!.17g', enforce_mean), blocked_input, blocked_output"
 enforced() { sqlite3 "$1" "SELECT $columns FROM table_row ORDER BY 1, 2, 3"; }
 several off.sqlite
 for preset in balanced strict audit; do
@@ -131,7 +131,7 @@ for preset in balanced strict audit; do
         sqlite3 enforce.sqlite "ATTACH 'shadow.sqlite' AS s;
             SELECT w.name, w.metric, w.extraction,
                    w.n_blocked = t.blocked_input + t.blocked_output AND w.n_blocked > 0 AND
-                   printf('%.12g', w.mean) = printf('%.12g', t.enforce_mean)
+                   printf('%!.17g', w.mean) = printf('%!.17g', t.enforce_mean)
             FROM table_row t JOIN
                 (SELECT task AS name, metric, extraction, n_blocked, enforce_mean AS mean
                  FROM s.guard_sweep WHERE stage = '$stage' AND category = '$category'

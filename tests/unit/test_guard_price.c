@@ -1,6 +1,7 @@
 /* What a guard cost: numbers worked out by hand for a small shadow run. */
 #include "reports/guard_price.h"
 #include "engine/base/limits.h"
+#include "engine/base/rng.h"
 #include "reports/report.h"
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/suite.h"
@@ -184,6 +185,161 @@ static void test_sweep(void)
     store_free(store);
 }
 
+/* ---- Real numbers, several replies to a document ---- */
+
+enum { DOCS = 16, REPEATS = 3 };
+
+/* A guarded run: every reply's value and peak, drawn alike for every mode and threshold. */
+struct drawn {
+    double value[DOCS][REPEATS]; /* NAN where it was not scored */
+    double peak[DOCS][REPEATS];
+};
+
+static const struct store_metric real_metrics[] = {
+    {.metric = "toxicity", .extraction = "none", .higher_is_better = false, .blocked_value = 0},
+    {.metric = "loss", .extraction = "none", .higher_is_better = true, .blocked_value = -3.3},
+};
+
+/* Ties of peaks within a document and between documents, small values, and a document of which
+ * nothing was scored. */
+static void draw(struct drawn *drawn)
+{
+    struct rng rng;
+    rng_seed(&rng, 20);
+    for (int d = 0; d < DOCS; d++) {
+        for (int r = 0; r < REPEATS; r++) {
+            double u = rng_uniform(&rng);
+            drawn->value[d][r] = r % 2 ? u : u * u * u * u * 1e-3;
+            if (d == 5 || (d % 7 == 3 && r == 1)) drawn->value[d][r] = (double)NAN;
+            double peak = rng_uniform(&rng);
+            drawn->peak[d][r] = d % 3 ? peak : floor(peak * 4) / 4;
+        }
+    }
+}
+
+static void put_reply(struct store *store, const struct drawn *drawn, int d, int r,
+                      enum guard_mode mode, double threshold)
+{
+    struct status st = {0};
+    const struct store_key key = {"r1", "quiz", d, r};
+    double peak = drawn->peak[d][r];
+    bool blocks = peak >= threshold;
+    bool heard = !(blocks && mode == GUARD_ENFORCE);
+    const struct store_reply reply = {.text = text_of("x"), .finish_reason = "eos", .n_tokens = 1};
+    const struct store_guard_event event = {.stage = GUARD_OUTPUT,
+                                            .mode = mode,
+                                            .verdict = blocks ? GUARD_BLOCK : GUARD_ALLOW,
+                                            .blocks = blocks,
+                                            .response = blocks ? "refuse" : "none"};
+    const struct store_hazard hazard = {.stage = GUARD_OUTPUT,
+                                        .classifier_sha256 = HASH_C,
+                                        .category = "hate",
+                                        .probability = peak,
+                                        .peak = &peak};
+    ASSERT_OK(store_put_reply(store, &key, &reply, &st));
+    ASSERT_OK(store_put_guard_event(store, &key, &event, &st));
+    ASSERT_OK(store_put_hazard(store, &key, &hazard, &st));
+    for (int m = 0; m < 2; m++) {
+        double value = heard ? drawn->value[d][r] : (double)NAN;
+        const struct store_verdict verdict = {.metric = real_metrics[m].metric,
+                                              .extraction = "none",
+                                              .value = m ? value * -7 : value,
+                                              .outcome = OUTCOME_CORRECT};
+        ASSERT_OK(store_put_verdict(store, &key, &verdict, &st));
+    }
+}
+
+static struct store *make_real_run(const struct drawn *drawn, enum guard_mode mode,
+                                   double threshold)
+{
+    struct status st = {0};
+    struct store *store;
+    const struct store_run run = fixture_run("r1", mode);
+    struct store_task task = fixture_task("quiz", 0);
+    const struct store_artifact classifier = {.sha256 = HASH_C, .kind = "classifier"};
+    const struct store_sample sample = {
+        .state = SAMPLE_DONE, .doc_hash = HASH_C, .n_prompt_tokens = 7};
+    task.repeats = REPEATS;
+    task.metrics = real_metrics;
+    ASSERT_OK(store_open(&store, ":memory:", STORE_WRITE, &st));
+    ASSERT_OK(fixture_add_run(store, &run, &task, DOCS, &st));
+    ASSERT_OK(store_begin(store, &st));
+    ASSERT_OK(store_add_artifact(store, "r1", "guard_output", &classifier, &st));
+    for (int d = 0; d < DOCS; d++) {
+        const struct store_key key = {"r1", "quiz", d, 0};
+        ASSERT_OK(store_put_sample(store, &key, &sample, &st));
+        for (int r = 0; r < REPEATS; r++) put_reply(store, drawn, d, r, mode, threshold);
+    }
+    ASSERT_OK(store_set_run_state(store, "r1", RUN_DONE, &st));
+    ASSERT_OK(store_commit(store, &st));
+    return store;
+}
+
+struct point_check {
+    const struct drawn *drawn;
+    double off[2];
+    int n_points;
+};
+
+/* The run that acts at this point's threshold has this point's score, to the bit. */
+static status_code compare_point(void *user, const struct guard_sweep_point *point,
+                                 struct status *status)
+{
+    struct status st = {0};
+    struct point_check *check = user;
+    (void)status;
+    int metric = strcmp(point->metric, "loss") == 0;
+    if (strcmp(point->category, "hate") != 0) return STATUS_OK;
+    struct store *store = make_real_run(check->drawn, GUARD_ENFORCE, point->threshold);
+    struct score_table *table;
+    ASSERT_OK(score_table_load(&table, store, "r1", 0, &st));
+    CU_ASSERT_EQUAL_FATAL(table->n_rows, 2);
+    const struct score_row *row = &table->rows[0];
+    if (strcmp(row->metric, point->metric) != 0) row = &table->rows[1];
+    CU_ASSERT_STRING_EQUAL(row->metric, point->metric);
+    CU_ASSERT_EQUAL(row->enforce.value, point->enforce);
+    CU_ASSERT_EQUAL(row->blocked_output, point->n_blocked);
+    CU_ASSERT_EQUAL(check->off[metric], point->off);
+    check->n_points++;
+    score_table_free(table);
+    store_free(store);
+    return STATUS_OK;
+}
+
+static void test_exact(void)
+{
+    struct status st = {0};
+    struct drawn drawn;
+    struct point_check check = {.drawn = &drawn};
+    struct score_table *table;
+    draw(&drawn);
+    struct store *store = make_real_run(&drawn, GUARD_SHADOW, 2);
+    ASSERT_OK(score_table_load(&table, store, "r1", 0, &st));
+    for (size_t i = 0; i < table->n_rows; i++)
+        check.off[strcmp(table->rows[i].metric, "loss") == 0] = table->rows[i].off.value;
+    ASSERT_OK(guard_sweep_each(store, "r1", compare_point, &check, &st));
+    CU_ASSERT_TRUE(check.n_points > DOCS * REPEATS);
+    score_table_free(table);
+    store_free(store);
+}
+
+/* The logarithm of 0 has no sum of whole numbers; the table says what it says without one. */
+static void test_infinite(void)
+{
+    struct status st = {0};
+    struct drawn drawn;
+    struct score_table *table;
+    draw(&drawn);
+    drawn.value[2][0] = (double)INFINITY;
+    struct store *store = make_real_run(&drawn, GUARD_SHADOW, 2);
+    ASSERT_OK(score_table_load(&table, store, "r1", 0, &st));
+    for (size_t i = 0; i < table->n_rows; i++) CU_ASSERT_TRUE(isinf(table->rows[i].off.value));
+    struct points points = {.n = 0};
+    ASSERT_OK(guard_sweep_each(store, "r1", keep_point, &points, &st));
+    score_table_free(table);
+    store_free(store);
+}
+
 static status_code count_line(void *user, struct text line, struct status *st)
 {
     (void)st;
@@ -245,6 +401,8 @@ static void test_other_modes(void)
 static const struct test_case tests[] = {
     {"scores, blocks, time and tokens", test_price},
     {"every threshold", test_sweep},
+    {"a sweep is an enforce run, to the bit", test_exact},
+    {"values without a sum", test_infinite},
     {"text, Markdown, JSON and lines", test_reports},
     {"other modes say what they do not know", test_other_modes},
 };

@@ -91,7 +91,7 @@ static void test_new_store(void)
 {
     const char *path = store_at("new.sqlite");
     store_free(open_store("new.sqlite"));
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "7");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "8");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA application_id"), "1634951545");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA journal_mode"), "wal");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA integrity_check"), "ok");
@@ -176,7 +176,7 @@ static void test_made_by_many_at_once(void)
         CU_ASSERT_TRUE(wait(&status) > 0);
         CU_ASSERT_EQUAL(status, 0);
     }
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "7");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "8");
 }
 
 /* ---- Runs ---- */
@@ -558,7 +558,7 @@ static void test_older_stores(void)
         st = (struct status){0};
         ASSERT_OK(store_open(&store, path, STORE_WRITE, &st));
         store_free(store);
-        CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "7");
+        CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "8");
         CU_ASSERT_STRING_EQUAL(ask(path, "SELECT off_mean || ' ' || enforce_mean FROM table_row"),
                                "1.0 0.0");
         CU_ASSERT_STRING_EQUAL(ask(path, "SELECT stage || ' ' || good FROM guard_call_count"),
