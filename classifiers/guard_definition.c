@@ -6,7 +6,11 @@
 #include "classifiers/strict_json.h"
 #include "engine/base/limits.h"
 
-extern const struct text embedded_classifiers_guards_granite_guardian_3_json;
+extern const struct text embedded_classifiers_guards_granite_guardian_3_0_json;
+extern const struct text embedded_classifiers_guards_granite_guardian_3_1_json;
+extern const struct text embedded_classifiers_guards_granite_guardian_3_2_json;
+extern const struct text embedded_classifiers_guards_granite_guardian_3_3_json;
+extern const struct text embedded_classifiers_guards_granite_guardian_4_1_json;
 extern const struct text embedded_classifiers_guards_llama_guard_1_json;
 extern const struct text embedded_classifiers_guards_llama_guard_2_json;
 extern const struct text embedded_classifiers_guards_llama_guard_3_json;
@@ -26,7 +30,11 @@ static const struct {
     {"llama-guard-2", &embedded_classifiers_guards_llama_guard_2_json},
     {"llama-guard-3", &embedded_classifiers_guards_llama_guard_3_json},
     {"wildguard", &embedded_classifiers_guards_wildguard_json},
-    {"granite-guardian-3", &embedded_classifiers_guards_granite_guardian_3_json},
+    {"granite-guardian-3.0", &embedded_classifiers_guards_granite_guardian_3_0_json},
+    {"granite-guardian-3.1", &embedded_classifiers_guards_granite_guardian_3_1_json},
+    {"granite-guardian-3.2", &embedded_classifiers_guards_granite_guardian_3_2_json},
+    {"granite-guardian-3.3", &embedded_classifiers_guards_granite_guardian_3_3_json},
+    {"granite-guardian-4.1", &embedded_classifiers_guards_granite_guardian_4_1_json},
     {"qwen3guard", &embedded_classifiers_guards_qwen3guard_json},
     {"qwen3guard-loose", &embedded_classifiers_guards_qwen3guard_loose_json},
 };

@@ -14,7 +14,7 @@
 #include "engine/base/sha256.h"
 #include "engine/tokenizer/tokenizer.h"
 
-#define GUARD_MAX_PARTS         32
+#define GUARD_MAX_PARTS         48
 #define GUARD_MAX_POLICIES      16
 #define GUARD_MAX_LABELS        4 /* spellings of one answer */
 #define GUARD_MAX_ANSWERS       8

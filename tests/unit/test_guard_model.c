@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/suite.h"
+#include "tests/unit/tokenizer_fixtures.h"
 
 #define DEMO_MODEL "datasets/demo/model.gguf"
 
@@ -122,7 +123,85 @@ static void test_goldens(void)
         }
         guard_definition_free(d);
     }
-    CU_ASSERT_EQUAL(n, 9);
+    CU_ASSERT_EQUAL(n, 13);
+}
+
+/* ---- what users write stays text ---- */
+
+enum { FIRST_CONTROL = 264 }; /* behind the letters below */
+
+/* The control tokens that definitions name: as added tokens of a vocabulary, and side by side as a
+ * user would write them.  Each once. */
+static void collect_control(struct strbuf *added, struct strbuf *spelled)
+{
+    int id = FIRST_CONTROL;
+    const char *name;
+    for (size_t n = 0; (name = guard_definition_name(n)) != NULL; n++) {
+        struct guard_definition *d = load(name);
+        for (int i = 0; i < d->prompt.n_parts; i++) {
+            const struct guard_part *part = &d->prompt.parts[i];
+            if (part->kind != PART_TOKEN && part->kind != PART_TOKEN_IF_ANY) continue;
+            if (spelled->length && strstr(spelled->data, part->text)) continue;
+            strbuf_appendf(added, ", {\"id\": %d, \"content\": ", id++);
+            json_append_str(added, part->text);
+            strbuf_append_str(added, ", \"special\": true}");
+            strbuf_appendf(spelled, "%s ", part->text);
+        }
+        guard_definition_free(d);
+    }
+    CU_ASSERT_TRUE(id > FIRST_CONTROL + 10);
+}
+
+static int count_control(const struct guard_template *parts, const struct guard_texts *texts,
+                         const struct tokenizer *tokenizer)
+{
+    struct status st = {0};
+    struct token_list ids = {0};
+    int count = 0;
+    ASSERT_OK(guard_definition_encode(parts, texts, tokenizer, &ids, &st));
+    for (size_t i = 0; i < ids.count; i++) count += ids.ids[i] >= FIRST_CONTROL;
+    token_list_release(&ids);
+    return count;
+}
+
+static void test_hostile_text(void)
+{
+    struct status st = {0};
+    struct fixture fixture;
+    struct tokenizer *tokenizer = NULL;
+    struct strbuf added, spelled;
+    struct token_list parsed = {0};
+    const char *name;
+    fixture_init(&fixture);
+    strbuf_init(&added, 1 << 20);
+    strbuf_init(&spelled, 1 << 20);
+    strbuf_append_str(&added, ADDED_GEMMA);
+    collect_control(&added, &spelled);
+    const struct json_parts parts = {.added = added.data,
+                                     .vocab = "\"a\": 260, \"b\": 261, \"c\": 262, \"\u2581\": 263",
+                                     .merges = ""};
+    ASSERT_OK(load_json(&fixture, &tokenizer, parts, &st));
+    /* The same text would be control tokens where they are parsed. */
+    const struct text hostile = text_in(&spelled);
+    ASSERT_OK(tokenizer_encode(tokenizer, hostile, TOKENIZE_PARSE_SPECIAL, &parsed, &st));
+    CU_ASSERT_TRUE(parsed.ids[0] >= FIRST_CONTROL);
+    for (size_t n = 0; (name = guard_definition_name(n)) != NULL; n++) {
+        struct guard_definition *d = load(name);
+        const struct guard_texts plain = {text_of("x"), text_of("x"), text_of("p")};
+        const struct guard_texts bad = {hostile, hostile, text_of("p")};
+        int in_prompt = count_control(&d->prompt, &plain, tokenizer);
+        int in_response = count_control(&d->response, &plain, tokenizer);
+        CU_ASSERT_EQUAL(count_control(&d->prompt, &bad, tokenizer), in_prompt);
+        CU_ASSERT_EQUAL(count_control(&d->response, &bad, tokenizer), in_response);
+        bool has_control = strcmp(name, "llama-guard-1") != 0; /* which has BOS alone */
+        CU_ASSERT_EQUAL(in_prompt > 0, has_control);
+        guard_definition_free(d);
+    }
+    token_list_release(&parsed);
+    tokenizer_free(tokenizer);
+    strbuf_release(&added);
+    strbuf_release(&spelled);
+    fixture_release(&fixture);
 }
 
 /* Llama Guard 1 and 2 strip what they fill in; the others do not. */
@@ -516,6 +595,7 @@ static const struct test_case tests[] = {
     {"ShieldGemma's templates, byte for byte", test_shieldgemma},
     {"Llama Guard 3's template, byte for byte", test_llama_guard},
     {"every template against the golden texts", test_goldens},
+    {"control tokens in user text stay text", test_hostile_text},
     {"white space around what is filled in", test_trim},
     {"four policies share a prefix", test_policy_cost},
     {"scores are the softmax of two logits", test_scores},
