@@ -187,12 +187,6 @@ static status_code encode_word(void *user, struct text text, struct status *st)
 
 /* ---- added tokens ---- */
 
-/* What trim() of ECMAScript takes: the strip options of added tokens mean this. */
-static bool is_strippable(uint32_t cp)
-{
-    return cp == 0xfeff || (utf8_is_space(cp) && cp != 0x85 && !(cp >= 0x1c && cp <= 0x1f));
-}
-
 /* The character that a text ends with; returns its bytes, 0 where it ends with none. */
 static size_t last_character(struct text text, uint32_t *cp)
 {
@@ -208,7 +202,7 @@ static struct text strip_end(struct text text)
 {
     uint32_t cp;
     size_t used;
-    while ((used = last_character(text, &cp)) != 0 && is_strippable(cp)) text.length -= used;
+    while ((used = last_character(text, &cp)) != 0 && utf8_is_white_space(cp)) text.length -= used;
     return text;
 }
 
@@ -229,7 +223,7 @@ static size_t strippable_length(const struct encoder *e, const struct matcher *m
         struct text rest = slice(text, at, text.length);
         uint32_t cp;
         size_t used = utf8_decode(rest.data, rest.length, &cp);
-        if (!used || !is_strippable(cp)) break;
+        if (!used || !utf8_is_white_space(cp)) break;
         if (matcher_longest(matcher, rest, e->hidden).length) break;
         at += used;
     }

@@ -83,6 +83,8 @@ static void test_json_added_tokens(void)
     CU_ASSERT_EQUAL(tokenizer_get_info(tok)->n_vocab, 276);
     ASSERT_IDS(tok, "a<x>a<x>y", 0, "260 271 260 272");
     ASSERT_IDS(tok, "a  <l> a", 0, "260 273 267");
+    ASSERT_IDS(tok, "a\u3000\xc2\x85<l>", 0, "260 273");     /* White_Space */
+    ASSERT_IDS(tok, "a\ufeff<l>", 0, "260 243 191 195 273"); /* which this is not */
     ASSERT_IDS(tok, "cc ab", 0, "262 275 261");
     ASSERT_IDS(tok, "<bos>", 0, "64 261 115 119 66");
     ASSERT_IDS(tok, "a<r>", 0, "260 64 118 66");
