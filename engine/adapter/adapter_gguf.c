@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/adapter/adapter_files.h"
+#include "engine/model/architecture.h"
 
 static bool ends_with(const char *name, const char *suffix)
 {
@@ -39,8 +40,9 @@ static status_code read_metadata(struct adapter *adapter, struct status *st)
                           gguf_path(file));
     adapter->info.architecture = arena_strndup(&adapter->arena, name.data, name.length);
     if (!adapter->info.architecture) return status_no_memory(st, gguf_path(file));
-    bool is_llama = strcmp(adapter->info.architecture, "llama") == 0;
-    adapter->pairing = is_llama ? ROPE_NEIGHBOURS : ROPE_HALVES;
+    const struct architecture *family = architecture_for_gguf(name);
+    bool permuted = family && family->gguf_permutes_heads;
+    adapter->pairing = permuted ? ROPE_NEIGHBOURS : ROPE_HALVES;
     return STATUS_OK;
 }
 

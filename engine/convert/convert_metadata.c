@@ -55,6 +55,17 @@ static void put_rope(struct convert_plan *plan)
     put_number(plan, "rope.scaling.factor", c->rope.factor);
 }
 
+/* Granite's four factors. */
+static void put_scales(struct convert_plan *plan)
+{
+    const struct model_config *c = &plan->config;
+    if (plan->target != &architecture_granite) return;
+    put_number(plan, "embedding_scale", (double)c->embedding_scale);
+    put_number(plan, "attention.scale", (double)c->attention_scale);
+    put_number(plan, "residual_scale", (double)c->residual_scale);
+    put_number(plan, "logit_scale", (double)c->logit_divisor);
+}
+
 /* Keys that some families have; where their absence means a default, 0 is written too. */
 static void put_attention_variants(struct convert_plan *plan)
 {
@@ -90,6 +101,7 @@ static void put_config(struct convert_plan *plan)
                (double)c->norm_eps);
     put_rope(plan);
     put_attention_variants(plan);
+    put_scales(plan);
 }
 
 static bool near(double a, double b)
@@ -134,6 +146,8 @@ status_code plan_check_config(const struct convert_plan *plan, const struct mode
         {"embedding scale", near((double)c->embedding_scale, (double)back->embedding_scale)},
         {"attention scale",
          near((double)c->attention_scale, (double)(back->attention_scale * plan->query_scale))},
+        {"residual scale", near((double)c->residual_scale, (double)back->residual_scale)},
+        {"logit scale", near((double)c->logit_divisor, (double)back->logit_divisor)},
         {"soft caps", near((double)c->score_softcap, (double)back->score_softcap) &&
                           near((double)c->logit_softcap, (double)back->logit_softcap)},
         {"attention windows", same_windows(c, back)},

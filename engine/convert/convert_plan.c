@@ -152,7 +152,7 @@ static status_code add_weight(struct convert_plan *plan, enum weight_id id, int 
     item.add = model_weights_is_offset(c, id) ? 1.0f : 0.0f;
     bool makes_queries = plan_has_q_norm(plan) ? id == W_Q_NORM : id == W_Q || id == W_Q_BIAS;
     if (makes_queries) item.scale = plan->query_scale;
-    if (plan->target == &architecture_llama && (id == W_Q || id == W_K))
+    if (plan->target->gguf_permutes_heads && (id == W_Q || id == W_K))
         item.paired_heads = id == W_Q ? c->n_heads : c->n_kv_heads;
     add_item(plan, item);
     return STATUS_OK;
@@ -235,7 +235,9 @@ static status_code choose_target(struct convert_plan *plan, const struct convert
     bool is_27b = (plan->target == &architecture_gemma2 && c->n_layers == 46) ||
                   (plan->target == &architecture_gemma3 && c->n_layers == 62);
     float scalar = is_27b ? (float)c->d_model / (float)c->n_heads : (float)c->head_dim;
-    plan->query_scale = c->attention_scale * sqrtf(scalar);
+    /* Granite has a key for the scale itself. */
+    bool has_key = plan->target == &architecture_granite;
+    plan->query_scale = has_key ? 1.0f : c->attention_scale * sqrtf(scalar);
     if (fabsf(plan->query_scale - 1.0f) < 1e-6f) plan->query_scale = 1.0f;
     return STATUS_OK;
 }

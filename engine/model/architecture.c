@@ -1,8 +1,9 @@
 #include "engine/model/architecture.h"
 
 static const struct architecture *const table[] = {
-    &architecture_gemma,   &architecture_gemma2,      &architecture_gemma3,     &architecture_llama,
-    &architecture_mistral, &architecture_phi2,        &architecture_qwen3,      &architecture_bert,
+    &architecture_gemma,   &architecture_gemma2,      &architecture_gemma3,
+    &architecture_llama,   &architecture_mistral,     &architecture_phi2,
+    &architecture_qwen3,   &architecture_granite,     &architecture_bert,
     &architecture_roberta, &architecture_xlm_roberta, &architecture_distilbert,
 };
 
@@ -36,6 +37,7 @@ const struct architecture *architecture_for_model_type(struct text model_type)
 
 const char *architecture_names(void)
 {
-    return "gemma, gemma2, gemma3, llama, mistral, phi2, qwen3, bert, roberta, xlm-roberta, "
+    return "gemma, gemma2, gemma3, llama, mistral, phi2, qwen3, granite, bert, roberta, "
+           "xlm-roberta, "
            "distilbert";
 }

@@ -97,6 +97,8 @@ struct architecture {
     const struct weight_names *weights; /* [WEIGHT_COUNT] */
     /* Norm weights are stored as w and used as 1 + w in safetensors; GGUF stores 1 + w. */
     bool safetensors_norm_is_offset;
+    /* GGUF has the rows of Q and K permuted, see rope_pairing. */
+    bool gguf_permutes_heads;
     bool is_encoder; /* all tokens see each other, and the model ends in a classifier */
     /* Reads a config of this family into a zeroed struct whose `architecture` is set.  What holds
      * for every family is checked afterwards. */
@@ -131,6 +133,7 @@ extern const struct architecture architecture_llama;
 extern const struct architecture architecture_mistral;
 extern const struct architecture architecture_phi2;
 extern const struct architecture architecture_qwen3;
+extern const struct architecture architecture_granite;
 extern const struct architecture architecture_bert;
 extern const struct architecture architecture_roberta;
 extern const struct architecture architecture_xlm_roberta;

@@ -79,6 +79,20 @@ void add_rows(const struct run_state *s, float *x, const float *block, int T, in
     }
 }
 
+/* state->x (T, d_model) += block (T, d_model), as the config scales it. */
+static void add_block(const struct model *m, const struct run_state *s, int T)
+{
+    size_t n = (size_t)m->config.d_model;
+    const float scale = m->config.residual_scale;
+    bool parallel = (size_t)T * n >= MIN_PARALLEL_NUMBERS;
+#pragma omp parallel for schedule(static) num_threads(s->n_threads) if (parallel)
+    for (int t = 0; t < T; t++) {
+        float *row = s->x + (size_t)t * n;
+        const float *block = s->block + (size_t)t * n;
+        for (size_t i = 0; i < n; i++) row[i] += scale * block[i];
+    }
+}
+
 /* ---- attention ---- */
 
 /* Turns each head of x (T, n_heads * head_dim) by its position. */
@@ -240,12 +254,12 @@ void sequential_forward(const struct model *m, struct run_state *s, const struct
         attention_block(m, s, layer, s->block, s->normed, &rows);
         if (w->attn_post_norm.weight)
             norm_rows(m, s, s->block, s->block, &w->attn_post_norm, T, d_model);
-        add_rows(s, s->x, s->block, T, d_model);
+        add_block(m, s, T);
         norm_rows(m, s, s->normed, s->x, &w->ffn_norm, T, d_model);
         gated_feed_forward(m, s, layer, s->block, s->normed, T, activation);
         if (w->ffn_post_norm.weight)
             norm_rows(m, s, s->block, s->block, &w->ffn_post_norm, T, d_model);
-        add_rows(s, s->x, s->block, T, d_model);
+        add_block(m, s, T);
     }
     norm_rows(m, s, s->x, s->x, &m->weights.output_norm, T, d_model);
 }
@@ -254,9 +268,14 @@ void logits_apply(const struct model *m, struct run_state *s, const float *x, in
 {
     size_t n_vocab = (size_t)m->config.n_vocab;
     linear_apply(m, s, s->logits, x, T, &m->weights.output);
-    if (!(m->config.logit_softcap > 0)) return;
+    const float cap = m->config.logit_softcap, divisor = m->config.logit_divisor;
+    bool is_divided = divisor < 1 || divisor > 1;
+    if (!is_divided && !(cap > 0)) return;
     bool parallel = (size_t)T * n_vocab >= MIN_PARALLEL_NUMBERS;
 #pragma omp parallel for schedule(static) num_threads(s->n_threads) if (parallel)
-    for (int t = 0; t < T; t++)
-        soft_cap(s->logits + (size_t)t * n_vocab, n_vocab, m->config.logit_softcap);
+    for (int t = 0; t < T; t++) {
+        float *row = s->logits + (size_t)t * n_vocab;
+        for (size_t i = 0; is_divided && i < n_vocab; i++) row[i] /= divisor;
+        if (cap > 0) soft_cap(row, n_vocab, cap);
+    }
 }

@@ -62,11 +62,11 @@ void plain_feed_forward(const struct model *model, struct run_state *state, int 
                         const float *x, int T, plain_activation *activation);
 
 /* The forward pass of a decoder whose blocks follow each other, with RMSNorm before each block and,
- * where the family has them, after each: Gemma, Llama, Mistral, Qwen3. */
+ * where the family has them, after each: Gemma, Llama, Mistral, Qwen3, Granite. */
 void sequential_forward(const struct model *model, struct run_state *state,
                         const struct token_batch *batch, gated_activation *activation);
 
-/* state->logits (T, n_vocab) of hidden states x (T, d_model), soft cap applied;
+/* state->logits (T, n_vocab) of hidden states x (T, d_model), scale and soft cap applied;
  * T <= state->logit_rows. */
 void logits_apply(const struct model *model, struct run_state *state, const float *x, int T);
 

@@ -12,7 +12,7 @@ void config_window_pattern(struct model_config *c, int period)
 
 static void derive(struct model_config *c)
 {
-    c->embedding_scale = 1;
+    c->embedding_scale = c->residual_scale = c->logit_divisor = 1;
     c->attention_scale = 1 / sqrtf((float)c->head_dim);
     c->rope_dim = c->head_dim;
 }

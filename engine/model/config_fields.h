@@ -30,8 +30,8 @@ struct config_defaults {
     bool tied_output;
 };
 
-/* Shapes, norm epsilon and output head.  Sets embedding_scale to 1, attention_scale to
- * 1 / sqrt(head_dim) and rope_dim to head_dim. */
+/* Shapes, norm epsilon and output head.  Sets attention_scale to 1 /
+ * sqrt(head_dim), the other scales to 1 and rope_dim to head_dim. */
 status_code config_json_decoder(struct model_config *config, const struct json_value *json,
                                 const struct config_defaults *defaults,
                                 struct status *st) MUST_CHECK;

@@ -50,6 +50,7 @@ const struct architecture architecture_llama = {
     .model_type = "llama",
     .gguf_name = "llama",
     .weights = names,
+    .gguf_permutes_heads = true,
     .config_from_json = config_from_json,
     .config_from_gguf = config_from_gguf,
     .forward = forward,

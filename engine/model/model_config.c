@@ -26,6 +26,22 @@ static status_code check_rope(const struct rope_settings *rope, struct status *s
 }
 
 /* Rules that hold for every family, whatever file the numbers came from. */
+/* The scales of decoders; encoders have none. */
+static status_code check_scales(const struct model_config *c, struct status *st)
+{
+    const struct {
+        const char *name;
+        float value;
+    } scales[] = {{"embedding scale", c->embedding_scale},
+                  {"residual scale", c->residual_scale},
+                  {"logit scale", c->logit_divisor}};
+    for (size_t i = 0; !c->architecture->is_encoder && i < sizeof scales / sizeof *scales; i++)
+        if (!(scales[i].value > 0) || !isfinite(scales[i].value))
+            return status_set(st, STATUS_BAD_INPUT, "%s %g is not a positive number",
+                              scales[i].name, (double)scales[i].value);
+    return STATUS_OK;
+}
+
 static status_code check_config(const struct model_config *c, struct status *st)
 {
     if (c->head_dim < 1)
@@ -49,8 +65,9 @@ static status_code check_config(const struct model_config *c, struct status *st)
                           (double)c->attention_scale);
     if (!(c->score_softcap >= 0) || !(c->logit_softcap >= 0))
         return status_set(st, STATUS_BAD_INPUT, "a soft cap is negative or not a number");
-    if (c->rope_dim == 0) return STATUS_OK;
-    status_code code = check_rope(&c->rope, st);
+    status_code code = check_scales(c, st);
+    if (code != STATUS_OK || c->rope_dim == 0) return code;
+    code = check_rope(&c->rope, st);
     if (code == STATUS_OK && c->local_rope.theta != 0) code = check_rope(&c->local_rope, st);
     return code;
 }

@@ -62,10 +62,12 @@ struct model_config {
     struct rope_settings rope;
     struct rope_settings local_rope; /* of windowed layers; theta 0 = they use `rope` */
 
+    float residual_scale;  /* what a block adds is multiplied by this; mostly 1 */
     float attention_scale; /* query times key is multiplied by this */
     float query_scale;     /* what the file's Q weights were multiplied by before; mostly 1 */
     float score_softcap;   /* c: scores become c * tanh(score / c); 0 = they stay */
     float logit_softcap;   /* the same for the logits */
+    float logit_divisor;   /* logits are divided by this; mostly 1 */
     int window; /* in windowed layers, query i sees key j when i - j < window; 0 = none */
     bool windowed[LIMIT_LAYERS];
 

@@ -242,6 +242,12 @@ static void name_in_gguf(struct file *f, const struct weight *w)
     gguf_writer_tensor(&f->gguf, name, type_of(f->r, w), w->cols ? 2 : 1, shape);
 }
 
+/* Whether GGUF has the rows of Q and K permuted. */
+static bool is_permuted(const struct reference_decoder *r)
+{
+    return strcmp(r->architecture, "llama") == 0 || strcmp(r->architecture, "granite") == 0;
+}
+
 static void add_to_gguf(void *user, const struct weight *w)
 {
     struct file *f = user;
@@ -250,7 +256,7 @@ static void add_to_gguf(void *user, const struct weight *w)
     float *values = values_of(f->r, w);
     if (w->kind == NORM && f->r->norm_adds_one)
         for (size_t i = 0; i < n; i++) values[i] += 1;
-    if ((w->kind == QUERY || w->kind == KEY) && strcmp(f->r->architecture, "llama") == 0) {
+    if ((w->kind == QUERY || w->kind == KEY) && is_permuted(f->r)) {
         float *moved = permuted(values, w, f->r->head_dim);
         free(values);
         values = moved;
@@ -334,6 +340,12 @@ static void put_metadata(struct gguf_writer *w, const struct reference_decoder *
     if (r->window) put_key(w, r, "attention.sliding_window", r->window, false);
     if (r->score_cap > 0) put_key(w, r, "attn_logit_softcapping", r->score_cap, true);
     if (r->logit_cap > 0) put_key(w, r, "final_logit_softcapping", r->logit_cap, true);
+    if (r->residual_scale > 0) {
+        put_key(w, r, "embedding_scale", r->embedding_scale, true);
+        put_key(w, r, "attention.scale", r->attention_scale, true);
+        put_key(w, r, "residual_scale", r->residual_scale, true);
+        put_key(w, r, "logit_scale", r->logit_divisor, true);
+    }
     if (r->local_theta > 0) put_key(w, r, "rope.freq_base_swa", r->local_theta, true);
     if (r->linear > 0) put_key(w, r, "rope.scaling.factor", r->linear, true);
 }
@@ -432,8 +444,7 @@ static void add_to_gguf_adapter(void *user, const struct weight *w)
                                    (uint64_t)(half ? rank : w->cols)};
         size_t n = (size_t)(shape[0] * shape[1]);
         float *values = half_of(f->r, w, half == 0);
-        bool is_moved = half && (w->kind == QUERY || w->kind == KEY) &&
-                        strcmp(f->r->architecture, "llama") == 0;
+        bool is_moved = half && (w->kind == QUERY || w->kind == KEY) && is_permuted(f->r);
         if (is_moved) {
             struct weight b = {.rows = w->rows, .cols = rank};
             float *moved = permuted(values, &b, f->r->head_dim);
@@ -681,7 +692,8 @@ static void one_layer(struct computation *c)
     norm_of(c, c->layer, "input_layernorm.weight", normed, n, d);
     double *block = attention(c, normed);
     if (r->post_norms) norm_of(c, c->layer, "post_attention_layernorm.weight", block, n, d);
-    for (int i = 0; i < n * d; i++) c->x[i] += block[i];
+    double scale = r->residual_scale > 0 ? r->residual_scale : 1;
+    for (int i = 0; i < n * d; i++) c->x[i] += scale * block[i];
     if (!r->is_phi) {
         free(normed);
         normed = copy_of(c->x, n * d);
@@ -693,7 +705,7 @@ static void one_layer(struct computation *c)
     free(block);
     block = feed_forward(c, normed);
     if (r->post_norms) norm_of(c, c->layer, "post_feedforward_layernorm.weight", block, n, d);
-    for (int i = 0; i < n * d; i++) c->x[i] += block[i];
+    for (int i = 0; i < n * d; i++) c->x[i] += scale * block[i];
     free(block), free(normed);
 }
 
@@ -709,6 +721,7 @@ double *reference_logits(const struct reference_decoder *r, const int32_t *token
     for (c.layer = 0; c.layer < r->layers; c.layer++) one_layer(&c);
     norm_of(&c, -1, r->is_phi ? "model.final_layernorm.weight" : "model.norm.weight", c.x, n, d);
     double *logits = project(&c, "lm_head.weight", c.x, r->vocab, d);
+    for (int i = 0; i < n * r->vocab && r->logit_divisor > 0; i++) logits[i] /= r->logit_divisor;
     for (int i = 0; i < n * r->vocab; i++)
         if (r->logit_cap > 0) logits[i] = r->logit_cap * tanh(logits[i] / r->logit_cap);
     free(c.x);

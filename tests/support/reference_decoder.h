@@ -23,6 +23,7 @@ struct reference_decoder {
     bool fused_in_gguf; /* Q, K and V in one matrix there */
     bool untied, silu, norm_adds_one, post_norms, qk_norms, is_phi;
     double embedding_scale, attention_scale, score_cap, logit_cap;
+    double residual_scale, logit_divisor; /* 0 = not; in GGUF with the other two scales */
     int rope_dim;
     double theta, local_theta; /* local_theta 0: windowed layers use theta */
     double linear;             /* positions are divided by it where theta is used; 0 = not */

@@ -167,6 +167,24 @@ const struct reference_decoder reference_shapes[] = {
      .rope_dim = 4,
      .theta = 10000,
      .window = 6},
+    {.model_type = "granite",
+     .architecture = "granite",
+     .extra = "\"embedding_multiplier\": 12, \"attention_multiplier\": 0.11, "
+              "\"residual_multiplier\": 0.22, \"logits_scaling\": 8, \"rope_theta\": 500, ",
+     .layers = 3,
+     .d_model = 28,
+     .heads = 7,
+     .kv_heads = 1,
+     .head_dim = 4,
+     .d_ff = 34,
+     .vocab = 43,
+     .silu = true,
+     .embedding_scale = 12,
+     .attention_scale = 0.11,
+     .residual_scale = 0.22,
+     .logit_divisor = 8,
+     .rope_dim = 4,
+     .theta = 500},
     /* Config fields as newer versions of transformers write them. */
     {.model_type = "gemma3_text",
      .extra = "\"head_dim\": 4, \"query_pre_attn_scalar\": 4, \"sliding_window\": 8, "
@@ -295,8 +313,22 @@ static void draw_phi(struct reference_random *out, struct rng *rng)
     say(out, "partial_rotary_factor", ((double)r->rope_dim + 0.5) / r->head_dim);
 }
 
+static void draw_granite(struct reference_random *out, struct rng *rng)
+{
+    struct reference_decoder *r = &out->decoder;
+    r->architecture = "granite";
+    r->embedding_scale = PICK(rng, 1, 6, 12);
+    r->attention_scale = PICK(rng, 1, 2, 5) / 16.0;
+    r->residual_scale = PICK(rng, 1, 7, 16) / 32.0;
+    r->logit_divisor = PICK(rng, 1, 4, 16);
+    say(out, "embedding_multiplier", r->embedding_scale);
+    say(out, "attention_multiplier", r->attention_scale);
+    say(out, "residual_multiplier", r->residual_scale);
+    say(out, "logits_scaling", r->logit_divisor);
+}
+
 static const char *const families[] = {"gemma",   "gemma2", "gemma3_text", "llama",
-                                       "mistral", "phi",    "qwen3"};
+                                       "mistral", "phi",    "qwen3",       "granite"};
 #define N_FAMILIES (sizeof families / sizeof *families)
 
 void reference_random_shape(struct reference_random *out, uint64_t seed)
@@ -329,11 +361,12 @@ void reference_random_shape(struct reference_random *out, uint64_t seed)
         r->window = PICK(&rng, 1, 4, 9, 32, 65);
         say(out, "sliding_window", r->window);
     }
+    if (strcmp(family, "granite") == 0) draw_granite(out, &rng);
     if (strcmp(family, "qwen3") == 0) {
         r->architecture = "qwen3";
         r->qk_norms = true;
     }
-    r->attention_scale = 1 / sqrt(r->head_dim);
+    if (r->residual_scale <= 0) r->attention_scale = 1 / sqrt(r->head_dim);
     say(out, "head_dim", r->head_dim);
     say(out, "rope_theta", r->theta);
 }

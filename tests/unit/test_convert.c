@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/gguf/gguf.h"
 #include "tests/support/model_writer.h"
+#include "tests/support/reference_shapes.h"
 #include "tests/unit/scratch.h"
 
 #define DEMO_MODEL "datasets/demo/model.gguf"
@@ -190,6 +191,23 @@ static void test_reference_directories(void)
     }
 }
 
+/* Shapes of our own, of every family that GGUF has a name for. */
+static void test_shapes(void)
+{
+    const char *to = scratch_path("shape.gguf");
+    scratch_path("config.json");
+    scratch_path("model.safetensors");
+    for (size_t i = 0; i < reference_shape_count; i++) {
+        if (!reference_shapes[i].architecture) continue;
+        reference_write_safetensors(&reference_shapes[i], scratch);
+        convert(scratch, to, TENSOR_F32, 2);
+        double worst = compare_models(scratch, to).worst;
+        if (worst > 1e-4)
+            fprintf(stderr, "%s: differs by %g\n", reference_shapes[i].model_type, worst);
+        CU_ASSERT_TRUE(worst <= 1e-4);
+    }
+}
+
 /* Llama 3's frequencies are a field in one format and a tensor in the other. */
 static void test_llama3_frequencies(void)
 {
@@ -324,6 +342,7 @@ static const struct test_case tests[] = {
     {"the vocabulary is kept", test_vocabulary_is_kept},
     {"bytes do not depend on threads", test_threads_do_not_matter},
     {"directories of every family give their source's logits", test_reference_directories},
+    {"other shapes give their source's logits", test_shapes},
     {"Llama 3's scaled frequencies are kept", test_llama3_frequencies},
     {"what a type cannot hold is refused, and the old file kept", test_values_that_do_not_fit},
     {"bad sources and targets are refused by name", test_refusals},

@@ -241,7 +241,7 @@ static void test_other_shapes(void)
     }
 }
 
-#define RANDOM_SHAPES 21
+#define RANDOM_SHAPES 24
 
 /* Shapes that nobody chose. */
 static void test_random_shapes(void)
@@ -458,6 +458,10 @@ static void test_configs(void)
         {"phi", "\"partial_rotary_factor\": 1.5, ", STATUS_BAD_INPUT, "partial_rotary_factor"},
         {"phi", "\"partial_rotary_factor\": 0.55, ", STATUS_BAD_INPUT, "odd"},
         {"qwen3", "\"attention_bias\": true, ", STATUS_UNSUPPORTED, "attention_bias"},
+        {"granite", "\"mlp_bias\": true, ", STATUS_UNSUPPORTED, "mlp_bias"},
+        {"granite", "\"residual_multiplier\": 0, ", STATUS_BAD_INPUT, "residual scale"},
+        {"granite", "\"logits_scaling\": -8, ", STATUS_BAD_INPUT, "logit scale"},
+        {"granite", "\"attention_multiplier\": 1e300, ", STATUS_BAD_INPUT, "attention scale"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct reference_decoder r = *reference_shape(cases[i].model_type);
