@@ -72,6 +72,27 @@ status_code report_csv_header(report_line *write, void *user, struct status *st)
 status_code report_csv(struct store *store, const char *run, report_line *write, void *user,
                        struct status *st) MUST_CHECK;
 
+/* Receives files, one after the other: begin() with a path below a folder of the caller's choice,
+ * then lines, then end(). */
+struct report_files {
+    status_code (*begin)(void *user, const char *path, struct status *st);
+    report_line *write;
+    status_code (*end)(void *user, struct status *st);
+    void *user;
+};
+
+/* A run as lm-evaluation-harness writes one with --log_samples: MODEL/samples_TASK_DATE.jsonl for
+ * each task, then MODEL/results_DATE.json.  Scores that are not known are null there. */
+status_code report_lm_eval(struct store *store, const char *run, const struct report_files *files,
+                           struct status *st) MUST_CHECK;
+
+/* Two runs side by side as LLM Comparator loads them, one JSON object over several lines: each
+ * reply to a document that both runs have, the likeliest choice where there are choices.  Fails
+ * with STATUS_NOT_FOUND where they have none in common. */
+status_code report_llm_comparator(struct store *store_a, const char *run_a, struct store *store_b,
+                                  const char *run_b, report_line *write, void *user,
+                                  struct status *st) MUST_CHECK;
+
 /* One JSON object per threshold of a shadow run: what guard_sweep_each() visits. */
 status_code report_guard_sweep_jsonl(struct store *store, const char *run, report_line *write,
                                      void *user, struct status *st) MUST_CHECK;

@@ -1,6 +1,7 @@
 #include "reports/sample_reader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/limits.h"
 #include "reports/results_query.h"
@@ -45,6 +46,14 @@ void sample_reader_free(struct sample_reader *reader)
     arena_release(&reader->sample_arena);
     arena_release(&reader->run_arena);
     free(reader);
+}
+
+void sample_reader_only(struct sample_reader *reader, const char *task)
+{
+    size_t i = 0;
+    while (i < reader->n_tasks && strcmp(reader->tasks[i].task, task) != 0) i++;
+    reader->task = i;
+    if (i < reader->n_tasks) reader->n_tasks = i + 1;
 }
 
 /* A column's text, kept as long as the record. */

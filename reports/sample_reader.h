@@ -60,6 +60,10 @@ struct sample_reader; /* opaque */
 status_code sample_reader_create(struct sample_reader **out, struct store *store, const char *run,
                                  int64_t max_per_task, bool with_prompts,
                                  struct status *st) MUST_CHECK;
+
+/* Before the first sample: only those of this task. */
+void sample_reader_only(struct sample_reader *reader, const char *task);
+
 status_code sample_reader_next(struct sample_reader *reader, struct sample_record *record,
                                struct status *st) MUST_CHECK;
 void sample_reader_free(struct sample_reader *reader);

@@ -2,45 +2,9 @@
 #include <string.h>
 
 #include "benchmarks/cli/cli.h"
+#include "benchmarks/cli/run_place.h"
 #include "engine/base/limits.h"
 #include "reports/report.h"
-
-/* A run of a store, or of another store as FILE:RUN. */
-struct run_place {
-    struct store *store;
-    bool owns_store;
-    char id[STORE_RUN_ID_SIZE];
-};
-
-/* "candidate.sqlite:latest" names a run in another file; a run's id holds no colon. */
-static status_code open_run(struct store *common, const char *name, struct run_place *out,
-                            struct status *st)
-{
-    const char *colon = strrchr(name, ':');
-    *out = (struct run_place){.store = common};
-    if (!colon) return store_find_run(common, name, out->id, st);
-    struct strbuf path;
-    strbuf_init(&path, LIMIT_LINE_BYTES);
-    strbuf_append(&path, name, (size_t)(colon - name));
-    status_code code = store_open(&out->store, path.data, STORE_READ, st);
-    strbuf_release(&path);
-    if (code != STATUS_OK) return code;
-    out->owns_store = true;
-    return store_find_run(out->store, colon[1] ? colon + 1 : NULL, out->id, st);
-}
-
-static void close_run(struct run_place *place)
-{
-    if (place->owns_store) store_free(place->store);
-}
-
-/* The store that both names refer to; not needed when each names its own. */
-static status_code open_common(const char *path, const char *a, const char *b, struct store **out,
-                               struct status *st)
-{
-    if (strchr(a, ':') && strchr(b, ':')) return STATUS_OK;
-    return store_open(out, path, STORE_READ, st);
-}
 
 /* ---- compare ---- */
 
@@ -70,9 +34,10 @@ int cmd_compare(const struct command *self, int argc, const char **argv)
     const struct comparison_options options = {enforce ? COMPARE_ENFORCE : COMPARE_OFF, 0.95};
     strbuf_init(&out, LIMIT_REPORT_BYTES);
     bool good =
-        open_common(path, words.positional[0], words.positional[1], &store, &st) == STATUS_OK &&
-        open_run(store, words.positional[0], &a, &st) == STATUS_OK &&
-        open_run(store, words.positional[1], &b, &st) == STATUS_OK &&
+        run_place_open_common(&store, path, words.positional[0], words.positional[1], &st) ==
+            STATUS_OK &&
+        run_place_open(&a, store, words.positional[0], &st) == STATUS_OK &&
+        run_place_open(&b, store, words.positional[1], &st) == STATUS_OK &&
         comparison_create(&comparison, a.store, a.id, b.store, b.id, &options, &st) == STATUS_OK;
     if (good) {
         (json       ? report_comparison_json
@@ -83,8 +48,8 @@ int cmd_compare(const struct command *self, int argc, const char **argv)
     }
     comparison_free(comparison);
     strbuf_release(&out);
-    close_run(&a);
-    close_run(&b);
+    run_place_close(&a);
+    run_place_close(&b);
     store_free(store);
     return good ? EXIT_DONE : cli_fail(&st);
 }
@@ -144,18 +109,18 @@ static int run_gate(const struct gate_request *request)
     struct gate_policy *policy = NULL;
     struct gate_result *result = NULL;
     bool good = gate_policy_load(&policy, request->policy, &st) == STATUS_OK &&
-                open_common(request->store, request->baseline, request->candidate, &store, &st) ==
-                    STATUS_OK &&
-                open_run(store, request->baseline, &baseline, &st) == STATUS_OK &&
-                open_run(store, request->candidate, &candidate, &st) == STATUS_OK &&
+                run_place_open_common(&store, request->store, request->baseline, request->candidate,
+                                      &st) == STATUS_OK &&
+                run_place_open(&baseline, store, request->baseline, &st) == STATUS_OK &&
+                run_place_open(&candidate, store, request->candidate, &st) == STATUS_OK &&
                 gate_run(&result, policy, baseline.store, baseline.id, candidate.store,
                          candidate.id, &st) == STATUS_OK &&
                 write_gate(request, result, &st) == STATUS_OK;
     int code = good ? exit_code_of(result->verdict) : cli_fail(&st);
     gate_result_free(result);
     gate_policy_free(policy);
-    close_run(&baseline);
-    close_run(&candidate);
+    run_place_close(&baseline);
+    run_place_close(&candidate);
     store_free(store);
     return code;
 }

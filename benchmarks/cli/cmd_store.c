@@ -1,45 +1,14 @@
-/* assay status, table, report, export: what a store holds, in words, tables, pages and lines. */
+/* assay status, table, report: what a store holds, in words, tables and pages. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/cli/print_table.h"
+#include "benchmarks/cli/run_place.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 #include "reports/published.h"
 #include "reports/report.h"
-
-#define MAX_RUNS 64
-
-/* The runs that the words name, or the newest one. */
-struct named_runs {
-    char id[MAX_RUNS][STORE_RUN_ID_SIZE];
-    const char *list[MAX_RUNS];
-    size_t n;
-};
-
-static status_code find_runs(struct store *store, const struct command_line *words,
-                             struct named_runs *out, struct status *st)
-{
-    out->n = words->n_positional ? (size_t)words->n_positional : 1;
-    if (out->n > MAX_RUNS)
-        return status_set(st, STATUS_USAGE, "at most %d runs at a time", MAX_RUNS);
-    for (size_t i = 0; i < out->n; i++) {
-        const char *name = words->n_positional ? words->positional[i] : NULL;
-        status_code code = store_find_run(store, name, out->id[i], st);
-        if (code != STATUS_OK) return code;
-        out->list[i] = out->id[i];
-    }
-    return STATUS_OK;
-}
-
-/* Opens the store for reading and finds the runs. */
-static status_code open_runs(const char *path, const struct command_line *words,
-                             struct store **store, struct named_runs *runs, struct status *st)
-{
-    status_code code = store_open(store, path, STORE_READ, st);
-    return code == STATUS_OK ? find_runs(*store, words, runs, st) : code;
-}
 
 /* ---- table ---- */
 
@@ -126,7 +95,7 @@ int cmd_table(const struct command *self, int argc, const char **argv)
     struct store *store = NULL;
     struct named_runs runs;
     enum table_format format = json ? TABLE_JSON : markdown ? TABLE_MARKDOWN : TABLE_TEXT;
-    bool good = open_runs(path, &words, &store, &runs, &st) == STATUS_OK &&
+    bool good = named_runs_open(&runs, &store, path, &words, &st) == STATUS_OK &&
                 print_table(store, runs.list, runs.n, format, &complete, &st) == STATUS_OK &&
                 (!published || print_published(store, &runs, json, &st) == STATUS_OK);
     store_free(store);
@@ -233,7 +202,7 @@ int cmd_status(const struct command *self, int argc, const char **argv)
     struct strbuf out;
     arena_init(&arena, LIMIT_REPORT_BYTES);
     strbuf_init(&out, LIMIT_REPORT_BYTES);
-    status_code code = open_runs(path, &words, &store, &runs, &st);
+    status_code code = named_runs_open(&runs, &store, path, &words, &st);
     for (size_t i = 0; code == STATUS_OK && i < runs.n; i++) {
         struct run_progress p;
         code = load_progress(store, runs.list[i], &arena, &p, &st);
@@ -271,39 +240,10 @@ int cmd_report(const struct command *self, int argc, const char **argv)
     struct named_runs runs;
     struct strbuf page;
     strbuf_init(&page, LIMIT_REPORT_BYTES);
-    bool good = open_runs(path, &words, &store, &runs, &st) == STATUS_OK &&
+    bool good = named_runs_open(&runs, &store, path, &words, &st) == STATUS_OK &&
                 report_html(store, runs.list, runs.n, &options, &page, &st) == STATUS_OK &&
                 cli_write_file(out_path, &page, &st) == STATUS_OK;
     strbuf_release(&page);
-    store_free(store);
-    return good ? EXIT_DONE : cli_fail(&st);
-}
-
-/* ---- export ---- */
-
-int cmd_export(const struct command *self, int argc, const char **argv)
-{
-    const char *path = CLI_DEFAULT_STORE, *format = "jsonl";
-    const struct option_row rows[] = {
-        {"format", OPTION_TEXT, &format, "jsonl|csv",
-         "one JSON object per reply (jsonl), or one row per verdict", 0, 0},
-        {"store", OPTION_TEXT, &path, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
-    };
-    struct command_line words;
-    int code;
-    if (!cli_parse(self, rows, 2, argc, argv, &words, &code)) return code;
-    bool csv = strcmp(format, "csv") == 0;
-    if (!csv && strcmp(format, "jsonl") != 0)
-        return cli_usage_error(self, "--format \"%s\": jsonl or csv", format);
-    struct status st = {0};
-    struct store *store = NULL;
-    struct named_runs runs;
-    bool good = open_runs(path, &words, &store, &runs, &st) == STATUS_OK;
-    if (good && csv) good = report_csv_header(cli_write_line, NULL, &st) == STATUS_OK;
-    for (size_t i = 0; good && i < runs.n; i++)
-        good = (csv ? report_csv : report_jsonl)(store, runs.list[i], cli_write_line, NULL, &st) ==
-               STATUS_OK;
-    if (good) good = cli_flush(&st) == STATUS_OK;
     store_free(store);
     return good ? EXIT_DONE : cli_fail(&st);
 }
