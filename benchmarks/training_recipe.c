@@ -7,6 +7,7 @@
 #include "benchmarks/labelled_text.h"
 #include "benchmarks/training_variants.h"
 #include "classifiers/strict_json.h"
+#include "classifiers/word_vectors.h"
 #include "engine/base/arena.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
@@ -524,9 +525,10 @@ static status_code read_categories(struct training_set *set, struct status *st)
 
 static status_code read_options(struct training_set *set, struct status *st)
 {
-    static const char *const fields[] = {
-        "name",        "version",       "seed",     "bits",  "epochs",     "l2",       "distill",
-        "domain_rate", "learning_rate", "held_out", "refit", "categories", "variants", "sources"};
+    static const char *const fields[] = {"name",          "version",  "seed",    "bits",
+                                         "epochs",        "l2",       "distill", "domain_rate",
+                                         "learning_rate", "held_out", "refit",   "categories",
+                                         "variants",      "window",   "sources"};
     struct training_options *options = &set->options;
     const struct json_value *root = set->root;
     char name[NAME_BYTES];
@@ -565,6 +567,25 @@ static status_code read_options(struct training_set *set, struct status *st)
     return STATUS_OK;
 }
 
+static status_code read_window(struct training_set *set, struct status *st)
+{
+    static const char *const fields[] = {"size", "min_count", "epochs", "share"};
+    struct window_options *window = &set->options.window;
+    const struct json_value *value;
+    int64_t size, epochs;
+    status_code code = json_get_object(set->root, "window", &value, st);
+    if (code == STATUS_OK) code = strict_json_fields(value, fields, COUNT(fields), st);
+    if (code == STATUS_OK) code = json_get_int(value, "size", 1, WORD_VECTOR_MAX_SIZE, &size, st);
+    if (code == STATUS_OK)
+        code = json_get_int(value, "min_count", 1, INT32_MAX, &window->min_count, st);
+    if (code == STATUS_OK) code = json_get_int(value, "epochs", 1, 1000, &epochs, st);
+    if (code == STATUS_OK) code = get_number(value, "share", 0.5, 0.01, 1, &window->share, st);
+    if (code != STATUS_OK) return status_prefix(st, "window");
+    window->size = (int)size;
+    window->epochs = (int)epochs;
+    return STATUS_OK;
+}
+
 static status_code read_variants(struct training_set *set, struct status *st)
 {
     const struct json_value *value;
@@ -578,6 +599,7 @@ static status_code read_recipe(struct training_set *set, const char *data_dir, s
     const struct json_value *sources;
     status_code code = read_options(set, st);
     if (code == STATUS_OK && json_has(set->root, "variants")) code = read_variants(set, st);
+    if (code == STATUS_OK && json_has(set->root, "window")) code = read_window(set, st);
     if (code == STATUS_OK) code = json_get_array(set->root, "sources", &sources, st);
     if (code != STATUS_OK) return code;
     if (json_count(sources) > LIMIT_TRAINING_SOURCES)

@@ -52,6 +52,7 @@ status_code linear_model_create(struct linear_model **out, int bits, int n_heads
 void linear_model_free(struct linear_model *model)
 {
     if (!model) return;
+    window_network_free(model->window);
     free(model->weights);
     free(model);
 }
@@ -87,6 +88,12 @@ static void append_header(struct strbuf *out, const struct linear_model *model,
     append_numbers(out, "damping", &model->damping, 1);
     append_numbers(out, "word_damping", &model->word_damping, 1);
     append_numbers(out, "sharpness", &model->sharpness, 1);
+    if (model->window) {
+        strbuf_appendf(out, ", \"window\": {\"words\": %zu, \"units\": %d", model->window->n_words,
+                       model->window->n_units);
+        append_numbers(out, "share", &model->window_share, 1);
+        strbuf_append_str(out, "}");
+    }
     strbuf_append_str(out, ", \"heads\": [");
     for (int h = 0; h < model->n_heads; h++) {
         const struct linear_head *head = &model->heads[h];
@@ -117,6 +124,7 @@ void linear_model_append(struct strbuf *out, const struct linear_model *model, s
     for (size_t row = 0; row < 2 * n_buckets(model); row++)
         strbuf_append(out, (const char *)model->weights + row * LINEAR_MAX_HEADS,
                       (size_t)model->n_heads);
+    if (model->window) window_network_append(out, model->window);
 }
 
 /* An array of n finite numbers. */
@@ -199,16 +207,39 @@ static status_code read_positive(const struct json_value *object, const char *ke
     return code;
 }
 
-static status_code read_header(const struct json_value *root, struct linear_model **out,
-                               struct status *st)
+/* What a header says of a window network; no words: there is none. */
+struct window_size {
+    int64_t words, units;
+    double share;
+};
+
+static status_code read_window_size(const struct json_value *root, struct window_size *size,
+                                    struct status *st)
 {
-    static const char *const fields[] = {"name",  "version", "format",       "features",
-                                         "bits",  "damping", "word_damping", "sharpness",
-                                         "heads", "training"};
+    static const char *const fields[] = {"words", "units", "share"};
+    const struct json_value *value;
+    *size = (struct window_size){0};
+    if (!json_has(root, "window")) return STATUS_OK;
+    status_code code = json_get_object(root, "window", &value, st);
+    if (code == STATUS_OK) code = strict_json_fields(value, fields, 3, st);
+    if (code == STATUS_OK)
+        code = json_get_int(value, "words", 1, WINDOW_MAX_WORDS, &size->words, st);
+    if (code == STATUS_OK)
+        code = json_get_int(value, "units", 1, WINDOW_MAX_UNITS, &size->units, st);
+    if (code == STATUS_OK) code = read_positive(value, "share", 1, &size->share, st);
+    return code == STATUS_OK ? code : status_prefix(st, "window");
+}
+
+static status_code read_header(const struct json_value *root, struct linear_model **out,
+                               struct window_size *window, struct status *st)
+{
+    static const char *const fields[] = {"name",   "version", "format",       "features",
+                                         "bits",   "damping", "word_damping", "sharpness",
+                                         "window", "heads",   "training"};
     struct text name;
     int64_t version, format, features, bits;
     const struct json_value *heads, *training;
-    status_code code = strict_json_fields(root, fields, 10, st);
+    status_code code = strict_json_fields(root, fields, 11, st);
     if (code == STATUS_OK) code = json_get_int(root, "format", FORMAT, FORMAT, &format, st);
     if (code == STATUS_OK)
         code = json_get_int(root, "features", NGRAM_FEATURES_VERSION, NGRAM_FEATURES_VERSION,
@@ -217,6 +248,7 @@ static status_code read_header(const struct json_value *root, struct linear_mode
     if (code == STATUS_OK) code = json_get_int(root, "version", 1, 1000000, &version, st);
     if (code == STATUS_OK)
         code = json_get_int(root, "bits", LINEAR_MIN_BITS, LINEAR_MAX_BITS, &bits, st);
+    if (code == STATUS_OK) code = read_window_size(root, window, st);
     if (code == STATUS_OK) code = json_get_object(root, "training", &training, st);
     if (code == STATUS_OK) code = json_get_array(root, "heads", &heads, st);
     if (code != STATUS_OK) return code;
@@ -235,7 +267,9 @@ static status_code read_header(const struct json_value *root, struct linear_mode
     return code == STATUS_OK ? read_heads(heads, *out, st) : code;
 }
 
-static status_code parse_model(struct linear_model **out, struct text bytes, struct status *st)
+/* Finds the header, and what follows it. */
+static status_code split_file(struct text bytes, struct text *header, struct text *rest,
+                              struct status *st)
 {
     const unsigned char *p = (const unsigned char *)bytes.data;
     size_t start = MAGIC_BYTES + 4;
@@ -246,21 +280,42 @@ static status_code parse_model(struct linear_model **out, struct text bytes, str
     if (length > LIMIT_CONFIG_BYTES || length > bytes.length - start)
         return status_set(st, STATUS_BAD_INPUT, "the header is %zu bytes long, the file %zu",
                           length, bytes.length);
-    struct json_value *root;
-    status_code code = json_parse(&root, (struct text){bytes.data + start, length}, st);
-    if (code != STATUS_OK) return status_prefix(st, "header");
-    code = read_header(root, out, st);
-    json_free(root);
-    if (code != STATUS_OK) return code;
-    struct linear_model *model = *out;
-    size_t stride = (size_t)model->n_heads, rest = bytes.length - start - length;
-    size_t n_rows = 2 * n_buckets(model);
-    if (rest != n_rows * stride)
-        return status_set(st, STATUS_BAD_INPUT, "%zu bytes of weights, expected %zu", rest,
-                          n_rows * stride);
-    for (size_t row = 0; row < n_rows; row++)
-        memcpy(model->weights + row * LINEAR_MAX_HEADS, p + start + length + row * stride, stride);
+    *header = (struct text){bytes.data + start, length};
+    *rest = (struct text){bytes.data + start + length, bytes.length - start - length};
     return STATUS_OK;
+}
+
+static status_code read_weights(struct linear_model *model, const struct window_size *window,
+                                struct text bytes, struct status *st)
+{
+    size_t stride = (size_t)model->n_heads, n_rows = 2 * n_buckets(model), window_bytes = 0;
+    if (window->words)
+        window_bytes =
+            window_network_bytes((int)window->units, model->n_heads, (size_t)window->words);
+    if (bytes.length != n_rows * stride + window_bytes)
+        return status_set(st, STATUS_BAD_INPUT, "%zu bytes of weights, expected %zu", bytes.length,
+                          n_rows * stride + window_bytes);
+    for (size_t row = 0; row < n_rows; row++)
+        memcpy(model->weights + row * LINEAR_MAX_HEADS, bytes.data + row * stride, stride);
+    model->window_share = window->share;
+    if (!window->words) return STATUS_OK;
+    return window_network_parse(&model->window, (int)window->units, model->n_heads,
+                                (size_t)window->words,
+                                (struct text){bytes.data + n_rows * stride, window_bytes}, st);
+}
+
+static status_code parse_model(struct linear_model **out, struct text bytes, struct status *st)
+{
+    struct text header = {0}, rest = {0};
+    struct window_size window;
+    struct json_value *root;
+    status_code code = split_file(bytes, &header, &rest, st);
+    if (code != STATUS_OK) return code;
+    code = json_parse(&root, header, st);
+    if (code != STATUS_OK) return status_prefix(st, "header");
+    code = read_header(root, out, &window, st);
+    json_free(root);
+    return code == STATUS_OK ? read_weights(*out, &window, rest, st) : code;
 }
 
 status_code linear_model_parse(struct linear_model **out, struct text bytes, const char *source,
@@ -335,6 +390,8 @@ static void add_batch(void *user, const struct feature_batch *batch)
     for (int h = 0; h < LINEAR_MAX_HEADS; h++) sum->totals[h] += totals[h];
     sum->squares += (int64_t)batch->n * batch->value * batch->value;
     add_to_word(sum, batch, totals);
+    if (sum->model->window && batch->value == WORD_VALUE)
+        window_sum_add(&sum->window, batch->hashes[0]);
     if (batch->ends_word) end_word(sum);
 }
 
@@ -342,6 +399,7 @@ void linear_sum_init(struct linear_sum *sum, const struct linear_model *model)
 {
     *sum = (struct linear_sum){.model = model};
     ngram_features_init(&sum->features);
+    if (model->window) window_sum_init(&sum->window, model->window);
 }
 
 void linear_sum_add(struct linear_sum *sum, struct text piece)
@@ -370,11 +428,17 @@ void linear_sum_scores(const struct linear_sum *sum, double *logits, double *pro
     struct linear_sum whole = *sum; /* what is held back counts, and more may still come */
     ngram_features_end(&whole.features, add_batch, &whole);
     const struct linear_model *model = whole.model;
-    double norm = sqrt((double)whole.squares + model->damping);
+    double norm = sqrt((double)whole.squares + model->damping), of_windows[LINEAR_MAX_HEADS];
+    if (model->window) {
+        window_sum_end(&whole.window);
+        window_sum_logits(&whole.window, of_windows);
+    }
     for (int h = 0; h < model->n_heads; h++) {
         const struct linear_head *head = &model->heads[h];
         double logit = head->bias + head->scale * (double)whole.totals[h] / norm +
                        pooled(model, (double)whole.pool[h] / POOL_ONE);
+        if (model->window)
+            logit = (1 - model->window_share) * logit + model->window_share * of_windows[h];
         if (logits) logits[h] = logit;
         if (probabilities) probabilities[h] = calibrated(head, logit);
     }
@@ -383,13 +447,34 @@ void linear_sum_scores(const struct linear_sum *sum, double *logits, double *pro
 /* ---- explanations ---- */
 
 struct explanation {
-    struct linear_sum word; /* only its word at hand is used */
+    struct linear_sum word; /* only its word at hand is used, and its window */
     size_t start;           /* of that word */
     double norm;
-    double slope[LINEAR_MAX_HEADS]; /* of the pool, in a word's exp */
+    double slope[LINEAR_MAX_HEADS];   /* of the pool, in a word's exp */
+    const struct window_sum *windows; /* of the whole text */
+    bool taken[WINDOW_MAX_UNITS];
+    size_t starts[2], last_end; /* of the two words before; of the last one */
     void (*on_term)(void *user, size_t start, size_t end, const double *terms);
     void *user;
 };
+
+/* Hands over the terms, of which the linear part has its share. */
+static void give_linear(struct explanation *why, size_t start, size_t end, double *terms)
+{
+    const struct linear_model *model = why->word.model;
+    for (int h = 0; model->window && h < model->n_heads; h++) terms[h] *= 1 - model->window_share;
+    why->on_term(why->user, start, end, terms);
+}
+
+/* Hands over the window that was closed last, which ends at `end`. */
+static void give_window(struct explanation *why, size_t end)
+{
+    const struct linear_model *model = why->word.model;
+    double terms[LINEAR_MAX_HEADS];
+    window_sum_terms(why->windows, &why->word.window, why->taken, terms);
+    for (int h = 0; h < model->n_heads; h++) terms[h] *= model->window_share;
+    why->on_term(why->user, why->starts[0], end, terms);
+}
 
 static void explain_word(struct explanation *why, size_t end)
 {
@@ -398,8 +483,21 @@ static void explain_word(struct explanation *why, size_t end)
     word_exps(&why->word, exps);
     for (int h = 0; h < why->word.model->n_heads; h++)
         terms[h] = why->slope[h] * ((double)exps[h] / POOL_ONE - 1);
-    why->on_term(why->user, why->start, end, terms);
+    give_linear(why, why->start, end, terms);
     end_word(&why->word);
+}
+
+/* The word's own window is still open: what closes is that of the word before. */
+static void explain_window(struct explanation *why, const struct feature_batch *batch)
+{
+    if (window_sum_add(&why->word.window, batch->hashes[0])) {
+        give_window(why, batch->end);
+        why->starts[0] = why->starts[1];
+    } else {
+        why->starts[0] = batch->start;
+    }
+    why->starts[1] = batch->start;
+    why->last_end = batch->end;
 }
 
 static void explain_batch(void *user, const struct feature_batch *batch)
@@ -411,10 +509,27 @@ static void explain_batch(void *user, const struct feature_batch *batch)
     sum_batch(model, batch, totals);
     for (int h = 0; h < model->n_heads; h++)
         terms[h] = model->heads[h].scale * totals[h] / why->norm;
-    why->on_term(why->user, batch->start, batch->end, terms);
+    give_linear(why, batch->start, batch->end, terms);
+    if (model->window && batch->value == WORD_VALUE) explain_window(why, batch);
     if (!why->word.word_squares) why->start = batch->start;
     add_to_word(&why->word, batch, totals);
     if (batch->ends_word) explain_word(why, batch->end);
+}
+
+/* The constant, and the slopes of the pool. */
+static void explain_constant(struct explanation *why, const struct linear_sum *sum)
+{
+    const struct linear_model *model = sum->model;
+    double constants[LINEAR_MAX_HEADS], n = (double)sum->n_words, share = model->window_share;
+    for (int h = 0; h < model->n_heads; h++) {
+        double exps = (double)sum->pool[h] / POOL_ONE, unknown = pooled(model, n);
+        constants[h] = model->heads[h].bias + unknown;
+        if (model->window)
+            constants[h] = (1 - share) * constants[h] + share * (double)model->window->head_bias[h];
+        why->slope[h] = exps != n ? (pooled(model, exps) - unknown) / (exps - n)
+                                  : 1 / (model->sharpness * (1 + n));
+    }
+    why->on_term(why->user, 0, 0, constants);
 }
 
 void linear_model_explain(const struct linear_model *model, struct text text,
@@ -426,19 +541,16 @@ void linear_model_explain(const struct linear_model *model, struct text text,
     linear_sum_init(&sum, model);
     linear_sum_add(&sum, text);
     ngram_features_end(&sum.features, add_batch, &sum);
-    struct explanation why = {
-        .norm = sqrt((double)sum.squares + model->damping), .on_term = on_term, .user = user};
+    if (model->window) window_sum_end(&sum.window);
+    struct explanation why = {.norm = sqrt((double)sum.squares + model->damping),
+                              .windows = &sum.window,
+                              .on_term = on_term,
+                              .user = user};
     linear_sum_init(&why.word, model);
-    double constants[LINEAR_MAX_HEADS], n = (double)sum.n_words;
-    for (int h = 0; h < model->n_heads; h++) {
-        double exps = (double)sum.pool[h] / POOL_ONE, unknown = pooled(model, n);
-        constants[h] = model->heads[h].bias + unknown;
-        why.slope[h] = exps != n ? (pooled(model, exps) - unknown) / (exps - n)
-                                 : 1 / (model->sharpness * (1 + n));
-    }
-    on_term(user, 0, 0, constants);
+    explain_constant(&why, &sum);
     struct ngram_features features;
     ngram_features_init(&features);
     ngram_features_add(&features, text, explain_batch, &why);
     ngram_features_end(&features, explain_batch, &why);
+    if (model->window && window_sum_end(&why.word.window)) give_window(&why, why.last_end);
 }

@@ -9,10 +9,12 @@
  *                 the n-grams of one word and of its pair with the word before
  *   pool        = log(1 + sum over the words of exp(sharpness * word's score)) / sharpness
  *   logit       = bias + scale * average + pool
+ *               = (1 - share) * (the above) + share * window network's logit, when there is one
  *   probability = the logit's place on a table of straight lines (the calibration)
  *
  * A `head` judges one hazard category.  The average says what the whole text is like; the pool, a
- * soft maximum, says how bad the worst words are, however many harmless ones stand beside them.
+ * soft maximum, says how bad the worst words are, however many harmless ones stand beside them; the
+ * window network (window_network.h) knows which words are used alike.
  *
  * Weights are integers of 8 bits and all sums are sums of integers: a word's exp is a power of two
  * in steps of 1/64, in fixed point.  What follows uses only +, *, / and square roots, so a score
@@ -30,14 +32,15 @@
  * the model, and may be copied.
  *
  * The file: the 8 bytes "ASSAYLIN", the length of the header (u32, little-endian), the header
- * (JSON), then int8 [buckets][2][heads] to the end of the file: for each bucket the weights, then
- * the pool weights.
+ * (JSON), then int8 [buckets][2][heads]: for each bucket the weights, then the pool weights; then,
+ * if the header has a "window", the arrays of the window network.
  */
 #ifndef ASSAY_LINEAR_MODEL_H
 #define ASSAY_LINEAR_MODEL_H
 
 #include "classifiers/ngram_features.h"
 #include "classifiers/taxonomy.h"
+#include "classifiers/window_network.h"
 #include "engine/base/strbuf.h"
 
 #define LINEAR_MAX_HEADS 8
@@ -64,6 +67,8 @@ struct linear_model {
     struct linear_head heads[LINEAR_MAX_HEADS];
     int8_t *weights; /* (buckets, 2, LINEAR_MAX_HEADS), owned; heads that are not there are 0 */
     uint32_t powers[LINEAR_POWERS]; /* 2^(30 + i/64) */
+    struct window_network *window;  /* owned; NULL: none */
+    double window_share;            /* of its logits, between 0 and 1 */
 };
 
 /* A model with zeroed weights and an identity calibration, to be filled by training. */
@@ -91,6 +96,7 @@ struct linear_sum {
     int32_t word_squares;
     uint64_t pool[LINEAR_MAX_HEADS]; /* the words' exps, in 1/65536 */
     uint64_t n_words;
+    struct window_sum window; /* unused without a network */
 };
 
 void linear_sum_init(struct linear_sum *sum, const struct linear_model *model);
@@ -100,8 +106,9 @@ void linear_sum_add(struct linear_sum *sum, struct text piece);
 void linear_sum_scores(const struct linear_sum *sum, double *logits, double *probabilities);
 
 /* Calls on_term for every kind of feature of every stretch of a whole text, in the order in which
- * its words end: what the stretch adds to each head's logit (n_heads).  The first term is the
- * constant, an empty stretch: the logit of as many words that the model knows nothing of.  All
+ * its words end, and for every window of three words: what the stretch adds to each head's logit
+ * (n_heads).  The first term is the constant, an empty stretch: the logit of as many words that the
+ * model knows nothing of.  All
  * terms sum to the logit.  What the pool departs from its constant is shared among the words in
  * proportion to how far each one's exp is from 1, that of an unknown word. */
 void linear_model_explain(const struct linear_model *model, struct text text,

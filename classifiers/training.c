@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "classifiers/portable_math.h"
+#include "classifiers/window_training.h"
 #include "engine/base/limits.h"
 #include "engine/base/rng.h"
 
@@ -242,16 +243,6 @@ static status_code step(struct trainer *trainer, const struct training_example *
 
 /* ---- all steps ---- */
 
-static void shuffle(struct rng *rng, uint32_t *order, size_t n)
-{
-    for (size_t i = n; i > 1; i--) {
-        size_t k = (size_t)(rng_uniform(rng) * (double)i);
-        uint32_t kept = order[i - 1];
-        order[i - 1] = order[k];
-        order[k] = kept;
-    }
-}
-
 static status_code run_epochs(struct trainer *trainer, const struct training_example *examples,
                               uint32_t *order, size_t n, struct status *st)
 {
@@ -260,7 +251,7 @@ static status_code run_epochs(struct trainer *trainer, const struct training_exa
     struct rng rng;
     rng_seed(&rng, options->seed);
     for (int epoch = 0; epoch < options->epochs; epoch++) {
-        shuffle(&rng, order, n);
+        rng_shuffle(&rng, order, n);
         for (size_t i = 0; i < n; i++, done++) {
             float rate = (float)(options->learning_rate * (1 - done / total));
             status_code code = step(trainer, &examples[order[i]], rate, st);
@@ -466,7 +457,11 @@ static status_code train(struct linear_model **out, const struct training_option
     (*out)->damping = DAMPING;
     (*out)->word_damping = WORD_DAMPING;
     (*out)->sharpness = SHARPNESS;
-    return calibrate(*out, examples, n, st);
+    if (options->window.epochs) {
+        (*out)->window_share = options->window.share;
+        code = window_network_train(&(*out)->window, options, examples, n, st);
+    }
+    return code != STATUS_OK ? code : calibrate(*out, examples, n, st);
 }
 
 status_code training_run(struct linear_model **out, const struct training_options *options,

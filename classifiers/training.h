@@ -51,6 +51,13 @@ struct training_options {
     bool distill;
     double domain_rate; /* step of a domain's own weights, as a share of the shared ones' */
     uint64_t seed;      /* of the shuffles */
+    /* A window network beside the n-grams (window_training.h); epochs 0: none. */
+    struct window_options {
+        int size;          /* of a word's vector */
+        int64_t min_count; /* a word that is rarer has none */
+        int epochs;
+        double share; /* of the network's logits in the whole */
+    } window;
     const struct logger *log;
 };
 

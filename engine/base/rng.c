@@ -164,6 +164,16 @@ double rng_uniform(struct rng *rng)
     return (double)(rng_next(rng) >> 11) * 0x1p-53;
 }
 
+void rng_shuffle(struct rng *rng, uint32_t *values, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        size_t k = (size_t)(rng_uniform(rng) * (double)i);
+        uint32_t kept = values[i - 1];
+        values[i - 1] = values[k];
+        values[k] = kept;
+    }
+}
+
 uint64_t rng_derive_seed(uint64_t run_seed, const char *task, int64_t document, int repeat)
 {
     char name[512], hex[SHA256_HEX_SIZE];

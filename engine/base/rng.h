@@ -38,6 +38,7 @@ struct rng {
 void rng_seed(struct rng *rng, uint64_t seed);
 uint64_t rng_next(struct rng *rng);
 double rng_uniform(struct rng *rng); /* in [0, 1), 53 bits */
+void rng_shuffle(struct rng *rng, uint32_t *values, size_t n);
 
 /* The seed of one draw: the first 8 bytes of SHA-256 over "seed/task/document/repeat". */
 uint64_t rng_derive_seed(uint64_t run_seed, const char *task, int64_t document, int repeat);
