@@ -11,6 +11,7 @@
 #include "engine/base/limits.h"
 #include "engine/engine.h"
 #include "engine/sampling/sampler.h"
+#include "engine/scheduler/scheduler.h"
 
 /* The first tokens of the labels. */
 struct label_ids {
@@ -22,7 +23,7 @@ struct guard_model {
     struct classifier base;
     struct guard_definition *definition;
     struct engine *engine;
-    struct session *session; /* under the mutex: it keeps the prefix that policies share */
+    struct scheduler *scheduler; /* under the mutex: it keeps the prefix that policies share */
     pthread_mutex_t *mutex;
     struct label_ids labels; /* of the policies */
     struct label_ids answers[GUARD_MAX_ANSWERS];
@@ -46,7 +47,7 @@ struct next_token {
     int32_t greedy;
 };
 
-static void read_next(void *user, int position, const float *logits)
+static int32_t read_next(void *user, int position, const float *logits)
 {
     struct next_token *next = user;
     const struct label_ids *labels = next->labels;
@@ -55,37 +56,62 @@ static void read_next(void *user, int position, const float *logits)
     if (labels)
         next->margin = log_sum(logits, labels->unsafe, labels->n_unsafe) -
                        log_sum(logits, labels->safe, labels->n_safe);
+    return SCHEDULER_CONTINUE;
 }
 
-static status_code evaluate(const struct guard_model *g, const struct token_list *ids,
+/* What follows each of n sequences of ids, which are computed side by side. */
+static status_code evaluate(const struct guard_model *g, const struct token_list *ids, int n,
                             const struct label_ids *labels, struct next_token *out,
                             struct status *st)
 {
-    *out = (struct next_token){.labels = labels, .n_vocab = engine_get_info(g->engine)->n_vocab};
-    if (ids->count > (size_t)session_context(g->session))
-        return status_set(st, STATUS_LIMIT, "the guard's prompt has %zu tokens, its context %d",
-                          ids->count, session_context(g->session));
-    status_code code = session_eval(g->session, ids->ids, (int)ids->count, (int)ids->count - 1,
-                                    read_next, out, st);
+    struct scheduler_job jobs[GUARD_MAX_POLICIES] = {0};
+    int n_context = scheduler_context(g->scheduler);
+    for (int i = 0; i < n; i++) {
+        int count = (int)ids[i].count;
+        if (count > n_context)
+            return status_set(st, STATUS_LIMIT, "the guard's prompt has %d tokens, its context %d",
+                              count, n_context);
+        out[i] =
+            (struct next_token){.labels = labels, .n_vocab = engine_get_info(g->engine)->n_vocab};
+        jobs[i] = (struct scheduler_job){.tokens = ids[i].ids,
+                                         .n_tokens = count,
+                                         .first_logits = count - 1,
+                                         .max_tokens = count,
+                                         .on_logits = read_next,
+                                         .user = &out[i]};
+    }
+    status_code code = scheduler_run(g->scheduler, jobs, n, st);
+    for (int i = 0; i < n && code == STATUS_OK; i++)
+        if ((code = jobs[i].status.code) != STATUS_OK) *st = jobs[i].status;
     if (code == STATUS_OK) code = engine_check_files(g->engine, st);
-    if (code == STATUS_OK && isnan(out->margin))
-        code = status_set(st, STATUS_BAD_INPUT, "the guard model answered NaN");
+    for (int i = 0; i < n && code == STATUS_OK; i++)
+        if (isnan(out[i].margin))
+            code = status_set(st, STATUS_BAD_INPUT, "the guard model answered NaN");
     return code;
 }
 
 /* ---- the two ways of asking ---- */
 
-static status_code score_policy(const struct guard_model *g, const struct guard_template *parts,
-                                const struct guard_texts *texts, struct hazard_score *out,
-                                struct status *st)
+static status_code score_policies(const struct guard_model *g, const struct guard_template *parts,
+                                  const struct guard_texts *texts, bool is_response,
+                                  struct hazard_scores *out, struct status *st)
 {
-    struct token_list ids = {0};
-    struct next_token next;
-    status_code code =
-        guard_definition_encode(parts, texts, engine_get_tokenizer(g->engine), &ids, st);
-    if (code == STATUS_OK) code = evaluate(g, &ids, &g->labels, &next, st);
-    token_list_release(&ids);
-    if (code == STATUS_OK) *out = guard_answer_score(next.margin);
+    const struct guard_definition *d = g->definition;
+    struct token_list ids[GUARD_MAX_POLICIES] = {0};
+    struct next_token next[GUARD_MAX_POLICIES];
+    status_code code = STATUS_OK;
+    for (int i = 0; i < d->n_policies && code == STATUS_OK; i++) {
+        struct guard_texts filled = *texts;
+        filled.policy = is_response ? d->policies[i].response : d->policies[i].prompt;
+        code =
+            guard_definition_encode(parts, &filled, engine_get_tokenizer(g->engine), &ids[i], st);
+    }
+    if (code == STATUS_OK) code = evaluate(g, ids, d->n_policies, &g->labels, next, st);
+    for (int i = 0; i < d->n_policies; i++) {
+        token_list_release(&ids[i]);
+        if (code == STATUS_OK)
+            out->of[d->policies[i].category] = guard_answer_score(next[i].margin);
+    }
     return code;
 }
 
@@ -101,7 +127,7 @@ static status_code generate(const struct guard_model *g, struct token_list *ids,
                               n);
         const struct guard_answer *due = guard_answer_due(reader);
         struct next_token next;
-        code = evaluate(g, ids, due ? &g->answers[due - d->answers] : NULL, &next, st);
+        code = evaluate(g, ids, 1, due ? &g->answers[due - d->answers] : NULL, &next, st);
         if (code != STATUS_OK) return code;
         if (due) guard_answer_margin(reader, next.margin);
         if (tokenizer_is_end(tokenizer, next.greedy)) return guard_answer_end(reader, st);
@@ -150,12 +176,10 @@ static status_code guard_score(const struct classifier *classifier, struct text 
     struct hazard_scores scores = {0};
     status_code code = STATUS_OK;
     pthread_mutex_lock(g->mutex);
-    if (d->n_answers) code = score_answer(g, parts, &texts, prompt.length > 0, &scores, st);
-    for (int i = 0; i < d->n_policies && code == STATUS_OK; i++) {
-        const struct guard_policy_text *policy = &d->policies[i];
-        texts.policy = prompt.length ? policy->response : policy->prompt;
-        code = score_policy(g, parts, &texts, &scores.of[policy->category], st);
-    }
+    bool is_response = prompt.length > 0;
+    if (d->n_answers) code = score_answer(g, parts, &texts, is_response, &scores, st);
+    if (d->n_policies && code == STATUS_OK)
+        code = score_policies(g, parts, &texts, is_response, &scores, st);
     pthread_mutex_unlock(g->mutex);
     if (code == STATUS_OK) *out = scores;
     return code;
@@ -164,7 +188,7 @@ static status_code guard_score(const struct classifier *classifier, struct text 
 static void guard_free(struct classifier *classifier)
 {
     struct guard_model *g = (struct guard_model *)classifier;
-    session_free(g->session);
+    scheduler_free(g->scheduler);
     engine_free(g->engine);
     guard_definition_free(g->definition);
     if (g->mutex) pthread_mutex_destroy(g->mutex);
@@ -231,7 +255,9 @@ static status_code open_model(struct guard_model *g, const char *path, struct st
     if (!engine_get_tokenizer(g->engine))
         return status_set(st, STATUS_NOT_FOUND, "%s: the model has no tokenizer", path);
     if ((code = find_all_labels(g, st)) != STATUS_OK) return status_prefix(st, "%s", path);
-    return session_create(&g->session, g->engine, 0, st);
+    int n_policies = g->definition->n_policies;
+    const struct scheduler_options scheduler = {.max_sequences = n_policies ? n_policies : 1};
+    return scheduler_create(&g->scheduler, g->engine, &scheduler, st);
 }
 
 static hazard_set judged_categories(const struct guard_definition *d)
