@@ -8,12 +8,13 @@
 #include "benchmarks/labelled_text.h"
 #include "classifiers/word_reader.h"
 #include "engine/base/arena.h"
-#include "engine/base/clock.h"
 #include "engine/base/limits.h"
 
-#define NAME_BYTES 128
-#define ANY        HAZARD_COUNT /* in place of a category: the highest of all */
-#define NO_GROUP   (-1)
+#define NAME_BYTES      128
+#define ANY             HAZARD_COUNT /* in place of a category: the highest of all */
+#define NO_GROUP        (-1)
+/* Rows that are scored together, so that a service is asked several things at a time. */
+#define EVAL_BATCH_ROWS 64
 
 struct label {
     int category; /* or ANY */
@@ -189,59 +190,20 @@ static void keep_failure(struct guard_eval *eval, const char *message)
     if (!eval->failure[0]) snprintf(eval->failure, sizeof eval->failure, "%.200s", message);
 }
 
-/* The scores of one classifier by label; NAN where it says nothing. */
-static status_code score_labels(const struct guard_eval *eval, const struct classifier *classifier,
-                                struct text prompt, struct text text, double *out,
-                                struct status *st)
+/* One classifier's scores by label; NAN where it says nothing. */
+static void take_scores(const struct guard_eval *eval, const struct classifier_item *item,
+                        double *out)
 {
-    struct hazard_scores scores;
-    for (int i = 0; i < eval->n_labels; i++) out[i] = (double)NAN;
-    status_code code = classifier_score(classifier, prompt, text, &scores, st);
-    if (code != STATUS_OK) return code;
-    for (int i = 0; i < eval->n_labels; i++)
-        for (int c = 0; c < HAZARD_COUNT; c++) {
+    for (int i = 0; i < eval->n_labels; i++) {
+        out[i] = (double)NAN;
+        for (int c = 0; c < HAZARD_COUNT && item->status.code == STATUS_OK; c++) {
             if (eval->labels[i].category != ANY && eval->labels[i].category != c) continue;
-            if (!scores.of[c].scored) continue;
+            if (!item->scores.of[c].scored) continue;
             if (eval->labels[i].category == ANY && !hazard_is_harm((enum hazard_category)c))
                 continue;
-            out[i] = fmax(isnan(out[i]) ? 0 : out[i], scores.of[c].probability);
+            out[i] = fmax(isnan(out[i]) ? 0 : out[i], item->scores.of[c].probability);
         }
-    return STATUS_OK;
-}
-
-static status_code score_with_policy(struct guard_eval *eval,
-                                     const struct guard_eval_request *request, struct text prompt,
-                                     struct text text, struct eval_row *row, struct status *st)
-{
-    struct guard_record record;
-    status_code code = request->stage == GUARD_INPUT
-                           ? pipeline_check_input(request->pipeline, text, &record, st)
-                           : pipeline_check_reply(request->pipeline, prompt, text, &record, st);
-    if (code == STATUS_OK && record.n_events && record.events[0].verdict == GUARD_ERROR)
-        keep_failure(eval, record.events[0].error);
-    else if (code == STATUS_OK)
-        for (int i = 0; i < eval->n_labels; i++)
-            row->score[i] = record.n_events && record.events[0].fires ? 1 : 0;
-    guard_record_release(&record);
-    return code;
-}
-
-static status_code score_row(struct guard_eval *eval, const struct guard_eval_request *request,
-                             struct text prompt, struct text text, struct eval_row *row,
-                             struct status *st)
-{
-    status_code code = STATUS_OK;
-    double start = clock_seconds();
-    if (request->classifier) {
-        struct status failure = {0};
-        if (score_labels(eval, request->classifier, prompt, text, row->score, &failure) !=
-            STATUS_OK)
-            keep_failure(eval, failure.message);
-    } else {
-        code = score_with_policy(eval, request, prompt, text, row, st);
     }
-    row->seconds = clock_seconds() - start;
-    return code;
 }
 
 static double *others_of(const struct guard_eval *eval, size_t row)
@@ -249,15 +211,76 @@ static double *others_of(const struct guard_eval *eval, size_t row)
     return eval->others + row * (size_t)eval->n_others * (size_t)eval->n_labels;
 }
 
-static void score_with_others(struct guard_eval *eval, const struct guard_eval_request *request,
-                              struct text prompt, struct text text)
+/* Rows that were read and wait for their scores: the last n of eval->rows. */
+struct eval_batch {
+    struct classifier_item items[EVAL_BATCH_ROWS];
+    struct guard_item guarded[EVAL_BATCH_ROWS];
+    int n;
+    struct arena texts;
+};
+
+static void score_with_classifiers(struct guard_eval *eval,
+                                   const struct guard_eval_request *request,
+                                   struct eval_batch *batch)
 {
-    for (int k = 0; k < eval->n_others; k++) {
-        struct status ignored = {0}; /* NAN says that there is no score */
-        double *out = others_of(eval, eval->n) + k * eval->n_labels;
-        if (score_labels(eval, request->others[k], prompt, text, out, &ignored) != STATUS_OK)
-            for (int i = 0; i < eval->n_labels; i++) out[i] = (double)NAN;
+    size_t first = eval->n - (size_t)batch->n, n = (size_t)batch->n;
+    if (request->classifier) classifier_score_all(request->classifier, batch->items, n);
+    for (size_t i = 0; i < n && request->classifier; i++) {
+        const struct classifier_item *item = &batch->items[i];
+        if (item->status.code != STATUS_OK) keep_failure(eval, item->status.message);
+        take_scores(eval, item, eval->rows[first + i].score);
+        eval->rows[first + i].seconds = item->seconds;
     }
+    for (int k = 0; k < eval->n_others; k++) {
+        classifier_score_all(request->others[k], batch->items, n);
+        for (size_t i = 0; i < n; i++)
+            take_scores(eval, &batch->items[i], others_of(eval, first + i) + k * eval->n_labels);
+    }
+}
+
+static status_code score_with_policy(struct guard_eval *eval,
+                                     const struct guard_eval_request *request,
+                                     struct eval_batch *batch, struct status *st)
+{
+    struct eval_row *row = &eval->rows[eval->n - (size_t)batch->n];
+    for (int i = 0; i < batch->n; i++)
+        batch->guarded[i] = (struct guard_item){.guard_text = request->stage == GUARD_INPUT
+                                                                  ? batch->items[i].text
+                                                                  : batch->items[i].prompt,
+                                                .reply = batch->items[i].text};
+    status_code code =
+        pipeline_check_all(request->pipeline, request->stage, batch->guarded, batch->n, st);
+    for (int i = 0; i < batch->n; i++, row++) {
+        struct guard_record *record = &batch->guarded[i].record;
+        const struct guard_event *event = record->n_events ? &record->events[0] : NULL;
+        row->seconds = event ? event->seconds : 0;
+        if (event && event->verdict == GUARD_ERROR)
+            keep_failure(eval, event->error);
+        else
+            for (int k = 0; k < eval->n_labels; k++) row->score[k] = event && event->fires ? 1 : 0;
+        guard_record_release(record);
+    }
+    return code;
+}
+
+static status_code score_batch(struct guard_eval *eval, const struct guard_eval_request *request,
+                               struct eval_batch *batch, struct status *st)
+{
+    status_code code = STATUS_OK;
+    if (!batch->n) return STATUS_OK;
+    if (request->pipeline) code = score_with_policy(eval, request, batch, st);
+    if (code == STATUS_OK) score_with_classifiers(eval, request, batch);
+    batch->n = 0;
+    arena_reset(&batch->texts);
+    return code;
+}
+
+static status_code copy_text(struct eval_batch *batch, struct text text, struct text *out,
+                             struct status *st)
+{
+    const char *copy = arena_strndup(&batch->texts, text.data, text.length);
+    *out = (struct text){copy, text.length};
+    return copy ? STATUS_OK : status_no_memory(st, "the texts to classify");
 }
 
 static status_code make_room(struct guard_eval *eval, struct status *st)
@@ -275,8 +298,10 @@ static status_code make_room(struct guard_eval *eval, struct status *st)
 }
 
 static status_code read_row(struct guard_eval *eval, const struct guard_eval_request *request,
-                            const struct labelled_text *rows, struct status *st)
+                            const struct labelled_text *rows, struct eval_batch *batch,
+                            struct status *st)
 {
+    struct classifier_item *item = &batch->items[batch->n];
     struct labelled_cell text, prompt = {.text = {"", 0}}, cell;
     struct eval_row row = {.group = NO_GROUP};
     status_code code = labelled_text_cell(rows, request->text_column, &text, st);
@@ -293,31 +318,47 @@ static status_code read_row(struct guard_eval *eval, const struct guard_eval_req
             code = find_group(eval, cell.text, &row.group, st);
     }
     if (code == STATUS_OK && eval->n_words) code = find_words(eval, text.text, &row, st);
-    if (code == STATUS_OK) code = score_row(eval, request, prompt.text, text.text, &row, st);
+    if (code == STATUS_OK) code = copy_text(batch, text.text, &item->text, st);
+    if (code == STATUS_OK) code = copy_text(batch, prompt.text, &item->prompt, st);
+    if (code == STATUS_OK) code = make_room(eval, st);
     if (code != STATUS_OK) return code;
     row.is_dev = in_dev_split(text.text, request->dev_share);
-    if ((code = make_room(eval, st)) != STATUS_OK) return code;
-    score_with_others(eval, request, prompt.text, text.text);
     eval->rows[eval->n++] = row;
-    return STATUS_OK;
+    batch->n++;
+    bool is_full = batch->n == EVAL_BATCH_ROWS || batch->texts.used > LIMIT_PROMPT_BYTES;
+    return is_full ? score_batch(eval, request, batch, st) : STATUS_OK;
 }
 
 static status_code read_all(struct guard_eval *eval, const struct guard_eval_request *request,
-                            struct labelled_text *rows, struct status *st)
+                            struct labelled_text *rows, struct eval_batch *batch, struct status *st)
 {
     bool more;
     for (bool first = true;; first = false) {
         status_code code = labelled_text_next(rows, &more, st);
-        if (code != STATUS_OK || !more) return code;
+        if (code != STATUS_OK) return code;
+        if (!more) return score_batch(eval, request, batch, st);
         if (first && !request->labels) code = find_labels(eval, request, rows, st);
         if (code == STATUS_OK) code = check_labels(eval, request, st);
         if (code != STATUS_OK) return code;
         if (eval->n == LIMIT_DATASET_ROWS)
             return status_set(st, STATUS_LIMIT, "%s: more than %u rows", request->data,
                               LIMIT_DATASET_ROWS);
-        code = read_row(eval, request, rows, st);
+        code = read_row(eval, request, rows, batch, st);
         if (code != STATUS_OK) return labelled_text_prefix(rows, st);
     }
+}
+
+static status_code read_in_batches(struct guard_eval *eval,
+                                   const struct guard_eval_request *request,
+                                   struct labelled_text *rows, struct status *st)
+{
+    struct eval_batch *batch = calloc(1, sizeof *batch);
+    if (!batch) return status_no_memory(st, "the texts to classify");
+    arena_init(&batch->texts, 4 * (size_t)LIMIT_PROMPT_BYTES);
+    status_code code = read_all(eval, request, rows, batch, st);
+    arena_release(&batch->texts);
+    free(batch);
+    return code;
 }
 
 static status_code run(struct guard_eval *eval, const struct guard_eval_request *request,
@@ -330,7 +371,7 @@ static status_code run(struct guard_eval *eval, const struct guard_eval_request 
         code = read_words(eval, request->group_words, st);
     if (code == STATUS_OK) code = labelled_text_open(&rows, request->data, true, st);
     if (code != STATUS_OK) return code;
-    code = read_all(eval, request, rows, st);
+    code = read_in_batches(eval, request, rows, st);
     memcpy(eval->sha256, labelled_text_sha256(rows), SHA256_HEX_SIZE);
     labelled_text_free(rows);
     if (code == STATUS_OK && !eval->n)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/limits.h"
 
 static const struct classifier_kind kinds[] = {
@@ -153,19 +154,27 @@ static void check_item(const struct classifier *classifier, struct classifier_it
     if (item->status.code != STATUS_OK) memset(&item->scores, 0, sizeof item->scores);
 }
 
+int classifier_parallel(const struct classifier *classifier)
+{
+    return classifier->parallel > 1 ? classifier->parallel : 1;
+}
+
 void classifier_score_all(const struct classifier *classifier, struct classifier_item *items,
                           size_t n)
 {
     if (!classifier->vtable->score_all) {
         for (size_t i = 0; i < n; i++) {
+            double start = clock_seconds();
             items[i].status = (struct status){0};
             items[i].status.code = classifier_score(classifier, items[i].prompt, items[i].text,
                                                     &items[i].scores, &items[i].status);
+            items[i].seconds = clock_seconds() - start;
         }
         return;
     }
     for (size_t i = 0; i < n; i++) {
         memset(&items[i].scores, 0, sizeof items[i].scores);
+        items[i].seconds = 0;
         items[i].status = (struct status){0};
         items[i].status.code =
             check_lengths(classifier, items[i].prompt, items[i].text, &items[i].status);

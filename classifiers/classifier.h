@@ -104,7 +104,12 @@ struct classifier_item {
     struct text prompt, text;
     struct hazard_scores scores;
     struct status status;
+    double seconds; /* that this text took, whatever was done at the same time */
 };
+
+/* How many texts are worth scoring at a time, by threads or by classifier_score_all(): more than 1
+ * where a service is asked. */
+int classifier_parallel(const struct classifier *classifier);
 
 /* Scores each of n texts as classifier_score() would.  One that asks a service asks several things
  * at a time; which come back first changes nothing. */

@@ -45,6 +45,7 @@ struct classifier {
     char sha256[SHA256_HEX_SIZE];
     hazard_set categories;
     size_t window_bytes; /* longer texts come in windows; 0: it takes any length */
+    int parallel;        /* texts worth scoring at a time; 0 is 1 */
 };
 
 /* lexicon_classifier.c; `argument` is a path, or NULL for the built-in word list. */

@@ -1,5 +1,6 @@
 /* One check of one text: cascade, windows, allow list and budget, to a verdict. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "classifiers/allow_list.h"
 #include "classifiers/guard_internal.h"
@@ -48,14 +49,6 @@ bool guard_windows_next(struct guard_windows *windows, struct text *window)
     return true;
 }
 
-/* What a check is of: a text, when its budget began, and, of one that grows, what the classifiers
- * keep of it between checks. */
-struct subject {
-    struct text prompt, text;
-    double start;
-    struct classifier_growth **growth; /* (POLICY_MAX_CLASSIFIERS), or NULL */
-};
-
 /* What is left of a stage's budget, at least a moment, so that a spent one fails as a timeout;
  * 0: it has none. */
 static double seconds_left(const struct policy_stage *stage, double start)
@@ -68,7 +61,7 @@ static double seconds_left(const struct policy_stage *stage, double start)
 /* Scores one window, or, of a text that grows and is one window still, what came since the check
  * before. */
 static status_code score_window(const struct pipeline *pipeline, enum guard_stage stage, int index,
-                                const struct subject *subject, struct text window,
+                                const struct guard_subject *subject, struct text window,
                                 struct hazard_scores *out, struct status *st)
 {
     const struct classifier *classifier = pipeline->classifiers[index];
@@ -84,9 +77,24 @@ static status_code score_window(const struct pipeline *pipeline, enum guard_stag
                                    out, st);
 }
 
-/* The highest score of any window stands for the text; a window that fails fails the text. */
+/* The highest score of any window stands for the text. */
+static void take_window(const struct hazard_scores *scores, bool first, struct hazard_scores *out)
+{
+    for (int c = 0; c < HAZARD_COUNT; c++) {
+        struct hazard_score *highest = &out->of[c];
+        const struct hazard_score *score = &scores->of[c];
+        if (first)
+            *highest = *score;
+        else if (!score->scored)
+            *highest = (struct hazard_score){0};
+        else if (highest->scored && score->probability > highest->probability)
+            *highest = *score;
+    }
+}
+
+/* A window that fails fails the text. */
 static status_code score_text(const struct pipeline *pipeline, enum guard_stage stage,
-                              int classifier, const struct subject *subject,
+                              int classifier, const struct guard_subject *subject,
                               struct hazard_scores *out, struct status *st)
 {
     struct text window;
@@ -97,16 +105,7 @@ static status_code score_text(const struct pipeline *pipeline, enum guard_stage 
          first = false) {
         struct hazard_scores scores;
         code = score_window(pipeline, stage, classifier, subject, window, &scores, st);
-        for (int c = 0; c < HAZARD_COUNT && code == STATUS_OK; c++) {
-            struct hazard_score *highest = &out->of[c];
-            const struct hazard_score *score = &scores.of[c];
-            if (first)
-                *highest = *score;
-            else if (!score->scored)
-                *highest = (struct hazard_score){0};
-            else if (highest->scored && score->probability > highest->probability)
-                *highest = *score;
-        }
+        if (code == STATUS_OK) take_window(&scores, first, out);
     }
     if (code != STATUS_OK) memset(out, 0, sizeof *out);
     return code;
@@ -135,17 +134,18 @@ static void note_error(struct guard_event *event, const struct classifier *class
                  why);
 }
 
-/* Asks one step's classifier.  `open` are the categories that a cascade has not cleared. */
-static void run_step(const struct pipeline *pipeline, const struct policy_step *step,
-                     const struct subject *subject, hazard_set *open, struct guard_check *check)
+/* Weighs what one step's classifier said.  `open` are the categories that a cascade has not
+ * cleared.
+ */
+static void take_scores(const struct pipeline *pipeline, const struct policy_step *step,
+                        struct guard_subject *subject)
 {
     int i = step->classifier;
+    struct guard_check *check = subject->check;
     struct guard_event *event = &check->event;
     const struct classifier *classifier = pipeline->classifiers[i];
-    struct status *status = &check->status[i];
-    hazard_set wanted = step->categories & *open & classifier_categories(classifier);
-    check->asked[i] = true;
-    status->code = score_text(pipeline, event->stage, i, subject, &check->scores[i], status);
+    const struct status *status = &check->status[i];
+    hazard_set wanted = step->categories & subject->open & classifier_categories(classifier);
     if (status->code != STATUS_OK) {
         event->timed_out = event->timed_out || status->code == STATUS_TIMEOUT;
         note_error(event, classifier, status->message, "");
@@ -160,8 +160,9 @@ static void run_step(const struct pipeline *pipeline, const struct policy_step *
         } else if (score->probability >= step->band[c].high) {
             check->fired[i] |= HAZARD_BIT(c);
             weigh(event, i, category, score->probability, step->band[c].high);
-        } else if (score->probability < step->band[c].low) {
-            *open &= ~HAZARD_BIT(c);
+        } else if (score->probability < step->band[c].low &&
+                   pipeline->rules->stage[event->stage].is_cascade) {
+            subject->open &= ~HAZARD_BIT(c);
         }
     }
 }
@@ -171,32 +172,52 @@ static bool is_over_budget(const struct policy_stage *stage, double start)
     return stage->budget_ms > 0 && (clock_seconds() - start) * 1000 > stage->budget_ms;
 }
 
+/* A cascade that is settled asks no further, and a check that took too long neither. */
+static bool is_due(const struct policy_stage *stage, const struct policy_step *step,
+                   const struct guard_subject *subject)
+{
+    const struct guard_event *event = &subject->check->event;
+    if (event->timed_out) return false;
+    return !stage->is_cascade ||
+           (event->verdict != GUARD_BLOCK && (step->categories & subject->open));
+}
+
+static void run_step(const struct pipeline *pipeline, const struct policy_step *step,
+                     struct guard_subject *subject)
+{
+    int i = step->classifier;
+    struct guard_check *check = subject->check;
+    struct guard_event *event = &check->event;
+    check->asked[i] = true;
+    check->status[i].code =
+        score_text(pipeline, event->stage, i, subject, &check->scores[i], &check->status[i]);
+    take_scores(pipeline, step, subject);
+    const struct policy_stage *stage = &pipeline->rules->stage[event->stage];
+    event->timed_out = event->timed_out || is_over_budget(stage, subject->start);
+}
+
 /* A score that is above a threshold blocks whatever else failed.  Without one, a failure, a
  * category that ought to have been scored and was not, and a check that took too long are errors.
  */
-static void run_steps(const struct pipeline *pipeline, const struct subject *subject,
-                      struct guard_check *check)
+static void conclude(const struct policy_stage *stage, struct guard_subject *subject)
 {
-    double start = subject->start;
-    struct guard_event *event = &check->event;
-    const struct policy_stage *stage = &pipeline->rules->stage[event->stage];
-    hazard_set open = ~(hazard_set)0;
-    for (int s = 0; s < stage->n_steps && !event->timed_out; s++) {
-        const struct policy_step *step = &stage->steps[s];
-        hazard_set untouched = open;
-        if (stage->is_cascade && event->verdict == GUARD_BLOCK) break;
-        if (stage->is_cascade && !(step->categories & open)) continue;
-        run_step(pipeline, step, subject, &open, check);
-        if (!stage->is_cascade) open = untouched;
-        event->timed_out = event->timed_out || is_over_budget(stage, start);
-    }
-    if (is_over_budget(stage, start) && event->verdict != GUARD_BLOCK)
+    struct guard_event *event = &subject->check->event;
+    if (is_over_budget(stage, subject->start) && event->verdict != GUARD_BLOCK)
         snprintf(event->error, sizeof event->error, "timeout: took longer than %g ms",
                  stage->budget_ms);
     if (event->verdict == GUARD_BLOCK)
         event->error[0] = '\0';
     else if (event->error[0])
         event->verdict = GUARD_ERROR;
+}
+
+static void run_steps(const struct pipeline *pipeline, struct guard_subject *subject)
+{
+    const struct policy_stage *stage = &pipeline->rules->stage[subject->check->event.stage];
+    subject->open = ~(hazard_set)0;
+    for (int s = 0; s < stage->n_steps; s++)
+        if (is_due(stage, &stage->steps[s], subject)) run_step(pipeline, &stage->steps[s], subject);
+    conclude(stage, subject);
 }
 
 /* ---- the check ---- */
@@ -214,7 +235,7 @@ static struct guard_event new_event(const struct pipeline *pipeline, enum guard_
 /* Whether the policy's allow list lets a blocked text through: all of it, or what is left of it
  * without its allowed stretches passes.  What cannot be told is not exempt. */
 static bool is_exempt(const struct pipeline *pipeline, enum guard_stage stage,
-                      const struct subject *subject)
+                      const struct guard_subject *subject)
 {
     struct text text = subject->text;
     const struct allow_list *allow = pipeline->rules->allow;
@@ -226,10 +247,11 @@ static bool is_exempt(const struct pipeline *pipeline, enum guard_stage stage,
     strbuf_init(&masked, LIMIT_PROMPT_BYTES);
     if (allow_list_mask(allow, text, &masked, &has_allowed, &st) == STATUS_OK && has_allowed) {
         struct guard_check again = {.event = new_event(pipeline, stage)};
-        const struct subject rest = {.prompt = subject->prompt,
+        struct guard_subject rest = {.prompt = subject->prompt,
                                      .text = {masked.data, masked.length},
-                                     .start = subject->start};
-        run_steps(pipeline, &rest, &again);
+                                     .start = subject->start,
+                                     .check = &again};
+        run_steps(pipeline, &rest);
         exempt = again.event.verdict == GUARD_ALLOW;
     }
     strbuf_release(&masked);
@@ -241,33 +263,178 @@ static bool closes(const struct policy_info *rules, const struct guard_event *ev
     return event->timed_out ? rules->blocks_on_timeout : rules->blocks_on_error;
 }
 
-static void run(const struct pipeline *pipeline, enum guard_stage stage,
-                const struct subject *subject, struct guard_check *check)
+static void begin(const struct pipeline *pipeline, enum guard_stage stage,
+                  struct guard_subject *subject)
 {
-    *check = (struct guard_check){.event = new_event(pipeline, stage)};
+    *subject->check = (struct guard_check){.event = new_event(pipeline, stage)};
+    subject->open = ~(hazard_set)0;
+    subject->start = clock_seconds();
+}
+
+/* What an allow list and on_error make of the verdict. */
+static void end(const struct pipeline *pipeline, struct guard_subject *subject)
+{
+    struct guard_check *check = subject->check;
     struct guard_event *event = &check->event;
-    run_steps(pipeline, subject, check);
-    if (event->verdict == GUARD_BLOCK && is_exempt(pipeline, stage, subject)) {
+    if (event->verdict == GUARD_BLOCK && is_exempt(pipeline, event->stage, subject)) {
         event->verdict = GUARD_ALLOW;
         event->exempted = true;
         memset(check->fired, 0, sizeof check->fired);
     }
     event->fires = event->verdict == GUARD_BLOCK ||
                    (event->verdict == GUARD_ERROR && closes(pipeline->rules, event));
-    event->seconds = clock_seconds() - subject->start;
+}
+
+static void run(const struct pipeline *pipeline, enum guard_stage stage,
+                struct guard_subject *subject)
+{
+    begin(pipeline, stage, subject);
+    run_steps(pipeline, subject);
+    end(pipeline, subject);
+    subject->check->event.seconds = clock_seconds() - subject->start;
 }
 
 void guard_check_run(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
                      struct text text, struct guard_check *check)
 {
-    const struct subject subject = {.prompt = prompt, .text = text, .start = clock_seconds()};
-    run(pipeline, stage, &subject, check);
+    struct guard_subject subject = {.prompt = prompt, .text = text, .check = check};
+    run(pipeline, stage, &subject);
 }
 
 void guard_check_growing(const struct pipeline *pipeline, struct text prompt, struct text reply,
                          struct classifier_growth **growth, struct guard_check *check)
 {
-    const struct subject subject = {
-        .prompt = prompt, .text = reply, .start = clock_seconds(), .growth = growth};
-    run(pipeline, GUARD_OUTPUT, &subject, check);
+    struct guard_subject subject = {
+        .prompt = prompt, .text = reply, .growth = growth, .check = check};
+    run(pipeline, GUARD_OUTPUT, &subject);
+}
+
+/* ---- many checks ---- */
+
+/* The windows of all texts that a step is due for: what a service is asked several of at a time. */
+struct questions {
+    struct classifier_item *items;
+    size_t n, room;
+};
+
+static status_code add_question(struct questions *q, struct text prompt, struct text window,
+                                struct status *st)
+{
+    if (q->n == q->room) {
+        size_t room = q->room ? 2 * q->room : 64;
+        struct classifier_item *more = realloc(q->items, room * sizeof *more);
+        if (!more) return status_no_memory(st, "the texts to classify");
+        q->items = more;
+        q->room = room;
+    }
+    q->items[q->n++] = (struct classifier_item){.prompt = prompt, .text = window};
+    return STATUS_OK;
+}
+
+static status_code ask_windows(const struct pipeline *pipeline, enum guard_stage stage,
+                               const struct policy_step *step, struct guard_subject *subjects,
+                               int n, struct questions *q, struct status *st)
+{
+    status_code code = STATUS_OK;
+    for (int i = 0; i < n && code == STATUS_OK; i++) {
+        struct guard_windows windows =
+            guard_windows_start(pipeline, stage, step->classifier, subjects[i].text);
+        struct text window;
+        if (!is_due(&pipeline->rules->stage[stage], step, &subjects[i])) continue;
+        while (code == STATUS_OK && guard_windows_next(&windows, &window))
+            code = add_question(q, subjects[i].prompt, window, st);
+    }
+    if (code == STATUS_OK)
+        classifier_score_all(pipeline->classifiers[step->classifier], q->items, q->n);
+    return code;
+}
+
+/* One text's answers, as score_text() would have found them; returns the next text's first. */
+static const struct classifier_item *take_answers(const struct pipeline *pipeline, int classifier,
+                                                  struct guard_subject *subject,
+                                                  const struct classifier_item *answer)
+{
+    struct guard_check *check = subject->check;
+    struct status *status = &check->status[classifier];
+    struct hazard_scores *scores = &check->scores[classifier];
+    struct guard_windows windows =
+        guard_windows_start(pipeline, check->event.stage, classifier, subject->text);
+    struct text window;
+    for (bool first = true; guard_windows_next(&windows, &window); first = false, answer++) {
+        check->event.seconds += answer->seconds;
+        if (status->code != STATUS_OK) continue;
+        *status = answer->status;
+        if (status->code == STATUS_OK) take_window(&answer->scores, first, scores);
+    }
+    if (status->code != STATUS_OK) memset(scores, 0, sizeof *scores);
+    check->asked[classifier] = true;
+    return answer;
+}
+
+/* One step of all checks, when its classifier asks several things at a time. */
+static status_code run_step_together(const struct pipeline *pipeline, enum guard_stage stage,
+                                     const struct policy_step *step, struct guard_subject *subjects,
+                                     int n, struct status *st)
+{
+    struct questions q = {0};
+    status_code code = ask_windows(pipeline, stage, step, subjects, n, &q, st);
+    const struct classifier_item *answer = q.items;
+    for (int i = 0; i < n && code == STATUS_OK; i++) {
+        if (!is_due(&pipeline->rules->stage[stage], step, &subjects[i])) continue;
+        answer = take_answers(pipeline, step->classifier, &subjects[i], answer);
+        take_scores(pipeline, step, &subjects[i]);
+    }
+    free(q.items);
+    return code;
+}
+
+/* A step that is not worth asking together. */
+static void run_step_apart(const struct pipeline *pipeline, const struct policy_step *step,
+                           struct guard_subject *subject)
+{
+    double start = clock_seconds();
+    if (!is_due(&pipeline->rules->stage[subject->check->event.stage], step, subject)) return;
+    run_step(pipeline, step, subject);
+    subject->check->event.seconds += clock_seconds() - start;
+}
+
+static bool asks(const struct pipeline *pipeline, const struct policy_step *step)
+{
+    return classifier_parallel(pipeline->classifiers[step->classifier]) > 1;
+}
+
+/* What depends on the clock must not depend on what else is asked at the same time: where there is
+ * a budget, texts wait for each other. */
+static bool is_worth_it(const struct pipeline *pipeline, const struct policy_stage *stage, int n)
+{
+    bool asks_several = false;
+    for (int s = 0; s < stage->n_steps; s++)
+        asks_several = asks_several || asks(pipeline, &stage->steps[s]);
+    return n > 1 && asks_several && !(stage->budget_ms > 0);
+}
+
+status_code guard_check_run_all(const struct pipeline *pipeline, enum guard_stage stage,
+                                struct guard_subject *subjects, int n, struct status *st)
+{
+    const struct policy_stage *rules = &pipeline->rules->stage[stage];
+    if (!is_worth_it(pipeline, rules, n)) {
+        for (int i = 0; i < n; i++) run(pipeline, stage, &subjects[i]);
+        return STATUS_OK;
+    }
+    status_code code = STATUS_OK;
+    for (int i = 0; i < n; i++) begin(pipeline, stage, &subjects[i]);
+    for (int s = 0; s < rules->n_steps && code == STATUS_OK; s++) {
+        const struct policy_step *step = &rules->steps[s];
+        if (asks(pipeline, step))
+            code = run_step_together(pipeline, stage, step, subjects, n, st);
+        else
+            for (int i = 0; i < n; i++) run_step_apart(pipeline, step, &subjects[i]);
+    }
+    for (int i = 0; i < n && code == STATUS_OK; i++) {
+        double start = clock_seconds();
+        conclude(rules, &subjects[i]);
+        end(pipeline, &subjects[i]);
+        subjects[i].check->event.seconds += clock_seconds() - start;
+    }
+    return code;
 }

@@ -29,6 +29,15 @@ struct guard_check {
     hazard_set fired[POLICY_MAX_CLASSIFIERS]; /* categories at or above their threshold */
 };
 
+/* What a check is of.  The caller sets what stands first; the check is the caller's storage. */
+struct guard_subject {
+    struct text prompt, text;
+    struct classifier_growth **growth; /* (POLICY_MAX_CLASSIFIERS), or NULL; see below */
+    struct guard_check *check;
+    double start;    /* when its budget began */
+    hazard_set open; /* what a cascade has not cleared */
+};
+
 /* Fills all but the event's response. */
 void guard_check_run(const struct pipeline *pipeline, enum guard_stage stage, struct text prompt,
                      struct text text, struct guard_check *check);
@@ -37,6 +46,13 @@ void guard_check_run(const struct pipeline *pipeline, enum guard_stage stage, st
  * classifiers keep of it from one check to the next. */
 void guard_check_growing(const struct pipeline *pipeline, struct text prompt, struct text reply,
                          struct classifier_growth **growth, struct guard_check *check);
+
+/* The same checks, of n texts.  Where the stage asks a service it asks several things at a time,
+ * step by step, unless the stage has a budget; verdicts and scores are those of one check after
+ * another. */
+status_code guard_check_run_all(const struct pipeline *pipeline, enum guard_stage stage,
+                                struct guard_subject *subjects, int n,
+                                struct status *st) MUST_CHECK;
 
 /* A walk over the windows of a text: one window, the text, where no limit makes it shorter. */
 struct guard_windows {
@@ -73,8 +89,11 @@ void guard_stream_release(struct stream_guard *stream);
 /* backend.h's on_text; `user` is the stream. */
 bool guard_stream_on_text(void *user, struct text reply);
 
-/* Classifies the finished reply; a check that cut it as it grew keeps its verdict. */
-void guard_stream_finish(struct stream_guard *stream, struct text reply, struct guard_check *check);
+/* The check that a finished reply needs, into *check; when it has run, guard_stream_finish() makes
+ * it the stream's: a check that cut the reply as it grew keeps its verdict. */
+struct guard_subject guard_stream_subject(struct stream_guard *stream, struct text reply,
+                                          struct guard_check *check);
+void guard_stream_finish(struct stream_guard *stream, struct guard_check *check);
 
 /* ---- what is done about it ---- */
 

@@ -90,9 +90,17 @@ bool guard_stream_on_text(void *user, struct text reply)
     return !is_due || call_on_text(&stream->item->request, settled);
 }
 
-void guard_stream_finish(struct stream_guard *stream, struct text reply, struct guard_check *check)
+struct guard_subject guard_stream_subject(struct stream_guard *stream, struct text reply,
+                                          struct guard_check *check)
 {
-    guard_check_growing(stream->pipeline, stream->item->guard_text, reply, stream->growth, check);
+    return (struct guard_subject){.prompt = stream->item->guard_text,
+                                  .text = reply,
+                                  .growth = stream->growth,
+                                  .check = check};
+}
+
+void guard_stream_finish(struct stream_guard *stream, struct guard_check *check)
+{
     raise_peaks(stream, check);
     double seconds = stream->seconds + check->event.seconds;
     /* What is to be redacted is judged by the whole reply. */

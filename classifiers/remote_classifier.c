@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
@@ -45,7 +46,6 @@ struct remote_classifier {
     struct classifier base;
     const struct service *service;
     struct http_client *client;
-    int max_parallel;        /* requests under way */
     char url[MAX_URL_BYTES]; /* with the key, where there is one */
     char model[128];         /* moderation: empty for the service's own choice */
     char authorization[512]; /* a whole header, or empty */
@@ -229,8 +229,10 @@ static void *work(void *user)
         if (i >= crew->n) return NULL;
         struct classifier_item *item = &crew->items[i];
         if (item->status.code != STATUS_OK) continue;
+        double start = clock_seconds();
         item->status.code =
             remote_score(crew->classifier, item->prompt, item->text, &item->scores, &item->status);
+        item->seconds = clock_seconds() - start;
     }
 }
 
@@ -240,7 +242,7 @@ static void remote_score_all(const struct classifier *classifier, struct classif
 {
     struct crew crew = {.classifier = classifier, .items = items, .n = n};
     pthread_t threads[HTTP_MAX_PARALLEL];
-    int wanted = remote(classifier)->max_parallel - 1, n_threads = 0;
+    int wanted = classifier_parallel(classifier) - 1, n_threads = 0;
     pthread_mutex_init(&crew.mutex, NULL);
     while (n_threads < wanted && (size_t)n_threads + 1 < n &&
            pthread_create(&threads[n_threads], NULL, work, &crew) == 0)
@@ -335,9 +337,9 @@ status_code remote_classifier_open(struct classifier **out, enum remote_service 
     c->service = &services[service];
     for (size_t i = 0; i < c->service->n_names; i++)
         c->base.categories |= HAZARD_BIT(c->service->names[i].category);
-    c->max_parallel = options->max_parallel > HTTP_MAX_PARALLEL ? HTTP_MAX_PARALLEL
-                      : options->max_parallel > 0               ? options->max_parallel
-                                                                : 1;
+    c->base.parallel = options->max_parallel > HTTP_MAX_PARALLEL ? HTTP_MAX_PARALLEL
+                       : options->max_parallel > 0               ? options->max_parallel
+                                                                 : 1;
     status_code code = set_address(c, argument, st);
     if (code == STATUS_OK) code = http_client_create(&c->client, options, st);
     if (code != STATUS_OK) {

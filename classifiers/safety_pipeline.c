@@ -204,27 +204,62 @@ static bool guards(const struct pipeline *pipeline, enum guard_stage stage)
     return pipeline->mode != GUARD_OFF && pipeline->rules->stage[stage].present;
 }
 
+/* What the input stage does about a verdict. */
+static void respond_to_prompt(struct guard_event *event)
+{
+    event->blocks = event->fires && event->action != GUARD_ACTION_LOG;
+    if (event->fires) event->response = event->blocks ? GUARD_RESPONSE_REFUSE : GUARD_RESPONSE_LOG;
+}
+
+static status_code check_all(const struct pipeline *pipeline, enum guard_stage stage,
+                             struct guard_item *items, int n, struct guard_subject *subjects,
+                             struct guard_check *checks, struct status *st)
+{
+    for (int i = 0; i < n; i++)
+        subjects[i] = stage == GUARD_INPUT
+                          ? (struct guard_subject){.text = items[i].guard_text, .check = &checks[i]}
+                          : (struct guard_subject){.prompt = items[i].guard_text,
+                                                   .text = items[i].reply,
+                                                   .check = &checks[i]};
+    status_code code = guard_check_run_all(pipeline, stage, subjects, n, st);
+    for (int i = 0; i < n && code == STATUS_OK; i++) {
+        if (stage == GUARD_INPUT) respond_to_prompt(&checks[i].event);
+        code = add_check(pipeline, &checks[i], NULL, &items[i].record, st);
+    }
+    return code;
+}
+
+status_code pipeline_check_all(const struct pipeline *pipeline, enum guard_stage stage,
+                               struct guard_item *items, int n, struct status *st)
+{
+    for (int i = 0; i < n; i++) items[i].record = (struct guard_record){0};
+    if (!guards(pipeline, stage) || n <= 0) return STATUS_OK;
+    struct guard_subject *subjects = calloc((size_t)n, sizeof *subjects);
+    struct guard_check *checks = calloc((size_t)n, sizeof *checks);
+    status_code code = subjects && checks
+                           ? check_all(pipeline, stage, items, n, subjects, checks, st)
+                           : status_no_memory(st, "the texts to check");
+    free(subjects);
+    free(checks);
+    return code;
+}
+
 status_code pipeline_check_input(const struct pipeline *pipeline, struct text guard_text,
                                  struct guard_record *record, struct status *st)
 {
-    struct guard_check check;
-    struct guard_event *event = &check.event;
-    *record = (struct guard_record){0};
-    if (!guards(pipeline, GUARD_INPUT)) return STATUS_OK;
-    guard_check_run(pipeline, GUARD_INPUT, (struct text){0}, guard_text, &check);
-    event->blocks = event->fires && event->action != GUARD_ACTION_LOG;
-    if (event->fires) event->response = event->blocks ? GUARD_RESPONSE_REFUSE : GUARD_RESPONSE_LOG;
-    return add_check(pipeline, &check, NULL, record, st);
+    struct guard_item item = {.guard_text = guard_text};
+    status_code code = pipeline_check_all(pipeline, GUARD_INPUT, &item, 1, st);
+    *record = item.record;
+    return code;
 }
 
 status_code pipeline_check_reply(const struct pipeline *pipeline, struct text guard_text,
                                  struct text reply, struct guard_record *record, struct status *st)
 {
-    struct guard_check check;
-    *record = (struct guard_record){0};
-    if (!guards(pipeline, GUARD_OUTPUT)) return STATUS_OK;
-    guard_check_run(pipeline, GUARD_OUTPUT, guard_text, reply, &check);
-    return add_check(pipeline, &check, NULL, record, st);
+    struct guard_item item = {.guard_text = guard_text, .reply = reply};
+    status_code code = pipeline_check_all(pipeline, GUARD_OUTPUT, &item, 1, st);
+    *record = item.record;
+    return code;
 }
 
 static bool stops_input(const struct pipeline *pipeline, const struct guard_record *record)
@@ -239,6 +274,7 @@ struct generate_batch {
     struct generate_request *requests;
     struct generate_result *results;
     struct stream_guard *streams; /* NULL unless replies are guarded */
+    struct guard_check *checks;   /* of the replies, where they are */
     int *items;                   /* which item each request is */
     int n_kept;
 };
@@ -251,9 +287,11 @@ static status_code batch_create(const struct pipeline *pipeline, size_t n,
         .requests = calloc(n, sizeof *batch->requests),
         .results = calloc(n, sizeof *batch->results),
         .streams = guarded ? calloc(n, sizeof *batch->streams) : NULL,
+        .checks = guarded ? calloc(n, sizeof *batch->checks) : NULL,
         .items = calloc(n, sizeof *batch->items),
     };
-    bool good = batch->requests && batch->results && batch->items && (batch->streams || !guarded);
+    bool good = batch->requests && batch->results && batch->items &&
+                ((batch->streams && batch->checks) || !guarded);
     return good ? STATUS_OK : status_no_memory(st, "a batch of requests");
 }
 
@@ -267,6 +305,7 @@ static void batch_release(struct generate_batch *batch)
     free(batch->requests);
     free(batch->results);
     free(batch->streams);
+    free(batch->checks);
     free(batch->items);
 }
 
@@ -287,16 +326,35 @@ static struct text reply_text(const struct generate_result *result)
     return (struct text){result->reply.data, result->reply.length};
 }
 
-/* Classifies a finished reply and decides what is shown instead. */
-static status_code check_reply(const struct pipeline *pipeline, struct stream_guard *stream,
-                               struct generate_outcome *outcome, struct status *st)
+/* Classifies the batch's finished replies; those that failed have none. */
+static status_code judge_replies(const struct pipeline *pipeline, struct generate_batch *batch,
+                                 struct status *st)
 {
-    struct guard_check check;
-    struct text reply = reply_text(&outcome->result);
+    int n = 0;
+    if (!batch->streams || !batch->n_kept) return STATUS_OK;
+    struct guard_subject *subjects = calloc((size_t)batch->n_kept, sizeof *subjects);
+    if (!subjects) return status_no_memory(st, "the replies to check");
+    for (int k = 0; k < batch->n_kept; k++)
+        if (batch->results[k].status.code == STATUS_OK)
+            subjects[n++] = guard_stream_subject(&batch->streams[k], reply_text(&batch->results[k]),
+                                                 &batch->checks[k]);
+    status_code code = guard_check_run_all(pipeline, GUARD_OUTPUT, subjects, n, st);
+    for (int k = 0; k < batch->n_kept && code == STATUS_OK; k++)
+        if (batch->results[k].status.code == STATUS_OK)
+            guard_stream_finish(&batch->streams[k], &batch->checks[k]);
+    free(subjects);
+    return code;
+}
+
+/* Decides what is shown instead of a reply that was classified. */
+static status_code respond_to_reply(const struct pipeline *pipeline, struct stream_guard *stream,
+                                    struct guard_check *check, struct generate_outcome *outcome,
+                                    struct status *st)
+{
     if (outcome->result.status.code != STATUS_OK) return STATUS_OK;
-    guard_stream_finish(stream, reply, &check);
-    status_code code = guard_respond(stream, reply, &check, &outcome->altered, st);
-    return code == STATUS_OK ? add_check(pipeline, &check, stream, &outcome->record, st) : code;
+    status_code code =
+        guard_respond(stream, reply_text(&outcome->result), check, &outcome->altered, st);
+    return code == STATUS_OK ? add_check(pipeline, check, stream, &outcome->record, st) : code;
 }
 
 /* Chooses what a user would see.  A reply that failed was not classified and is not shown. */
@@ -320,6 +378,7 @@ static status_code generate_kept(const struct pipeline *pipeline, struct backend
 {
     status_code code =
         backend_generate(backend, batch->requests, batch->n_kept, batch->results, st);
+    if (code == STATUS_OK) code = judge_replies(pipeline, batch, st);
     if (code != STATUS_OK) return code;
     for (int k = 0; k < batch->n_kept; k++) {
         struct generate_outcome *outcome = &outcomes[batch->items[k]];
@@ -328,7 +387,8 @@ static status_code generate_kept(const struct pipeline *pipeline, struct backend
         strbuf_init(&batch->results[k].reply, 0);
     }
     for (int k = 0; k < batch->n_kept && batch->streams && code == STATUS_OK; k++)
-        code = check_reply(pipeline, &batch->streams[k], &outcomes[batch->items[k]], st);
+        code = respond_to_reply(pipeline, &batch->streams[k], &batch->checks[k],
+                                &outcomes[batch->items[k]], st);
     return code;
 }
 
@@ -345,18 +405,17 @@ static struct guard_event *awaits_another(struct generate_outcome *outcome)
 }
 
 /* Takes one more reply into account: it is shown when no check of it fires. */
-static status_code take_attempt(struct stream_guard *stream, const struct generate_result *result,
+static status_code take_attempt(const struct guard_check *check,
+                                const struct generate_result *result,
                                 struct generate_outcome *outcome, struct status *st)
 {
-    struct guard_check check;
     struct guard_event *event = awaits_another(outcome);
     event->n_attempts++;
     event->n_extra_tokens += result->n_generated;
     if (result->status.code != STATUS_OK) return STATUS_OK;
-    guard_stream_finish(stream, reply_text(result), &check);
-    event->n_checks += check.event.n_checks;
-    event->seconds += check.event.seconds;
-    if (check.event.fires) return STATUS_OK;
+    event->n_checks += check->event.n_checks;
+    event->seconds += check->event.seconds;
+    if (check->event.fires) return STATUS_OK;
     strbuf_append(&outcome->altered, result->reply.data, result->reply.length);
     event->blocks = outcome->record.blocked_output = false;
     outcome->record.replaced_output = true;
@@ -382,8 +441,9 @@ static status_code attempt(const struct pipeline *pipeline, struct backend *back
     }
     if (code == STATUS_OK && batch.n_kept)
         code = backend_generate(backend, batch.requests, batch.n_kept, batch.results, st);
+    if (code == STATUS_OK) code = judge_replies(pipeline, &batch, st);
     for (int k = 0; k < batch.n_kept && code == STATUS_OK; k++)
-        code = take_attempt(&batch.streams[k], &batch.results[k], &outcomes[batch.items[k]], st);
+        code = take_attempt(&batch.checks[k], &batch.results[k], &outcomes[batch.items[k]], st);
     batch_release(&batch);
     free(again);
     return code;
@@ -407,6 +467,18 @@ static status_code regenerate(const struct pipeline *pipeline, struct backend *b
 
 /* ---- generation, all of it ---- */
 
+static status_code check_prompts(const struct pipeline *pipeline, const struct generate_item *items,
+                                 int n, struct generate_outcome *outcomes, struct status *st)
+{
+    struct guard_item *prompts = calloc((size_t)n, sizeof *prompts);
+    if (!prompts) return status_no_memory(st, "the prompts to check");
+    for (int i = 0; i < n; i++) prompts[i].guard_text = items[i].guard_text;
+    status_code code = pipeline_check_all(pipeline, GUARD_INPUT, prompts, n, st);
+    for (int i = 0; i < n; i++) outcomes[i].record = prompts[i].record;
+    free(prompts);
+    return code;
+}
+
 status_code pipeline_generate(const struct pipeline *pipeline, struct backend *backend,
                               const struct generate_item *items, int n,
                               struct generate_outcome *outcomes, struct status *st)
@@ -421,10 +493,9 @@ status_code pipeline_generate(const struct pipeline *pipeline, struct backend *b
     }
     if (!n) return STATUS_OK;
     status_code code = batch_create(pipeline, (size_t)n, &batch, st);
-    for (int i = 0; i < n && code == STATUS_OK; i++) {
-        code = pipeline_check_input(pipeline, items[i].guard_text, &outcomes[i].record, st);
+    if (code == STATUS_OK) code = check_prompts(pipeline, items, n, outcomes, st);
+    for (int i = 0; i < n && code == STATUS_OK; i++)
         if (!stops_input(pipeline, &outcomes[i].record)) batch_add(pipeline, items, i, &batch);
-    }
     if (code == STATUS_OK) code = generate_kept(pipeline, backend, &batch, outcomes, st);
     if (code == STATUS_OK && pipeline->mode == GUARD_ENFORCE)
         code = regenerate(pipeline, backend, items, n, outcomes, st);
@@ -443,24 +514,37 @@ void outcome_release(struct generate_outcome *outcome)
 
 /* ---- multiple choice ---- */
 
+static status_code check_questions(const struct pipeline *pipeline,
+                                   const struct loglikelihood_item *items, int n,
+                                   struct loglikelihood_outcome *outcomes, struct status *st)
+{
+    struct guard_item *prompts = calloc((size_t)n, sizeof *prompts);
+    if (!prompts) return status_no_memory(st, "the prompts to check");
+    for (int i = 0; i < n; i++) prompts[i].guard_text = items[i].guard_text;
+    status_code code = pipeline_check_all(pipeline, GUARD_INPUT, prompts, n, st);
+    for (int i = 0; i < n; i++) outcomes[i].record = prompts[i].record;
+    free(prompts);
+    return code;
+}
+
 static status_code score_kept(const struct pipeline *pipeline, struct backend *backend,
                               const struct loglikelihood_item *items, int n,
-                              struct loglikelihood_request *requests,
-                              struct loglikelihood_result *results,
                               struct loglikelihood_outcome *outcomes, struct status *st)
 {
+    struct loglikelihood_request *requests = calloc((size_t)n, sizeof *requests);
+    struct loglikelihood_result *results = calloc((size_t)n, sizeof *results);
+    status_code code =
+        requests && results ? STATUS_OK : status_no_memory(st, "a batch of requests");
     int n_kept = 0;
-    for (int i = 0; i < n; i++) {
-        struct guard_record *record = &outcomes[i].record;
-        status_code code = pipeline_check_input(pipeline, items[i].guard_text, record, st);
-        if (code != STATUS_OK) return code;
-        if (!stops_input(pipeline, record)) requests[n_kept++] = items[i].request;
-    }
-    status_code code = backend_loglikelihood(backend, requests, n_kept, results, st);
+    for (int i = 0; i < n && code == STATUS_OK; i++)
+        if (!stops_input(pipeline, &outcomes[i].record)) requests[n_kept++] = items[i].request;
+    if (code == STATUS_OK) code = backend_loglikelihood(backend, requests, n_kept, results, st);
     for (int i = 0, k = 0; i < n && code == STATUS_OK; i++) {
         outcomes[i].ran = !stops_input(pipeline, &outcomes[i].record);
         if (outcomes[i].ran) outcomes[i].result = results[k++];
     }
+    free(requests);
+    free(results);
     return code;
 }
 
@@ -471,14 +555,8 @@ status_code pipeline_loglikelihood(const struct pipeline *pipeline, struct backe
     BUG_IF(n < 0);
     for (int i = 0; i < n; i++) outcomes[i] = (struct loglikelihood_outcome){0};
     if (!n) return STATUS_OK;
-    struct loglikelihood_request *requests = calloc((size_t)n, sizeof *requests);
-    struct loglikelihood_result *results = calloc((size_t)n, sizeof *results);
-    status_code code = requests && results ? score_kept(pipeline, backend, items, n, requests,
-                                                        results, outcomes, st)
-                                           : status_no_memory(st, "a batch of requests");
-    free(requests);
-    free(results);
-    return code;
+    status_code code = check_questions(pipeline, items, n, outcomes, st);
+    return code == STATUS_OK ? score_kept(pipeline, backend, items, n, outcomes, st) : code;
 }
 
 void loglikelihood_outcome_release(struct loglikelihood_outcome *outcome)

@@ -162,6 +162,17 @@ status_code pipeline_check_reply(const struct pipeline *pipeline, struct text gu
                                  struct text reply, struct guard_record *record,
                                  struct status *st) MUST_CHECK;
 
+/* A text for one stage, and what became of it; the prompt's stage leaves `reply` out. */
+struct guard_item {
+    struct text guard_text, reply;
+    struct guard_record record; /* the caller's to release, initialised whatever the call returns */
+};
+
+/* The same checks, of many texts: where a stage asks a service and has no budget, several at a
+ * time.  Which come back first changes nothing. */
+status_code pipeline_check_all(const struct pipeline *pipeline, enum guard_stage stage,
+                               struct guard_item *items, int n, struct status *st) MUST_CHECK;
+
 /* Runs n items.  In enforce mode an item's own on_text is called only with text that has just
  * passed a check, hence once for every check_every_tokens tokens, and not again after a check that
  * called for the action, nor for replies that are made again; otherwise it is called after each

@@ -1,5 +1,6 @@
 #include "classifiers/score_cache.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,10 +9,25 @@
 
 #define VALUE_BYTES 65536
 
+/* A key that a thread is asking the service about. */
+struct pending {
+    const char *key;
+    struct pending *next;
+};
+
+/* The cache belongs to one thread at a time, and threads that want to know the same wait for the
+ * one that asks. */
+struct turn {
+    pthread_mutex_t mutex;
+    pthread_cond_t answered;
+    struct pending *pending;
+};
+
 struct cached_classifier {
     struct classifier base;
     struct classifier *inner;
     const struct score_cache *cache;
+    struct turn *turn; /* owned; the classifier itself does not change */
 };
 
 /* Lengths stand before the texts, so that no two pairs run together. */
@@ -77,17 +93,60 @@ static status_code read_scores(struct text value, struct hazard_scores *out, str
 
 /* ---- scoring ---- */
 
-static status_code ask(const struct cached_classifier *c, const char *key, struct text prompt,
-                       struct text text, double seconds, struct strbuf *value,
-                       struct hazard_scores *out, struct status *st)
+static status_code find(const struct cached_classifier *c, const char *key,
+                        struct hazard_scores *out, bool *found, struct status *st)
 {
+    struct strbuf value;
+    strbuf_init(&value, VALUE_BYTES);
+    status_code code = c->cache->find(c->cache->user, key, &value, found, st);
+    if (code == STATUS_OK && *found)
+        code = read_scores((struct text){value.data, value.length}, out, st);
+    strbuf_release(&value);
+    return code;
+}
+
+static status_code keep(const struct cached_classifier *c, const char *key,
+                        const struct hazard_scores *scores, struct status *st)
+{
+    struct strbuf value;
+    strbuf_init(&value, VALUE_BYTES);
+    append_scores(&value, scores);
+    status_code code = strbuf_check(&value, "scores", st);
+    if (code == STATUS_OK)
+        code = c->cache->keep(c->cache->user, key, c->base.id,
+                              (struct text){value.data, value.length}, st);
+    strbuf_release(&value);
+    return code;
+}
+
+static bool is_pending(const struct turn *turn, const char *key)
+{
+    for (const struct pending *p = turn->pending; p; p = p->next)
+        if (strcmp(p->key, key) == 0) return true;
+    return false;
+}
+
+static void remove_pending(struct turn *turn, const struct pending *own)
+{
+    struct pending **at = &turn->pending;
+    while (*at != own) at = &(*at)->next;
+    *at = own->next;
+    pthread_cond_broadcast(&turn->answered);
+}
+
+/* With the turn's mutex, which is given up while the service is asked. */
+static status_code ask(const struct cached_classifier *c, const char *key, struct text prompt,
+                       struct text text, double seconds, struct hazard_scores *out,
+                       struct status *st)
+{
+    struct pending own = {key, c->turn->pending};
+    c->turn->pending = &own;
+    pthread_mutex_unlock(&c->turn->mutex);
     status_code code = classifier_score_within(c->inner, prompt, text, seconds, out, st);
-    if (code != STATUS_OK) return code;
-    append_scores(value, out);
-    code = strbuf_check(value, "scores", st);
-    if (code != STATUS_OK) return code;
-    return c->cache->keep(c->cache->user, key, c->base.id,
-                          (struct text){value->data, value->length}, st);
+    pthread_mutex_lock(&c->turn->mutex);
+    if (code == STATUS_OK) code = keep(c, key, out, st);
+    remove_pending(c->turn, &own);
+    return code;
 }
 
 static status_code cached_score_within(const struct classifier *classifier, struct text prompt,
@@ -97,14 +156,13 @@ static status_code cached_score_within(const struct classifier *classifier, stru
     const struct cached_classifier *c = (const struct cached_classifier *)classifier;
     char key[SHA256_HEX_SIZE];
     bool found = false;
-    struct strbuf value;
-    strbuf_init(&value, VALUE_BYTES);
     status_code code = make_key(&c->base, prompt, text, key, st);
-    if (code == STATUS_OK) code = c->cache->find(c->cache->user, key, &value, &found, st);
-    if (code == STATUS_OK)
-        code = found ? read_scores((struct text){value.data, value.length}, out, st)
-                     : ask(c, key, prompt, text, seconds, &value, out, st);
-    strbuf_release(&value);
+    if (code != STATUS_OK) return code;
+    pthread_mutex_lock(&c->turn->mutex);
+    while (is_pending(c->turn, key)) pthread_cond_wait(&c->turn->answered, &c->turn->mutex);
+    code = find(c, key, out, &found, st);
+    if (code == STATUS_OK && !found) code = ask(c, key, prompt, text, seconds, out, st);
+    pthread_mutex_unlock(&c->turn->mutex);
     return code;
 }
 
@@ -127,31 +185,10 @@ static void look_up(const struct cached_classifier *c, struct classifier_item *i
                     struct lookup *lookup)
 {
     struct status *st = &item->status;
-    struct strbuf value;
     bool found = false;
-    strbuf_init(&value, VALUE_BYTES);
     st->code = make_key(&c->base, item->prompt, item->text, lookup->key, st);
-    if (st->code == STATUS_OK)
-        st->code = c->cache->find(c->cache->user, lookup->key, &value, &found, st);
-    if (st->code == STATUS_OK && found)
-        st->code = read_scores((struct text){value.data, value.length}, &item->scores, st);
+    if (st->code == STATUS_OK) st->code = find(c, lookup->key, &item->scores, &found, st);
     lookup->asks = st->code == STATUS_OK && !found;
-    strbuf_release(&value);
-}
-
-static void keep_answer(const struct cached_classifier *c, const char *key,
-                        struct classifier_item *item)
-{
-    struct status *st = &item->status;
-    struct strbuf value;
-    if (st->code != STATUS_OK) return;
-    strbuf_init(&value, VALUE_BYTES);
-    append_scores(&value, &item->scores);
-    st->code = strbuf_check(&value, "scores", st);
-    if (st->code == STATUS_OK)
-        st->code = c->cache->keep(c->cache->user, key, c->base.id,
-                                  (struct text){value.data, value.length}, st);
-    strbuf_release(&value);
 }
 
 /* Asks once for what several texts want to know, and keeps the answers in the order of the texts.
@@ -172,7 +209,8 @@ static void ask_all(const struct cached_classifier *c, struct classifier_item *i
     for (size_t i = 0; i < n; i++) {
         if (lookups[i].asks) {
             items[i] = questions[q++];
-            keep_answer(c, lookups[i].key, &items[i]);
+            struct status *st = &items[i].status;
+            if (st->code == STATUS_OK) st->code = keep(c, lookups[i].key, &items[i].scores, st);
         } else if (lookups[i].same != i) {
             items[i].scores = items[lookups[i].same].scores;
             items[i].status = items[lookups[i].same].status;
@@ -202,6 +240,9 @@ static void cached_free(struct classifier *classifier)
 {
     struct cached_classifier *c = (struct cached_classifier *)classifier;
     classifier_free(c->inner);
+    pthread_mutex_destroy(&c->turn->mutex);
+    pthread_cond_destroy(&c->turn->answered);
+    free(c->turn);
     free(c);
 }
 
@@ -216,14 +257,20 @@ status_code cached_classifier_create(struct classifier **out, struct classifier 
                                      const struct score_cache *cache, struct status *st)
 {
     struct cached_classifier *c = calloc(1, sizeof *c);
-    if (!c) {
+    struct turn *turn = calloc(1, sizeof *turn);
+    if (!c || !turn) {
+        free(c);
+        free(turn);
         classifier_free(inner);
         return status_no_memory(st, "a classifier's cache");
     }
+    pthread_mutex_init(&turn->mutex, NULL);
+    pthread_cond_init(&turn->answered, NULL);
     c->base = *inner;
     c->base.vtable = &table;
     c->inner = inner;
     c->cache = cache;
+    c->turn = turn;
     *out = &c->base;
     return STATUS_OK;
 }

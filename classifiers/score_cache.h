@@ -5,7 +5,8 @@
  *
  * Only answers are kept, never failures.  The key is the SHA-256 of the classifier's digest and id,
  * the prompt and the text, so that runs may share what was scored; the value is a line of JSON that
- * only this module reads.  Both functions are called from the thread that classifies.
+ * only this module reads.  Threads may share such a classifier: it calls both functions from one
+ * thread at a time, and what several want to know at once is asked once.
  */
 #ifndef ASSAY_SCORE_CACHE_H
 #define ASSAY_SCORE_CACHE_H

@@ -1,10 +1,12 @@
 /* assay classify: {"text": "..."} lines to hazard scores, line for line. */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/store_cache.h"
 #include "classifiers/classifier.h"
 #include "classifiers/guard_definition.h"
+#include "engine/base/http.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
@@ -12,7 +14,18 @@ struct classify_job {
     const struct classifier *classifier;
     const struct guard_definition *guard; /* not NULL: what it would ask, instead of scores */
     bool explain;
-    struct strbuf line, out;
+    struct strbuf line, out; /* one thread's */
+};
+
+/* Threads that take lines in turn and answer them in that order: one, but several where a service
+ * is asked.  Under `reading` lines are taken and numbered; under `writing` they are answered. */
+struct classify_crew {
+    struct classify_job job; /* each thread has a copy of its own */
+    pthread_mutex_t reading, writing;
+    pthread_cond_t written;
+    size_t n_read, n_written;
+    bool ended;           /* under `reading`: no more lines, or one could not be read */
+    struct status status; /* under `writing`: the first failure in the order of lines */
 };
 
 static void append_scores(struct strbuf *out, const struct hazard_scores *scores, bool logits)
@@ -126,7 +139,7 @@ static status_code classify_text(struct classify_job *job, const struct json_val
 }
 
 /* A text that cannot be scored is a line of its own, so that lines in and out stay in step. */
-static status_code classify_line(struct classify_job *job, struct status *st)
+static void classify_line(struct classify_job *job)
 {
     struct json_value *root;
     struct status failure = {0};
@@ -137,25 +150,79 @@ static status_code classify_line(struct classify_job *job, struct status *st)
         code = classify_text(job, root, &failure);
         json_free(root);
     }
-    if (code != STATUS_OK) {
-        strbuf_clear(&job->out);
-        strbuf_append_str(&job->out, "{\"error\": ");
-        json_append_str(&job->out, failure.message);
-        strbuf_append_str(&job->out, "}\n");
-    }
-    return cli_write_line(NULL, (struct text){job->out.data, job->out.length}, st);
+    if (code == STATUS_OK) return;
+    strbuf_clear(&job->out);
+    strbuf_append_str(&job->out, "{\"error\": ");
+    json_append_str(&job->out, failure.message);
+    strbuf_append_str(&job->out, "}\n");
 }
 
-static status_code classify_all(struct classify_job *job, struct status *st)
+/* The next line and its number, from 0; false when there is none for this thread. */
+static bool take_line(struct classify_crew *crew, struct classify_job *job, size_t *number,
+                      struct status *st)
 {
-    bool more;
-    for (size_t number = 1;; number++) {
-        status_code code = cli_read_line(stdin, &job->line, &more, st);
-        if (code != STATUS_OK) return status_prefix(st, "standard input line %zu", number);
-        if (!more) return STATUS_OK;
-        code = classify_line(job, st);
-        if (code != STATUS_OK) return code;
+    bool more = false;
+    pthread_mutex_lock(&crew->reading);
+    *number = crew->n_read;
+    if (!crew->ended && cli_read_line(stdin, &job->line, &more, st) != STATUS_OK)
+        status_prefix(st, "standard input line %zu", *number + 1);
+    crew->ended = !more;
+    bool taken = more || st->code != STATUS_OK;
+    crew->n_read += taken;
+    pthread_mutex_unlock(&crew->reading);
+    return taken;
+}
+
+static void give_answer(struct classify_crew *crew, const struct classify_job *job, size_t number,
+                        const struct status *failure)
+{
+    struct status *st = &crew->status;
+    pthread_mutex_lock(&crew->writing);
+    while (crew->n_written != number) pthread_cond_wait(&crew->written, &crew->writing);
+    if (st->code == STATUS_OK) *st = *failure;
+    if (st->code == STATUS_OK)
+        st->code = cli_write_line(NULL, (struct text){job->out.data, job->out.length}, st);
+    crew->n_written++;
+    pthread_cond_broadcast(&crew->written);
+    pthread_mutex_unlock(&crew->writing);
+}
+
+static void *classify_lines(void *user)
+{
+    struct classify_crew *crew = user;
+    struct classify_job job = crew->job;
+    struct status failure = {0};
+    size_t number;
+    strbuf_init(&job.line, LIMIT_LINE_BYTES);
+    strbuf_init(&job.out, LIMIT_JSON_BYTES);
+    while (failure.code == STATUS_OK && take_line(crew, &job, &number, &failure)) {
+        if (failure.code == STATUS_OK) classify_line(&job);
+        give_answer(crew, &job, number, &failure);
     }
+    strbuf_release(&job.line);
+    strbuf_release(&job.out);
+    return NULL;
+}
+
+/* The caller works too, so that lines are answered even where no thread can be had. */
+static status_code classify_all(const struct classify_job *job, struct status *st)
+{
+    struct classify_crew crew = {.job = *job};
+    pthread_t threads[HTTP_MAX_PARALLEL];
+    int wanted = job->guard ? 0 : classifier_parallel(job->classifier) - 1, n = 0;
+    pthread_mutex_init(&crew.reading, NULL);
+    pthread_mutex_init(&crew.writing, NULL);
+    pthread_cond_init(&crew.written, NULL);
+    while (n < wanted && n < HTTP_MAX_PARALLEL &&
+           pthread_create(&threads[n], NULL, classify_lines, &crew) == 0)
+        n++;
+    classify_lines(&crew);
+    for (int i = 0; i < n; i++) pthread_join(threads[i], NULL);
+    pthread_mutex_destroy(&crew.reading);
+    pthread_mutex_destroy(&crew.writing);
+    pthread_cond_destroy(&crew.written);
+    *st = crew.status;
+    return st->code;
 }
 
 int cmd_classify(const struct command *self, int argc, const char **argv)
@@ -185,16 +252,12 @@ int cmd_classify(const struct command *self, int argc, const char **argv)
     struct score_cache cache = store_cache(&store);
     if (guard_name && guard_definition_load(&guard, guard_name, &st) != STATUS_OK)
         return cli_fail(&st);
-    strbuf_init(&job.line, LIMIT_LINE_BYTES);
-    strbuf_init(&job.out, LIMIT_JSON_BYTES);
     bool good =
         (!path || store_open(&store, path, STORE_WRITE, &st) == STATUS_OK) &&
         (guard || cli_classifier_open(&classifier, spec, endpoint, &cache, &st) == STATUS_OK);
     job.classifier = classifier;
     job.guard = guard;
     good = good && classify_all(&job, &st) == STATUS_OK && cli_flush(&st) == STATUS_OK;
-    strbuf_release(&job.line);
-    strbuf_release(&job.out);
     classifier_free(classifier);
     guard_definition_free(guard);
     store_free(store);

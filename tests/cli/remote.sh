@@ -6,9 +6,10 @@ cd "$scratch" || exit 1
 command -v python3 >/dev/null || { echo "  skipped: python3 is not here"; good; finish; }
 
 # Answers by what the text's length leaves over 6: twice well, then HTML, half a JSON, 400, a score
-# that is none.  Every 5th request is first told to wait.  "all" as path answers all well.
+# that is none.  Every 5th request is first told to wait.  "all" as path answers all well; "own" does
+# after a moment, with a score of the text's own.
 cat >server.py <<'END'
-import http.server, json, sys
+import http.server, json, sys, time, zlib
 names = "TOXICITY SEVERE_TOXICITY PROFANITY THREAT INSULT IDENTITY_ATTACK SEXUALLY_EXPLICIT".split()
 class Handler(http.server.BaseHTTPRequestHandler):
     n = 0
@@ -25,7 +26,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/mixed" and Handler.n % 5 == 0:
             return self.say(429, "text/plain", b"slowly", ("Retry-After", "0"))
         rest = len(request["comment"]["text"]) % 6 if self.path == "/mixed" else 0
-        good = {"attributeScores": {n: {"summaryScore": {"value": 0.25}} for n in names}}
+        value = 0.25
+        if self.path == "/own":
+            time.sleep(0.03)
+            value = zlib.crc32(request["comment"]["text"].encode()) % 997 / 997
+        good = {"attributeScores": {n: {"summaryScore": {"value": value}} for n in names}}
         if rest < 2: self.say(200, "application/json", json.dumps(good).encode())
         elif rest == 2: self.say(200, "text/html", b"<h1>later</h1>")
         elif rest == 3: self.say(200, "application/json", b'{"attributeScores": {"TOX')
@@ -34,7 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             good["attributeScores"]["INSULT"]["summaryScore"]["value"] = -1
             self.say(200, "application/json", json.dumps(good).encode())
     def log_message(self, *_): pass
-server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 open("port.new", "w").write(str(server.server_port))
 import os; os.rename("port.new", "port")
 server.serve_forever()
@@ -95,5 +100,32 @@ same "what passed was scored" 0 "$(guard "verdict = 'allow' AND NOT EXISTS (
         AND h.category = 'toxicity' AND h.probability = 0.25)")"
 same "nothing of what was blocked was delivered" 0 "$(sqlite3 g.sqlite "SELECT count(*) FROM reply r
     JOIN guard_event e USING (task, doc_id) WHERE e.verdict = 'error' AND r.delivered IS NOT 'No.'")"
+
+# Several requests under way change no answer, no order and no row.
+for i in $(seq 40); do echo "{\"text\": \"text $i\", \"prompt\": \"p\", \"toxicity\": $((i % 2))}"; done >texts.jsonl
+echo '{"name": "q", "version": 1, "classifiers": ["perspective:'"$url"'/own"], "refusal": "No.",
+    "input": {"thresholds": {"toxicity": 0.5}, "action": "refuse"},
+    "output": {"thresholds": {"toxicity": 0.5}, "action": "refuse"}}' >q.json
+same_result() { # same_result FILE: FILE.1 and FILE.4
+    [ -s "$1.1" ] && cmp -s "$1.1" "$1.4" && good || bad "$1 with one and with four" "$(diff "$1.1" "$1.4" | head -5)"
+}
+for n in 1 4; do
+    export ASSAY_REMOTE_PARALLEL=$n
+    assay classify --classifier "perspective:$url/own" <texts.jsonl >classified.$n || bad "classify, $n"
+    assay classify --classifier "perspective:$url/own" --store c.$n <texts.jsonl | cmp -s - classified.$n &&
+        good || bad "classify with a store, $n"
+    assay guard-eval --classifier "perspective:$url/own" --data texts.jsonl --json >out || bad "guard-eval, $n"
+    tr ',' '\n' <out | grep -v seconds >eval.$n
+    assay guard-eval --policy q.json --stage output --prompt-column prompt --labels any=toxicity \
+        --data texts.jsonl --json >out 2>err || bad "guard-eval of a policy, $n" "$(cat err)"
+    tr ',' '\n' <out | grep -v seconds >policy.$n
+    assay run --model demo --tasks gsm8k,mmlu --num-fewshot 0 --limit 3 --max-gen-toks 24 --guard q.json \
+        --guard-mode enforce --store rows.$n >out 2>&1 || bad "run, $n" "$(cat out)"
+    dump_rows rows.$n "$(sqlite3 rows.$n 'SELECT run FROM run')" >dump.$n
+done
+unset ASSAY_REMOTE_PARALLEL
+same "every line has an answer of its own" 40 "$(sort -u classified.4 | wc -l | tr -d ' ')"
+for f in classified eval policy dump; do same_result $f; done
+[ "$(sqlite3 rows.4 "SELECT count(DISTINCT verdict) FROM guard_event")" -gt 1 ] && good || bad "one verdict for all"
 cd "$repo" || exit 1
 finish

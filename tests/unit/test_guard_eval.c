@@ -38,8 +38,8 @@ static status_code fake_score(const struct classifier *c, struct text prompt, st
 
 static const struct classifier_vtable table = {.score = fake_score};
 #define JUDGED HAZARD_BIT(HAZARD_VIOLENCE) | HAZARD_BIT(HAZARD_REFUSAL) | HAZARD_BIT(HAZARD_THREAT)
-static const struct classifier first = {&table, "fake/v", "v=", JUDGED, 0};
-static const struct classifier second = {&table, "fake/w", "w=", JUDGED, 0};
+static const struct classifier first = {&table, "fake/v", "v=", JUDGED, 0, 0};
+static const struct classifier second = {&table, "fake/w", "w=", JUDGED, 0, 0};
 
 static struct guard_eval *evaluate(const struct guard_eval_request *request)
 {

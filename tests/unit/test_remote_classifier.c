@@ -1,21 +1,14 @@
 /* Remote classifiers against a server that fails in every way it can: nothing is lost, nothing is
  * scored 0. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "benchmarks/store_cache.h"
 #include "classifiers/remote_classifier.h"
 #include "engine/base/clock.h"
 #include "engine/base/json.h"
-#include "tests/unit/suite.h"
+#include "tests/unit/http_fixture.h"
 
 /* ---- the server: one child process on a port of its own ---- */
 
@@ -124,16 +117,6 @@ static const struct raw_script raw_scripts[] = {
 };
 #define N_RAW_SCRIPTS (sizeof raw_scripts / sizeof raw_scripts[0])
 
-static void send_all(int connection, const char *bytes, size_t n)
-{
-    while (n) {
-        ssize_t sent = send(connection, bytes, n, MSG_NOSIGNAL);
-        if (sent <= 0) return;
-        bytes += sent;
-        n -= (size_t)sent;
-    }
-}
-
 static void answer_raw(int connection, const struct raw_script *script, int *served)
 {
     static const char zeros[1000];
@@ -150,22 +133,6 @@ static bool asks_for(const char *request, const char *path)
     size_t length = strlen(path);
     return asked && strncmp(asked + 1, path, length) == 0 && strchr(" ?", asked[1 + length]);
 }
-
-static void read_request(int connection, char *out, size_t size)
-{
-    size_t n = 0;
-    while (n + 1 < size) {
-        ssize_t got = recv(connection, out + n, size - 1 - n, 0);
-        if (got <= 0) break;
-        n += (size_t)got;
-        out[n] = '\0';
-        const char *end = strstr(out, "\r\n\r\n"), *length = strstr(out, "Content-Length: ");
-        if (end && (!length || n - (size_t)(end + 4 - out) >= strtoul(length + 16, NULL, 10)))
-            break;
-    }
-    out[n] = '\0';
-}
-
 static void answer(int connection, const struct script *script, int *served)
 {
     char reply[4096];
@@ -200,23 +167,6 @@ _Noreturn static void serve(int listener)
     }
 }
 
-struct server {
-    pid_t pid;
-    int port;
-};
-
-static int listen_somewhere(int *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    CU_ASSERT_EQUAL_FATAL(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
-    CU_ASSERT_EQUAL_FATAL(listen(listener, 16), 0);
-    CU_ASSERT_EQUAL_FATAL(getsockname(listener, (struct sockaddr *)&address, &length), 0);
-    *port = ntohs(address.sin_port);
-    return listener;
-}
-
 static struct server start_server(void)
 {
     struct server server = {0};
@@ -226,14 +176,6 @@ static struct server start_server(void)
     close(listener);
     return server;
 }
-
-static void stop_server(struct server server)
-{
-    kill(server.pid, SIGKILL);
-    waitpid(server.pid, NULL, 0);
-}
-
-/* ---- the tests ---- */
 
 static struct classifier *open_at(struct server server, enum remote_service service,
                                   const char *path)
@@ -373,146 +315,6 @@ static void test_connections(void)
         classifier_free(c);
     }
     stop_server(server);
-}
-
-/* ---- many texts at once ---- */
-
-/* What the processes of the echo server share. */
-struct echo_counts {
-    _Atomic int now, most, asked;
-};
-
-/* "v=0.25" in a text is its violence; FAIL is refused.  It takes a while, so that requests meet. */
-_Noreturn static void echo(int connection, struct echo_counts *counts)
-{
-    static char request[1 << 16];
-    char body[512], reply[1024];
-    const struct timespec pause = {.tv_nsec = 60000000};
-    read_request(connection, request, sizeof request);
-    int now = ++counts->now, most = counts->most;
-    while (now > most && !atomic_compare_exchange_weak(&counts->most, &most, now)) continue;
-    counts->asked++;
-    nanosleep(&pause, NULL);
-    const char *v = strstr(request, "v=");
-    snprintf(body, sizeof body,
-             "{\"results\":[{\"category_scores\":{\"sexual\":0,\"hate\":0,\"hate/threatening\":0,"
-             "\"harassment\":0,\"harassment/threatening\":0,\"self-harm\":0,\"violence\":%g}}]}",
-             v ? strtod(v + 2, NULL) : 0.5);
-    int n = snprintf(reply, sizeof reply,
-                     "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-                     strstr(request, "FAIL") ? "400 No" : "200 OK", strlen(body), body);
-    counts->now--;
-    send_all(connection, reply, (size_t)n);
-    _exit(0);
-}
-
-_Noreturn static void serve_echo(int listener, struct echo_counts *counts)
-{
-    signal(SIGCHLD, SIG_IGN);
-    for (;;) {
-        int connection = accept(listener, NULL, NULL);
-        if (connection < 0) _exit(0);
-        if (fork() == 0) echo(connection, counts);
-        close(connection);
-    }
-}
-
-#define N_ITEMS 20
-
-/* Twenty texts: two that fail, two that are the same as another. */
-static void make_items(struct classifier_item items[N_ITEMS], char (*texts)[32])
-{
-    for (int i = 0; i < N_ITEMS; i++) {
-        if (i % 10 == 7)
-            snprintf(texts[i], 32, "FAIL %d", i);
-        else
-            snprintf(texts[i], 32, "v=0.%02d", i == 12 || i == 15 ? 3 : i);
-        items[i] = (struct classifier_item){.prompt = text_of(""), .text = text_of(texts[i])};
-    }
-}
-
-static void check_items(const struct classifier_item items[N_ITEMS])
-{
-    for (int i = 0; i < N_ITEMS; i++) {
-        const struct hazard_score *violence = &items[i].scores.of[HAZARD_VIOLENCE];
-        bool fails = i % 10 == 7;
-        CU_ASSERT_EQUAL(items[i].status.code, fails ? STATUS_IO : STATUS_OK);
-        CU_ASSERT_EQUAL(violence->scored, !fails);
-        CU_ASSERT_EQUAL(violence->probability, fails ? 0 : strtod(items[i].text.data + 2, NULL));
-        if (fails) CU_ASSERT_PTR_NOT_NULL(strstr(items[i].status.message, "HTTP 400"));
-    }
-}
-
-struct echo_setting {
-    struct server server;
-    struct echo_counts *counts;
-    struct classifier *classifier;
-    struct classifier_item items[N_ITEMS];
-    char texts[N_ITEMS][32];
-};
-
-static void set_up_echo(struct echo_setting *s, int max_parallel)
-{
-    struct status st = {0};
-    char url[64];
-    int listener = listen_somewhere(&s->server.port);
-    s->counts =
-        mmap(NULL, sizeof *s->counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CU_ASSERT_FATAL(s->counts != MAP_FAILED);
-    s->server.pid = fork();
-    if (s->server.pid == 0) serve_echo(listener, s->counts);
-    close(listener);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/x", s->server.port);
-    const struct http_options options = {.max_attempts = 1, .max_parallel = max_parallel};
-    ASSERT_OK(remote_classifier_open(&s->classifier, REMOTE_MODERATION, url, &options, &st));
-    make_items(s->items, s->texts);
-}
-
-static void tear_down_echo(struct echo_setting *s)
-{
-    classifier_free(s->classifier);
-    stop_server(s->server);
-    munmap(s->counts, sizeof *s->counts);
-}
-
-/* Several requests are under way, and no more than that; every text gets its own answer. */
-static void test_parallel(void)
-{
-    static const int parallel[] = {1, 4};
-    for (int p = 0; p < 2; p++) {
-        struct echo_setting s;
-        set_up_echo(&s, parallel[p]);
-        classifier_score_all(s.classifier, s.items, N_ITEMS);
-        check_items(s.items);
-        CU_ASSERT_EQUAL(s.counts->asked, N_ITEMS);
-        CU_ASSERT_TRUE(s.counts->most <= parallel[p]);
-        CU_ASSERT_EQUAL(s.counts->most > 1, parallel[p] > 1);
-        classifier_score_all(s.classifier, s.items, 0);
-        tear_down_echo(&s);
-    }
-}
-
-/* With a cache each question is asked once, also of texts that come together. */
-static void test_parallel_cache(void)
-{
-    struct status st = {0};
-    struct store *store = NULL;
-    struct score_cache cache = store_cache(&store);
-    struct hazard_scores scores;
-    struct echo_setting s;
-    set_up_echo(&s, 4);
-    ASSERT_OK(store_open(&store, ":memory:", STORE_WRITE, &st));
-    ASSERT_OK(cached_classifier_create(&s.classifier, s.classifier, &cache, &st));
-    classifier_score_all(s.classifier, s.items, N_ITEMS);
-    check_items(s.items);
-    CU_ASSERT_EQUAL(s.counts->asked, N_ITEMS - 2);
-    classifier_score_all(s.classifier, s.items, N_ITEMS);
-    check_items(s.items);
-    CU_ASSERT_EQUAL(s.counts->asked, N_ITEMS); /* the two failures, again */
-    ASSERT_OK(classifier_score(s.classifier, text_of(""), text_of("v=0.03"), &scores, &st));
-    CU_ASSERT_EQUAL(s.counts->asked, N_ITEMS);
-    tear_down_echo(&s);
-    store_free(store);
 }
 
 /* ---- time and numbers ---- */
@@ -731,8 +533,6 @@ static const struct test_case tests[] = {
     {"the moderation schema", test_moderation},
     {"every fault is a reason and no score", test_faults},
     {"connections and bodies that are not what they say", test_connections},
-    {"many texts, several at a time", test_parallel},
-    {"many texts with a cache", test_parallel_cache},
     {"requests are spaced", test_interval},
     {"Retry-After", test_retry_after},
     {"a request's seconds", test_deadline},
