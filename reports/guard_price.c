@@ -236,6 +236,49 @@ static status_code read_waste(struct guard_price *price, struct query *query, st
     return query_copy_str(query, 0, &price->arena, &waste->name, st);
 }
 
+/* The table's row of a task that the query stands on, or NULL. */
+static const struct score_row *find_score(const struct guard_price *price, struct query *query)
+{
+    for (size_t i = 0; i < price->n_rows; i++) {
+        const struct score_row *score = price->rows[i].score;
+        if (!score->is_group && text_equal(text_of(score->name), query_text(query, 0)) &&
+            text_equal(text_of(score->metric), query_text(query, 1)) &&
+            text_equal(text_of(score->extraction), query_text(query, 2)))
+            return score;
+    }
+    return NULL;
+}
+
+static status_code read_at_k(struct guard_price *price, struct query *query, struct status *st)
+{
+    const struct score_row *score = find_score(price, query);
+    if (!score) return STATUS_OK;
+    price->at_k = one_more(&price->arena, price->at_k, price->n_at_k, sizeof *price->at_k);
+    if (!price->at_k) return status_no_memory(st, "a guard's price");
+    price->at_k[price->n_at_k++] = (struct guard_at_k){
+        .score = score,
+        .k = query_int(query, 3),
+        .n_docs = query_int(query, 4),
+        .off = score->off.state == SCORE_KNOWN ? query_double(query, 5) : (double)NAN,
+        .enforce = score->enforce.state == SCORE_KNOWN ? query_double(query, 6) : (double)NAN,
+    };
+    return STATUS_OK;
+}
+
+static status_code load_at_k(struct guard_price *price, struct store *store, struct status *st)
+{
+    static const char sql[] =
+        "SELECT a.task, a.metric, a.extraction, a.k, max(a.n_docs),"
+        " max(CASE WHEN a.enforced = 0 THEN a.mean END),"
+        " max(CASE WHEN a.enforced = 1 THEN a.mean END) "
+        "FROM score_at_k a JOIN task_run t ON t.run = a.run AND t.task = a.task "
+        "JOIN task_metric m ON m.run = a.run AND m.task = a.task AND m.metric = a.metric "
+        " AND m.extraction = a.extraction "
+        "WHERE a.run = ?1 GROUP BY a.task, a.metric, a.extraction, a.k "
+        "ORDER BY min(t.position), min(m.position), a.metric, a.extraction, a.k";
+    return each_item(price, store, sql, read_at_k, st);
+}
+
 static status_code load_lists(struct guard_price *price, struct store *store, struct status *st)
 {
     static const char reasons[] =
@@ -256,7 +299,8 @@ static status_code load_lists(struct guard_price *price, struct store *store, st
     static const char wastes[] =
         "SELECT root, n_tokens, n_wasted FROM guard_tokens g WHERE run = ?1 ORDER BY "
         "(SELECT min(position) FROM task_root t WHERE t.run = g.run AND t.root = g.root)";
-    status_code code = each_item(price, store, reasons, read_reason, st);
+    status_code code = load_at_k(price, store, st);
+    if (code == STATUS_OK) code = each_item(price, store, reasons, read_reason, st);
     if (code == STATUS_OK) code = each_item(price, store, costs, read_cost, st);
     if (code == STATUS_OK) code = each_item(price, store, wastes, read_waste, st);
     return code;

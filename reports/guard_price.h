@@ -45,6 +45,14 @@ struct guard_reason {
     int64_t n, good, bad, unheard;
 };
 
+/* What a metric that is the best of k replies says for one k, as score_at_k; NAN where the table's
+ * row says nothing for k = all. */
+struct guard_at_k {
+    const struct score_row *score; /* the table's row, of a task */
+    int64_t k, n_docs;
+    double off, enforce;
+};
+
 struct guard_cost {
     const char *name, *stage;
     int64_t n, n_checks;             /* texts, and how often they were classified */
@@ -62,6 +70,8 @@ struct guard_price {
     size_t n_rows;
     struct guard_reason *reasons;
     size_t n_reasons;
+    struct guard_at_k *at_k; /* row by row, k from 1 to all */
+    size_t n_at_k;
     struct guard_cost *costs;
     size_t n_costs;
     struct guard_waste *wastes; /* of tasks that generate */

@@ -72,6 +72,48 @@ static void print_rows(const struct guard_price *price, print_grid *print, struc
     report_grid_release(&grid);
 }
 
+/* The ks that the text shows: small ones, tens, and all. */
+static bool is_shown(const struct guard_price *price, size_t i)
+{
+    const struct guard_at_k *at = &price->at_k[i];
+    bool is_last = i + 1 == price->n_at_k || price->at_k[i + 1].score != at->score;
+    return is_last || at->k == 1 || at->k == 2 || at->k == 5 || at->k % 10 == 0;
+}
+
+static void mean_cell(struct report_grid *grid, double value)
+{
+    if (isnan(value))
+        report_grid_cell(grid, "%s", "unknown");
+    else
+        report_grid_cell(grid, "%.4f", value);
+}
+
+static void print_at_k(const struct guard_price *price, print_grid *print, struct strbuf *out)
+{
+    static const char *const headings[] = {"Best of k", "Metric",   ">k",     ">Documents",
+                                           ">Off",      ">Enforce", ">Change"};
+    struct report_grid grid;
+    if (!price->n_at_k) return;
+    report_grid_init(&grid, headings, sizeof headings / sizeof headings[0]);
+    for (size_t i = 0; i < price->n_at_k; i++) {
+        const struct guard_at_k *at = &price->at_k[i];
+        if (!is_shown(price, i)) continue;
+        report_grid_cell(&grid, "%s", at->score->name);
+        metric_cell(&grid, at->score);
+        report_grid_cell(&grid, "%lld", (long long)at->k);
+        report_grid_cell(&grid, "%lld", (long long)at->n_docs);
+        mean_cell(&grid, at->off);
+        mean_cell(&grid, at->enforce);
+        if (isnan(at->enforce - at->off))
+            report_grid_cell(&grid, "%s", "");
+        else
+            report_grid_cell(&grid, "%+.4f", at->enforce - at->off);
+    }
+    strbuf_append_char(out, '\n');
+    print(&grid, out);
+    report_grid_release(&grid);
+}
+
 static void print_reasons(const struct guard_price *price, print_grid *print, struct strbuf *out)
 {
     static const char *const headings[] = {"Blocked",  "Stage", "Category", "Metric",
@@ -149,6 +191,7 @@ static void print_price(const struct guard_price *price, print_grid *print,
     strbuf_appendf(out, ", guard %s, policy %.12s\n\n", guard_mode_name(run->guard_mode),
                    run->guard_policy_sha256 ? run->guard_policy_sha256 : "unknown");
     print_rows(price, print, out);
+    print_at_k(price, print, out);
     print_reasons(price, print, out);
     print_costs(price, print, out);
     print_wastes(price, print, out);
@@ -197,6 +240,25 @@ static void append_row(struct strbuf *out, const struct guard_price_row *row)
         json_member_int(out, "unheard_passed", calls->unheard_passed);
     }
     strbuf_append_char(out, '}');
+}
+
+static void append_at_k(struct strbuf *out, const struct guard_price *price)
+{
+    json_member_key(out, "best_of_k");
+    strbuf_append_char(out, '[');
+    for (size_t i = 0; i < price->n_at_k; i++) {
+        const struct guard_at_k *at = &price->at_k[i];
+        begin_item(out);
+        json_member_str(out, "task", at->score->name);
+        json_member_str(out, "metric", at->score->metric);
+        json_member_str(out, "extraction", at->score->extraction);
+        json_member_int(out, "k", at->k);
+        json_member_int(out, "n_docs", at->n_docs);
+        json_member_number(out, "off", at->off);
+        json_member_number(out, "enforce", at->enforce);
+        strbuf_append_char(out, '}');
+    }
+    strbuf_append_char(out, ']');
 }
 
 static void append_lists(struct strbuf *out, const struct guard_price *price)
@@ -254,6 +316,7 @@ void report_guard_price_json(const struct guard_price *price, struct strbuf *out
     strbuf_append_char(out, '[');
     for (size_t i = 0; i < price->n_rows; i++) append_row(out, &price->rows[i]);
     strbuf_append_char(out, ']');
+    append_at_k(out, price);
     append_lists(out, price);
     strbuf_append_str(out, "}\n");
 }

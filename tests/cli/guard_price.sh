@@ -113,6 +113,16 @@ for preset in balanced strict audit; do
     several enforce.sqlite --guard $preset --guard-mode enforce
     same "$preset in shadow changes nothing" "$(written off.sqlite)" "$(written shadow.sqlite)"
     same "$preset in shadow says what it does" "$(enforced enforce.sqlite)" "$(enforced shadow.sqlite)"
+    for run in shadow enforce; do
+        assay guard-price --store $run.sqlite --json >price.json || bad "$preset: the price of $run"
+        same "$preset in $run: every k" "$(sqlite3 $run.sqlite "SELECT a.metric, a.k, a.enforced,
+                CASE WHEN a.enforced OR s.off_mean IS NOT NULL THEN printf('%!.15g', a.mean) END
+            FROM score_at_k a JOIN score s USING (run, task, metric, extraction) ORDER BY 1, 2, 3")" \
+            "$(sqlite3 :memory: "SELECT value ->> 'metric' AS m, value ->> 'k' AS k, column1 = 'enforce' AS e,
+                    CASE WHEN value ->> column1 IS NOT NULL THEN printf('%!.15g', value ->> column1) END
+                FROM json_each(readfile('price.json'), '\$.best_of_k'), (VALUES ('off'), ('enforce'))
+                ORDER BY 1, 2, 3")"
+    done
     sqlite3 shadow.sqlite "SELECT stage, category, printf('%!.17g', max(threshold)) FROM guard_sweep
         WHERE category = 'any' OR ('$preset' = 'strict' AND
             (stage, category) IN (('input', 'sexual_explicit'), ('output', 'insult')))
