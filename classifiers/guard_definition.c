@@ -366,6 +366,11 @@ status_code guard_definition_load(struct guard_definition **out, const char *nam
     status_code code = strbuf_read_file(&json, name_or_path, st);
     if (code == STATUS_OK)
         code = guard_definition_parse(out, (struct text){json.data, json.length}, name_or_path, st);
+    else if (code == STATUS_NOT_FOUND)
+        code = status_set(st, STATUS_NOT_FOUND,
+                          "guard definition \"%.200s\" is neither in the program (`assay list "
+                          "classifiers` prints those) nor a file",
+                          name_or_path);
     strbuf_release(&json);
     return code;
 }

@@ -198,9 +198,93 @@ static void test_short_replies(void)
     }
 }
 
+/* ---- every interval, every cut of the text, every action ---- */
+
+#define UNSAFE_PHRASE "b\xc3\xb6ses \xe6\x82\xaa\xe8\xaa\x9e"
+
+struct ears {
+    bool heard_it, broke_character;
+    size_t n;
+};
+
+static bool contains(struct text text, const char *phrase)
+{
+    size_t n = strlen(phrase);
+    for (size_t i = 0; i + n <= text.length; i++)
+        if (memcmp(text.data + i, phrase, n) == 0) return true;
+    return false;
+}
+
+static bool keep_watch(void *user, struct text reply)
+{
+    struct ears *ears = user;
+    ears->heard_it = ears->heard_it || contains(reply, UNSAFE_PHRASE);
+    ears->broke_character = ears->broke_character || utf8_complete_length(reply) != reply.length;
+    ears->n = reply.length;
+    return true;
+}
+
+/* The phrase stands where `shift` puts it; tokens have up to `piece` bytes and end inside
+ * characters.
+ */
+static void watch_one(const char *spec, int action, int every, size_t piece, int shift)
+{
+    static const char *const actions[] = {"\"stop\"", "\"refuse\"", "\"redact\"",
+                                          "\"regenerate\",\"attempts\":2"};
+    struct status st = {0};
+    struct policy *policy;
+    struct pipeline *pipeline;
+    struct generate_outcome outcome;
+    struct ears ears = {0};
+    char json[512], reply[256];
+    struct fake_backend backend = {.base.vtable = &fake_backend_table, .max_piece = piece};
+    snprintf(json, sizeof json,
+             "{\"name\":\"p\",\"version\":1,\"classifiers\":[\"%s\"],\"output\":{\"thresholds\":"
+             "{\"toxicity\":0.5},\"action\":%s,\"check_every_tokens\":%d},\"refusal\":\"No.\"}",
+             spec, actions[action], every);
+    snprintf(reply, sizeof reply,
+             "caf\xc3\xa9 %.*s " UNSAFE_PHRASE " und \xf0\x9f\x98\x80 mehr davon", shift,
+             "na\xc3\xafve W\xc3\xb6rter");
+    ASSERT_OK(policy_parse(&policy, text_of(json), "p", &st));
+    ASSERT_OK(pipeline_create(&pipeline, policy, GUARD_ENFORCE, &st));
+    const struct generate_item item = {{.prompt = text_of(reply),
+                                        .max_tokens = 1000,
+                                        .sampling.temperature = 1,
+                                        .on_text = keep_watch,
+                                        .user = &ears},
+                                       text_of("fine")};
+    ASSERT_OK(pipeline_generate(pipeline, &backend.base, &item, 1, &outcome, &st));
+    struct text shown = outcome.delivered;
+    bool good = outcome.record.events[0].fires && !ears.heard_it && !ears.broke_character &&
+                !contains(shown, UNSAFE_PHRASE) && utf8_complete_length(shown) == shown.length;
+    if (action == 0) good = good && (text_equal(shown, text_of("No.")) || shown.length == ears.n);
+    if (action == 2) good = good && contains(shown, "[redacted]") && contains(shown, "mehr davon");
+    if (!good)
+        fprintf(stderr, "  %s every %d, pieces of %zu, shift %d: \"%.*s\"\n", actions[action],
+                every, piece, shift, TEXT_ARGS(shown));
+    CU_ASSERT_TRUE(good);
+    outcome_release(&outcome);
+    pipeline_free(pipeline);
+    policy_free(policy);
+}
+
+static void test_every_interval(void)
+{
+    static const char list[] =
+        "{\"name\":\"l\",\"version\":1,\"licence\":\"-\",\"entries\":[{\"phrase\":\"" UNSAFE_PHRASE
+        "\",\"category\":\"toxicity\",\"strength\":0.9}]}";
+    char spec[256];
+    snprintf(spec, sizeof spec, "lexicon:%s", put("phrase.json", list, strlen(list)));
+    for (int action = 0; action < 4; action++)
+        for (int every = 1; every <= 40; every++)
+            for (size_t piece = 1; piece <= 7; piece++)
+                watch_one(spec, action, every, piece, (every + (int)piece) % 6);
+}
+
 static const struct test_case tests[] = {
     {"the classifier inside the program", test_builtin},
     {"a word list", test_lexicon},
+    {"every interval, cut and action", test_every_interval},
     {"a check that takes too long", test_delay},
     {"replies that end before the first check", test_short_replies},
 };
