@@ -41,8 +41,8 @@ struct chat_format {
  * meta-llama/Llama-2-7b-chat-hf, Meta-Llama-3-8B-Instruct and Llama-3.1-8B-Instruct,
  * mistralai/Mistral-7B-Instruct-v0.1 to v0.3 as first published ("mistral", "mistral-v3-early") and
  * as of September 2024 ("-v1", "-v3"), mistralai/Mistral-Nemo-Instruct-2407,
- * Qwen/Qwen2.5-7B-Instruct and Qwen3; Phi-2's format is that of its model card.  The first row that
- * fits is taken. */
+ * Qwen/Qwen2.5-7B-Instruct and Qwen3, ibm-granite/granite-3.0-8b-instruct; Phi-2's format is that
+ * of its model card.  The first row that fits is taken. */
 static const struct chat_format formats[] = {
     {
         .name = "gemma3",
@@ -174,6 +174,18 @@ static const struct chat_format formats[] = {
         .user = "<|im_start|>user\n%s<|im_end|>\n",
         .assistant = "<|im_start|>assistant\n%s<|im_end|>\n",
         .generation = "<|im_start|>assistant\n",
+    },
+    {
+        /* Later versions begin with a system message of their own, most with today's date. */
+        .name = "granite",
+        .has = {"<|start_of_role|>"},
+        .lacks = {"safety agent", "Knowledge Cutoff Date", "default_system_message"},
+        .markers = {"<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>"},
+        .start = "",
+        .system = "<|start_of_role|>system<|end_of_role|>%s<|end_of_text|>\n",
+        .user = "<|start_of_role|>user<|end_of_role|>%s<|end_of_text|>\n",
+        .assistant = "<|start_of_role|>assistant<|end_of_role|>%s<|end_of_text|>\n",
+        .generation = "<|start_of_role|>assistant<|end_of_role|>",
     },
     {
         .name = "phi",

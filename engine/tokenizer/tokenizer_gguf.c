@@ -216,6 +216,9 @@ static status_code read_sentencepiece(struct tokenizer *tokenizer, const struct 
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                           \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+/* What some have in front of that: a number's characters stand alone. */
+#define DIGIT_PATTERN "\\p{N}"
+
 /* Mistral Nemo's: words begin with their capitals, digits stand alone. */
 #define TEKKEN_PATTERN                                                                             \
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"    \
@@ -224,16 +227,17 @@ static status_code read_sentencepiece(struct tokenizer *tokenizer, const struct 
 
 static const struct gguf_pre {
     const char *name, *pattern;
-    bool ignore_merges, add_bos;
+    bool digits_first, ignore_merges, add_bos;
 } gguf_pres[] = {
-    {"gpt-2", GPT2_PATTERN, false, false},
-    {"phi-2", GPT2_PATTERN, false, false},
-    {"roberta-bpe", GPT2_PATTERN, false, true},
-    {"llama-bpe", LLAMA3_PATTERN("\\p{N}{1,3}"), true, true},
-    {"llama3", LLAMA3_PATTERN("\\p{N}{1,3}"), true, true},
-    {"llama-v3", LLAMA3_PATTERN("\\p{N}{1,3}"), true, true},
-    {"qwen2", LLAMA3_PATTERN("\\p{N}"), false, false},
-    {"tekken", TEKKEN_PATTERN, true, true},
+    {"gpt-2", GPT2_PATTERN, false, false, false},
+    {"phi-2", GPT2_PATTERN, false, false, false},
+    {"roberta-bpe", GPT2_PATTERN, false, false, true},
+    {"refact", GPT2_PATTERN, true, false, false}, /* StarCoder's and Granite's */
+    {"llama-bpe", LLAMA3_PATTERN("\\p{N}{1,3}"), false, true, true},
+    {"llama3", LLAMA3_PATTERN("\\p{N}{1,3}"), false, true, true},
+    {"llama-v3", LLAMA3_PATTERN("\\p{N}{1,3}"), false, true, true},
+    {"qwen2", LLAMA3_PATTERN("\\p{N}"), false, false, false},
+    {"tekken", TEKKEN_PATTERN, false, true, true},
 };
 #define N_PRES (sizeof gguf_pres / sizeof gguf_pres[0])
 
@@ -242,21 +246,29 @@ static bool composes(const struct gguf_pre *pre)
     return strcmp(pre->name, "qwen2") == 0;
 }
 
+static bool cuts_by(const struct pre_tokenizer_step *step, const char *pattern)
+{
+    char digest[SHA256_HEX_SIZE];
+    sha256_text(text_of(pattern), digest);
+    return step->regex && step->behaviour == SPLIT_ISOLATED && !step->invert &&
+           strcmp(digest, step->pattern_sha256) == 0;
+}
+
 const char *tokenizer_gguf_pre(const struct tokenizer *tokenizer)
 {
     const struct normalizer *normalizer = &tokenizer->normalizer;
-    const struct pre_tokenizer_step *step = &tokenizer->pre_tokenizer.steps[0];
+    const struct pre_tokenizer_step *steps = tokenizer->pre_tokenizer.steps;
+    const int n_steps = tokenizer->pre_tokenizer.n_steps;
     bool nfc = normalizer->n_steps == 1 && normalizer->steps[0].kind == NORMALIZE_FORM &&
                normalizer->steps[0].form == UTF8_NFC;
     if (!tokenizer->byte_level || (normalizer->n_steps > 0 && !nfc)) return NULL;
-    if (tokenizer->pre_tokenizer.n_steps != 1 || !step->regex) return NULL;
-    if (step->behaviour != SPLIT_ISOLATED || step->invert) return NULL;
     for (size_t i = 0; i < N_PRES; i++) {
-        char digest[SHA256_HEX_SIZE];
-        sha256_text(text_of(gguf_pres[i].pattern), digest);
-        if (strcmp(digest, step->pattern_sha256) == 0 && composes(&gguf_pres[i]) == nfc &&
-            gguf_pres[i].ignore_merges == tokenizer->ignore_merges)
-            return gguf_pres[i].name;
+        const struct gguf_pre *pre = &gguf_pres[i];
+        if (n_steps != 1 + pre->digits_first) continue;
+        if (pre->digits_first && !cuts_by(&steps[0], DIGIT_PATTERN)) continue;
+        if (cuts_by(&steps[n_steps - 1], pre->pattern) && composes(pre) == nfc &&
+            pre->ignore_merges == tokenizer->ignore_merges)
+            return pre->name;
     }
     return NULL;
 }
@@ -279,8 +291,8 @@ static status_code find_pre(const struct gguf *file, const struct gguf_pre **pre
         if (text_equal(name, text_of(gguf_pres[i].name))) return STATUS_OK;
     }
     return status_set(st, STATUS_UNSUPPORTED,
-                      "%s: %s is \"%.*s\", only gpt-2, phi-2, roberta-bpe, llama-bpe, llama3, "
-                      "llama-v3, qwen2 and tekken are supported",
+                      "%s: %s is \"%.*s\", only gpt-2, phi-2, roberta-bpe, refact, llama-bpe, "
+                      "llama3, llama-v3, qwen2 and tekken are supported",
                       gguf_path(file), KEY("pre"), TEXT_ARGS(piece_for_message(name)));
 }
 
@@ -330,6 +342,9 @@ static status_code read_byte_level(struct tokenizer *tokenizer, const struct ggu
     tokenizer->ignore_merges = pre->ignore_merges;
     status_code code = STATUS_OK;
     if (composes(pre)) code = normalizer_add(&tokenizer->normalizer, compose, st);
+    if (code == STATUS_OK && pre->digits_first)
+        code = pre_tokenizer_add_split(&tokenizer->pre_tokenizer, text_of(DIGIT_PATTERN),
+                                       SPLIT_ISOLATED, false, st);
     if (code == STATUS_OK)
         code = pre_tokenizer_add_split(&tokenizer->pre_tokenizer, text_of(pre->pattern),
                                        SPLIT_ISOLATED, false, st);

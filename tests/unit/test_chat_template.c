@@ -24,8 +24,11 @@ static const struct spm_piece markers[] = {
     {"\u2581", -1, NORMAL},
     {"[INST]", 0, CONTROL},
     {"[/INST]", 0, CONTROL},
+    {"<|start_of_role|>", 0, CONTROL},
+    {"<|end_of_role|>", 0, CONTROL},
+    {"<|end_of_text|>", 0, CONTROL},
 };
-enum { N_MARKERS = 10, N_WITHOUT_INST = 8, START_OF_TURN = 259, END_OF_TURN, SPACE = 266, INST };
+enum { N_MARKERS = 13, N_WITHOUT_INST = 8, START_OF_TURN = 259, END_OF_TURN, SPACE = 266, INST };
 
 /* A tokenizer of the first n pieces, with a tokenizer_config.json. */
 static struct tokenizer *load(const char *config, size_t n, bool dummy_prefix)
@@ -236,6 +239,20 @@ static const struct published {
      "<|im_start|>user\n Hi \n<|im_end|>\n<|im_start|>assistant\n  Yes?  "
      "<|im_end|>\n<|im_start|>user\nWhy é?\n\nTell me. "
      "<|im_end|>\n<|im_start|>assistant\nBecause:\n"},
+    {"granite",
+     "<|start_of_role|>system<|end_of_role|>Be brief.\n<|end_of_text|>\n"
+     "<|start_of_role|>user<|end_of_role|> Hi \n<|end_of_text|>\n"
+     "<|start_of_role|>assistant<|end_of_role|>  Yes?  <|end_of_text|>\n"
+     "<|start_of_role|>user<|end_of_role|>Why \u00e9?\n\nTell me. <|end_of_text|>\n"
+     "<|start_of_role|>assistant<|end_of_role|>",
+     "<|start_of_role|>user<|end_of_role|> Hi \n<|end_of_text|>\n"
+     "<|start_of_role|>assistant<|end_of_role|>  Yes?  <|end_of_text|>\n"
+     "<|start_of_role|>user<|end_of_role|>Why \u00e9?\n\nTell me. <|end_of_text|>\n"
+     "<|start_of_role|>assistant<|end_of_role|>",
+     "<|start_of_role|>user<|end_of_role|> Hi \n<|end_of_text|>\n"
+     "<|start_of_role|>assistant<|end_of_role|>  Yes?  <|end_of_text|>\n"
+     "<|start_of_role|>user<|end_of_role|>Why \u00e9?\n\nTell me. <|end_of_text|>\n"
+     "<|start_of_role|>assistant<|end_of_role|>Because:\n"},
     /* No template: the format of Phi-2's model card. */
     {"phi", NULL, "Instruct:  Hi \n\nOutput:   Yes?  \nInstruct: Why \u00e9?\n\nTell me. \nOutput:",
      "Instruct:  Hi \n\nOutput:   Yes?  \nInstruct: Why \u00e9?\n\nTell me. \nOutput: Because:\n"},
@@ -247,7 +264,8 @@ static void test_published(void)
     struct tokenizer *with_inst = load("{}", N_MARKERS, false);
     for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
         const struct published *p = &published[i];
-        bool marks = strcmp(p->name, "mistral-v3") == 0 || strcmp(p->name, "mistral-tekken") == 0;
+        bool marks = strcmp(p->name, "mistral-v3") == 0 || strcmp(p->name, "mistral-tekken") == 0 ||
+                     strcmp(p->name, "granite") == 0;
         const struct tokenizer *tok = marks ? with_inst : plain;
         CU_ASSERT_TRUE(renders(tok, p->name, spaced + 1, 3, CHAT_SYSTEM_ERROR, p->without));
         CU_ASSERT_TRUE(renders(tok, p->name, spaced + 1, 4, CHAT_SYSTEM_ERROR, p->begun));
@@ -385,7 +403,7 @@ static void test_injection(void)
 {
     static const char *const names[] = {"gemma3",  "gemma",          "llama2",     "llama3.1",
                                         "llama3",  "mistral-tekken", "mistral-v3", "mistral-v1",
-                                        "mistral", "chatml",         "phi"};
+                                        "mistral", "chatml",         "granite",    "phi"};
     struct tokenizer *tok = load("{}", N_MARKERS, false);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t plain = count_markers(tok, names[i], text_of("x"));
@@ -413,6 +431,7 @@ static const struct recognised {
     {"\"[AVAILABLE_TOOLS] \\\"[INST]\\\" \"", N_MARKERS, "mistral-tekken", NULL},
     {"\"<|start_header_id|>\"", N_MARKERS, "llama3", NULL},
     {"\"<|start_header_id|> Cutting Knowledge Date: \"", N_MARKERS, "llama3.1", ""},
+    {"\"'<|start_of_role|>user<|end_of_role|>' + m\"", N_MARKERS, "granite", NULL},
     {"\"'<|im_start|>system\\n' + m + '<|im_end|>\\n'\"", N_MARKERS, "chatml", NULL},
     {"\"'<|im_start|>system\\n' + m + '<|im_end|>' '<|im_start|>system\\nBe good.<|im_end|>\\n'\"",
      N_MARKERS, "chatml", "Be good."},
@@ -481,6 +500,8 @@ static void test_unknown(void)
         "{\"chat_template\": \"<start_of_turn> You are a policy expert\"}",
         "{\"chat_template\": \"<|start_header_id|> <BEGIN UNSAFE CONTENT CATEGORIES>\"}",
         "{\"chat_template\": \"<|user|>[INST]\"}",
+        "{\"chat_template\": \"<|start_of_role|> You are a safety agent\"}",
+        "{\"chat_template\": \"<|start_of_role|> Knowledge Cutoff Date: April 2024.\"}",
     };
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
         tok = load(strange[i], N_MARKERS, false);

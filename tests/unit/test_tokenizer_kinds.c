@@ -118,6 +118,7 @@ static void test_gguf_patterns(void)
     } cases[] = {
         {"gpt-2", "I'll 2024ab  x", "I|'ll| 2024|ab| | x"},
         {"phi-2", "I'll 2024ab  x", "I|'ll| 2024|ab| | x"},
+        {"refact", "I'll 2024ab 5\u00b2  x", "I|'ll| |2|0|2|4|ab| |5|\u00b2| | x"},
         {"llama-bpe", "I'LL 2024ab  x", "I|'LL| |202|4|ab| | x"},
         {"qwen2", "I'LL 2024ab  x", "I|'LL| |2|0|2|4|ab| | x"},
         {"tekken", "Hello  helloWorld don't GPTNeo 2024ab//\n\n x",
