@@ -350,15 +350,16 @@ struct text tokenizer_piece(const struct tokenizer *tokenizer, int32_t id)
     return piece ? piece->surface : (struct text){"", 0};
 }
 
-/* Encoding may have put a space symbol in front of the text; it did so behind the control pieces.
- * Where it removes extra spaces, no text starts with one. */
+/* Encoding may have put a space symbol in front of the text; it did so behind control pieces, and
+ * what is unknown is left out with these.  Where it removes extra spaces, no text starts with one.
+ */
 void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n,
                       struct strbuf *out)
 {
     bool strip = tokenizer->strip_first_space || tokenizer->strip_leading_spaces;
     for (size_t i = 0; i < n; i++) {
         const struct piece *piece = piece_of(tokenizer, ids[i]);
-        if (!piece || piece->type == PIECE_CONTROL) continue;
+        if (!piece || piece->type == PIECE_CONTROL || piece->type == PIECE_UNKNOWN) continue;
         struct text surface = piece->surface;
         if (strip && piece->type != PIECE_BYTE && surface.length && surface.data[0] == ' ') {
             surface.data++, surface.length--;

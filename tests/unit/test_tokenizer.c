@@ -149,6 +149,12 @@ static void test_json_prefixes(void)
     ASSERT_IDS(tok, "a", 0, "267");
     ASSERT_IDS(tok, " a<eos>a", TOKENIZE_PARSE_SPECIAL, "263 267 1 267");
     CU_ASSERT_TRUE(comes_back(tok, text_of(" ab  c")));
+    const int32_t unknown_first[] = {3, 267, 267}; /* its space is still the vocabulary's */
+    struct strbuf decoded;
+    strbuf_init(&decoded, 100);
+    tokenizer_decode(tok, unknown_first, 3, &decoded);
+    CU_ASSERT_STRING_EQUAL(decoded.data, "a a");
+    strbuf_release(&decoded);
     tokenizer_free(tok);
     struct json_parts metaspace = {
         .normalizer = "null",
