@@ -38,21 +38,26 @@ static void digest_beside(const char *directory, const char *name, char digest[S
 
 void tokenizer_cache_key(struct tokenizer_cache_key *key, struct text source, const char *directory)
 {
-    char parts[4][SHA256_HEX_SIZE], name[SHA256_HEX_SIZE];
+    static const char *const beside[] = {"tokenizer_config.json", "chat_template.jinja",
+                                         "chat_template.json", "generation_config.json",
+                                         "config.json"};
+    char program[SHA256_HEX_SIZE], part[SHA256_HEX_SIZE], name[SHA256_HEX_SIZE];
     struct strbuf text, path;
     struct status ignored = {0};
     *key = (struct tokenizer_cache_key){.path = ""};
-    strbuf_init(&text, 4 * SHA256_HEX_SIZE);
+    strbuf_init(&text, 8 * SHA256_HEX_SIZE);
     strbuf_init(&path, LIMIT_PATH);
     bool good =
-        cache_folder(&path) && sha256_file("/proc/self/exe", parts[3], &ignored) == STATUS_OK;
+        cache_folder(&path) && sha256_file("/proc/self/exe", program, &ignored) == STATUS_OK;
     if (good) {
-        sha256_text(source, parts[0]);
-        digest_beside(directory, "tokenizer_config.json", parts[1]);
-        digest_beside(directory, "chat_template.jinja", parts[2]);
-        for (int i = 0; i < 3; i++) strbuf_appendf(&text, "%s\n", parts[i]);
+        sha256_text(source, part);
+        strbuf_appendf(&text, "%s\n", part);
+        for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+            digest_beside(directory, beside[i], part);
+            strbuf_appendf(&text, "%s\n", part);
+        }
         sha256_text((struct text){text.data, text.length}, name);
-        strbuf_appendf(&text, "%s", parts[3]);
+        strbuf_appendf(&text, "%s", program);
         sha256_text((struct text){text.data, text.length}, key->digest);
         strbuf_appendf(&path, "/%s", name);
         if (path.state == STATUS_OK) memcpy(key->path, path.data, path.length + 1);

@@ -101,23 +101,84 @@ static status_code keep_template(struct tokenizer *tokenizer, struct text text, 
     return STATUS_OK;
 }
 
+/* The whole file, or nothing where there is none. */
+static status_code read_beside(struct strbuf *out, const char *directory, const char *name,
+                               struct status *st)
+{
+    struct strbuf path;
+    struct stat info;
+    strbuf_init(&path, LIMIT_CONFIG_BYTES);
+    strbuf_appendf(&path, "%s/%s", directory, name);
+    status_code code = strbuf_check(&path, "the path", st);
+    if (code == STATUS_OK && stat(path.data, &info) == 0)
+        code = strbuf_read_file(out, path.data, st);
+    strbuf_release(&path);
+    return code;
+}
+
+/* NULL where there is no such file. */
+static status_code parse_beside(struct json_value **out, const char *directory, const char *name,
+                                struct status *st)
+{
+    struct strbuf file;
+    *out = NULL;
+    strbuf_init(&file, LIMIT_CONFIG_BYTES);
+    status_code code = read_beside(&file, directory, name, st);
+    if (code == STATUS_OK && file.length) {
+        code = json_parse(out, (struct text){file.data, file.length}, st);
+        if (code != STATUS_OK) status_prefix(st, "%s", name);
+    }
+    strbuf_release(&file);
+    return code;
+}
+
+/* transformers' tokenization_utils_base.py: a file of its own goes before the config's field.
+ * chat_template.json is what processors of several media keep theirs in. */
 status_code tokenizer_config_template(const struct tokenizer_config *config, const char *directory,
                                       struct tokenizer *tokenizer, struct status *st)
 {
-    struct text found = config->root ? find_template(config->root) : (struct text){"", 0};
-    if (found.length) return keep_template(tokenizer, found, st);
-    struct strbuf path, file;
-    struct stat info;
-    strbuf_init(&path, LIMIT_CONFIG_BYTES);
+    struct strbuf file;
+    struct json_value *root = NULL;
     strbuf_init(&file, LIMIT_CONFIG_BYTES);
-    strbuf_appendf(&path, "%s/chat_template.jinja", directory);
-    status_code code = strbuf_check(&path, "the path", st);
-    if (code == STATUS_OK && stat(path.data, &info) == 0) {
-        code = strbuf_read_file(&file, path.data, st);
-        if (code == STATUS_OK)
-            code = keep_template(tokenizer, (struct text){file.data, file.length}, st);
+    status_code code = read_beside(&file, directory, "chat_template.jinja", st);
+    struct text found = {file.data, file.length};
+    if (!found.length && config->root) found = find_template(config->root);
+    if (code == STATUS_OK && !found.length) {
+        code = parse_beside(&root, directory, "chat_template.json", st);
+        if (root) found = find_template(root);
     }
-    strbuf_release(&path);
+    if (code == STATUS_OK && found.length) code = keep_template(tokenizer, found, st);
     strbuf_release(&file);
+    json_free(root);
     return code;
+}
+
+/* ---- what ends a reply ---- */
+
+/* A number or a list of them; an id that the vocabulary lacks ends nothing. */
+static void mark_ends(struct vocabulary *vocab, const struct json_value *ids)
+{
+    bool is_list = json_kind(ids) == JSON_ARRAY;
+    for (const struct json_value *v = is_list ? json_first(ids) : ids; v;
+         v = is_list ? json_next(v) : NULL) {
+        if (json_kind(v) != JSON_NUMBER) continue;
+        double id = json_number(v);
+        if (id >= 0 && id < vocab->n) vocab->pieces[(int32_t)id].is_end = true;
+    }
+}
+
+status_code tokenizer_config_ends(const char *directory, struct vocabulary *vocab,
+                                  struct status *st)
+{
+    static const char *const names[] = {"generation_config.json", "config.json"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && !found; i++) {
+        struct json_value *root;
+        status_code code = parse_beside(&root, directory, names[i], st);
+        if (code != STATUS_OK) return code;
+        found = json_has(root, "eos_token_id");
+        if (found) mark_ends(vocab, json_member(root, "eos_token_id"));
+        json_free(root);
+    }
+    return STATUS_OK;
 }

@@ -171,9 +171,14 @@ status_code tokenizer_config_piece(const struct tokenizer_config *config,
 status_code tokenizer_config_flag(const struct tokenizer_config *config, const char *field,
                                   bool *flag, struct status *st) MUST_CHECK;
 
-/* Copies the chat template into the tokenizer: the one named "default" where there are several, or
- * the file chat_template.jinja in the directory. */
+/* Copies the chat template into the tokenizer: the file chat_template.jinja in the directory, the
+ * config's field (of several the one named "default"), or chat_template.json. */
 status_code tokenizer_config_template(const struct tokenizer_config *config, const char *directory,
                                       struct tokenizer *tokenizer, struct status *st) MUST_CHECK;
+
+/* Marks the pieces that the "eos_token_id" of generation_config.json, or without it of config.json,
+ * says end a reply. */
+status_code tokenizer_config_ends(const char *directory, struct vocabulary *vocab,
+                                  struct status *st) MUST_CHECK;
 
 #endif

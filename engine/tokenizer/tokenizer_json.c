@@ -543,6 +543,7 @@ static status_code fill(struct json_tokenizer *j, const char *directory, struct 
     if (code == STATUS_OK && j->kind == TOKENIZER_BPE) code = read_merges(j, st);
     if (code == STATUS_OK && j->kind == TOKENIZER_UNIGRAM) code = read_scores(j, st);
     if (code == STATUS_OK) code = read_policy(j, directory, st);
+    if (code == STATUS_OK) code = tokenizer_config_ends(directory, &j->tokenizer->vocab, st);
     return code == STATUS_OK ? tokenizer_finish(j->tokenizer, st) : code;
 }
 

@@ -289,6 +289,7 @@ static status_code fill(struct tokenizer *tokenizer, const struct model_proto *m
     status_code code = read_pieces(tokenizer, model, bytes, st);
     if (code == STATUS_OK) code = check_bytes(tokenizer, model, st);
     if (code == STATUS_OK) code = read_policy(tokenizer, model, directory, st);
+    if (code == STATUS_OK) code = tokenizer_config_ends(directory, &tokenizer->vocab, st);
     tokenizer->byte_fallback = model->byte_fallback;
     if (code == STATUS_OK && model->charsmap.length) {
         code = tokenizer_add_charsmap(tokenizer, model->charsmap, NORMALIZE_CHARSMAP, st);

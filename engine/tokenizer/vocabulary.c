@@ -28,6 +28,9 @@ static const char *const turn_pieces[] = {
     "<|begin_of_text|>",
     "[INST]",
     "[/INST]",
+    "<|start_of_role|>",
+    "<|end_of_role|>",
+    "<|end_of_text|>",
 };
 
 struct text piece_for_message(struct text piece)

@@ -213,6 +213,37 @@ static void test_json_policy(void)
     fixture_release(&f);
 }
 
+/* What stands in other files of the folder: the ends of a reply, and chat templates in the order in
+ * which transformers looks for them. */
+static void test_json_folder(void)
+{
+    struct status st = {0};
+    struct fixture f;
+    struct tokenizer *tok;
+    fixture_init(&f);
+    fixture_write(&f, "config.json", text_of("{\"eos_token_id\": 268}"));
+    fixture_write(&f, "chat_template.json", text_of("{\"chat_template\": \"third\"}"));
+    ASSERT_OK(load_json(&f, &tok, (struct json_parts){0}, &st));
+    CU_ASSERT_TRUE(tokenizer_is_end(tok, 1) && tokenizer_is_end(tok, 268));
+    CU_ASSERT_FALSE(tokenizer_is_end(tok, 267));
+    CU_ASSERT_TRUE(text_equal(tokenizer_get_info(tok)->chat_template, text_of("third")));
+    tokenizer_free(tok);
+    fixture_write(&f, "generation_config.json", text_of("{\"eos_token_id\": [266, 267, 4000]}"));
+    fixture_write(&f, "tokenizer_config.json", text_of("{\"chat_template\": \"second\"}"));
+    ASSERT_OK(tokenizer_load(&tok, f.folder, &st));
+    CU_ASSERT_TRUE(tokenizer_is_end(tok, 266) && tokenizer_is_end(tok, 267));
+    CU_ASSERT_FALSE(tokenizer_is_end(tok, 268));
+    CU_ASSERT_TRUE(text_equal(tokenizer_get_info(tok)->chat_template, text_of("second")));
+    tokenizer_free(tok);
+    fixture_write(&f, "chat_template.jinja", text_of("first"));
+    ASSERT_OK(tokenizer_load(&tok, f.folder, &st));
+    CU_ASSERT_TRUE(text_equal(tokenizer_get_info(tok)->chat_template, text_of("first")));
+    tokenizer_free(tok);
+    fixture_write(&f, "generation_config.json", text_of("{"));
+    ASSERT_FAILS(tokenizer_load(&tok, f.folder, &st), STATUS_BAD_INPUT, "generation_config.json");
+    fixture_release(&f);
+}
+
 /* ---- tokenizer.model ---- */
 
 static const struct spm_piece letters[] = {
@@ -499,6 +530,7 @@ static const struct test_case tests[] = {
     {"added tokens that must be words of their own", test_json_single_words},
     {"tokenizer.json: prefixes in front of text", test_json_prefixes},
     {"tokenizer.json: special pieces and BOS policy", test_json_policy},
+    {"tokenizer.json: the files beside it", test_json_folder},
     {"tokenizer.model: neighbours merge by score", test_spm_merges},
     {"tokenizer.model: dummy prefix and extra spaces", test_spm_normalizer},
     {"decoding the ids of a text gives the text", test_round_trips},
