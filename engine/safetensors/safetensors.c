@@ -506,6 +506,21 @@ static bool exists(const char *path)
     return stat(path, &info) == 0;
 }
 
+static status_code missing(struct safetensors *files, const char *path, struct status *st)
+{
+    static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
+    for (size_t i = 0; i < sizeof pickles / sizeof pickles[0]; i++) {
+        const char *pickle = join(&files->arena, path, pickles[i]);
+        if (pickle && exists(pickle))
+            return status_set(st, STATUS_UNSUPPORTED,
+                              "%s: is a pickle, which is a program and is not read here: save the "
+                              "model as safetensors (save_pretrained)",
+                              pickle);
+    }
+    return status_set(st, STATUS_NOT_FOUND,
+                      "%s: holds neither model.safetensors nor model.safetensors.index.json", path);
+}
+
 static status_code load(struct safetensors *files, const char *path, struct status *st)
 {
     struct stat info;
@@ -518,8 +533,7 @@ static status_code load(struct safetensors *files, const char *path, struct stat
     if (!index || !single) return status_no_memory(st, path);
     if (exists(index)) return load_sharded(files, path, index, st);
     if (exists(single)) return load_single(files, single, st);
-    return status_set(st, STATUS_NOT_FOUND,
-                      "%s: holds neither model.safetensors nor model.safetensors.index.json", path);
+    return missing(files, path, st);
 }
 
 status_code safetensors_open(struct safetensors **out, const char *path, struct status *st)

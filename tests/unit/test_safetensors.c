@@ -238,6 +238,11 @@ static void test_not_a_file(void)
     folder_make(&folder);
     ASSERT_FAILS(safetensors_open(&files, folder.path, &st), STATUS_NOT_FOUND,
                  "holds neither model.safetensors nor model.safetensors.index.json");
+    char pickle[sizeof folder.path + 32];
+    snprintf(pickle, sizeof pickle, "%s/pytorch_model.bin", folder.path);
+    CU_ASSERT_TRUE(write_file(folder.path, "pytorch_model.bin", "", 0));
+    ASSERT_FAILS(safetensors_open(&files, folder.path, &st), STATUS_UNSUPPORTED, "is a pickle");
+    unlink(pickle);
     ASSERT_FAILS(safetensors_open(&files, folder.file, &st), STATUS_NOT_FOUND, "No such file");
     CU_ASSERT_EQUAL_FATAL(mkfifo(folder.file, 0600), 0);
     ASSERT_FAILS(safetensors_open(&files, folder.path, &st), STATUS_BAD_INPUT,
