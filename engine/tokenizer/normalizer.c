@@ -110,9 +110,41 @@ static bool is_chinese(uint32_t cp)
            (cp >= 0xf900 && cp <= 0xfaff) || (cp >= 0x2f800 && cp <= 0x2fa1f);
 }
 
+/* bert.rs of the tokenizers library asks Unicode 8.0 (crate unicode_categories 0.1) what characters
+ * are.  The nonspacing marks and the formats in these ranges came later, or were not yet that. */
+static const uint32_t newer_marks[][2] = {
+    {0x7fd, 0x7fd},     {0x898, 0x8e1},     {0x9fe, 0x9fe},     {0xafa, 0xaff},
+    {0xb55, 0xb55},     {0xc04, 0xc3c},     {0xd00, 0xd00},     {0xd3b, 0xd3c},
+    {0xd81, 0xd81},     {0xeba, 0xeba},     {0xece, 0xece},     {0x180f, 0x1886},
+    {0x1abf, 0x1ace},   {0x1df6, 0x1dfb},   {0xa82c, 0xa82c},   {0xa8c5, 0xa8c5},
+    {0xa8ff, 0xa8ff},   {0xa9bd, 0xa9bd},   {0x10d24, 0x10f85}, {0x11070, 0x11074},
+    {0x110c2, 0x110c2}, {0x111c9, 0x111c9}, {0x111cf, 0x111cf}, {0x1123e, 0x11241},
+    {0x1133b, 0x1133b}, {0x11438, 0x1145e}, {0x1182f, 0x13455}, {0x16f4f, 0x16f4f},
+    {0x16fe4, 0x16fe4}, {0x1cf00, 0x1cf46}, {0x1e000, 0x1e4ef}, {0x1e944, 0x1e94a},
+};
+static const uint32_t newer_formats[][2] = {
+    {0x890, 0x891}, {0x8e2, 0x8e2}, {0x110cd, 0x110cd}, {0x13430, 0x1343f}};
+
+static bool is_among(uint32_t cp, const uint32_t ranges[][2], size_t n)
+{
+    size_t i = 0;
+    while (i < n && cp > ranges[i][1]) i++;
+    return i < n && cp >= ranges[i][0];
+}
+
+static bool is_accent(uint32_t cp)
+{
+    if (cp == 0x1734) return true; /* became a spacing mark */
+    return utf8_is_nonspacing_mark(cp) &&
+           !is_among(cp, newer_marks, sizeof newer_marks / sizeof newer_marks[0]);
+}
+
 static bool is_clean(uint32_t cp)
 {
-    return cp == '\t' || cp == '\n' || cp == '\r' || (cp != 0xfffd && !utf8_is_formless(cp));
+    if (cp == '\t' || cp == '\n' || cp == '\r') return true;
+    return cp != 0xfffd &&
+           (!utf8_is_formless(cp) ||
+            is_among(cp, newer_formats, sizeof newer_formats / sizeof newer_formats[0]));
 }
 
 static void apply_to_character(struct strbuf *out, enum normalizer_kind kind, struct text bytes,
@@ -127,7 +159,7 @@ static void apply_to_character(struct strbuf *out, enum normalizer_kind kind, st
         if (!utf8_is_mark(cp)) strbuf_append(out, bytes.data, bytes.length);
         break;
     case NORMALIZE_STRIP_ACCENTS:
-        if (!utf8_is_nonspacing_mark(cp)) strbuf_append(out, bytes.data, bytes.length);
+        if (!is_accent(cp)) strbuf_append(out, bytes.data, bytes.length);
         break;
     case NORMALIZE_CLEAN:
         if (!is_clean(cp)) break;
@@ -247,6 +279,38 @@ static void map_graphemes(struct strbuf *out, const struct charsmap *map, struct
     }
 }
 
+/* ---- Unicode's forms ---- */
+
+/* The tokenizers library knows the forms of Unicode 9.0 (crate unicode-normalization-alignments):
+ * what these ranges hold that decomposes or changes places with its neighbours came later. */
+static const uint32_t newer_forms[][2] = {
+    {0x7fd, 0x7fd},     {0x898, 0x8d3},     {0x9fe, 0x9fe},     {0xc3c, 0xc3c},
+    {0xd3b, 0xd3c},     {0xeba, 0xeba},     {0x1715, 0x1715},   {0x1abf, 0x1ace},
+    {0x1df6, 0x1dfa},   {0x32ff, 0x32ff},   {0xa7f2, 0xa7f4},   {0xa82c, 0xa82c},
+    {0xab69, 0xab69},   {0x10781, 0x107ba}, {0x10d24, 0x10f85}, {0x11070, 0x11070},
+    {0x1133b, 0x1133b}, {0x1145e, 0x1145e}, {0x11839, 0x11a99}, {0x11d42, 0x11f42},
+    {0x16ff0, 0x16ff1}, {0x1e030, 0x1e4ef}, {0x1f16c, 0x1f16c}, {0x1fbf0, 0x1fbf9},
+};
+
+/* To it they are characters that stay as they are and part what is around them. */
+static status_code apply_form(struct strbuf *out, struct text text, enum utf8_form form,
+                              struct status *st)
+{
+    const size_t n = sizeof newer_forms / sizeof newer_forms[0];
+    size_t done = 0;
+    for (size_t i = utf8_ascii_length(text), used; i < text.length; i += used ? used : 1) {
+        uint32_t cp;
+        used = utf8_decode(text.data + i, text.length - i, &cp);
+        if (!used || cp < newer_forms[0][0] || !is_among(cp, newer_forms, n)) continue;
+        struct text before = {text.data + done, i - done};
+        status_code code = utf8_append_form(out, before, form, st);
+        if (code != STATUS_OK) return code;
+        strbuf_append(out, text.data + i, used);
+        done = i + used;
+    }
+    return utf8_append_form(out, (struct text){text.data + done, text.length - done}, form, st);
+}
+
 /* ---- the steps ---- */
 
 static status_code replace_pattern(struct strbuf *out, const struct normalizer_step *step,
@@ -276,7 +340,7 @@ static status_code apply(const struct normalizer *normalizer, const struct norma
     case NORMALIZE_REPLACE_PATTERN:
         return replace_pattern(out, step, text, st);
     case NORMALIZE_FORM:
-        return utf8_append_form(out, text, step->form, st);
+        return apply_form(out, text, step->form, st);
     case NORMALIZE_STRIP:
         text = strip(text, step->left, step->right);
         strbuf_append(out, text.data, text.length);

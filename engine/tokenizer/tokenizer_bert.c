@@ -3,8 +3,14 @@
 
 #include "engine/tokenizer/tokenizer_core.h"
 
-/* ASCII's and Unicode's punctuation: bert.rs of the tokenizers library. */
-#define PUNCTUATION "[!-/:-@\\[-`{-~\\p{P}]"
+/* ASCII's and Unicode's punctuation: bert.rs of the tokenizers library.  Unicode's is that of
+ * version 8.0 (see normalizer.c): without what came later in these ranges, and with two that were.
+ */
+#define NEWER                                                                                      \
+    "\\x{61d}\\x{9fd}-\\x{a76}\\x{c77}-\\x{c84}\\x{1b7d}\\x{1b7e}\\x{2e43}-\\x{2e5d}"              \
+    "\\x{10ead}-\\x{10f89}\\x{1144b}-\\x{1145d}\\x{11660}-\\x{116b9}\\x{1183b}-\\x{11fff}"         \
+    "\\x{12ff1}\\x{12ff2}\\x{16e97}-\\x{16fe2}\\x{1e95e}\\x{1e95f}"
+#define PUNCTUATION "[!-/:-@\\[-`{-~\\p{P}\\x{166d}\\x{111c9}](?<![" NEWER "])"
 
 status_code tokenizer_use_bert_normalizer(struct tokenizer *tokenizer, struct bert_rules rules,
                                           struct status *st)

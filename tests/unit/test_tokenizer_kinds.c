@@ -288,7 +288,7 @@ static void check_vectors(const char *name)
         expected = expected_end + 1;
         json_free(row);
     }
-    CU_ASSERT_EQUAL(lines, 250);
+    CU_ASSERT_EQUAL(lines, 280);
     tokenizer_free(tok);
     strbuf_release(&texts);
     strbuf_release(&ids);

@@ -1,7 +1,7 @@
 // The ids of texts.jsonl by Hugging Face's tokenizers library (Rust), through the package
-// @anush008/tokenizers 0.6.0: one array a line for each vocabulary, no special tokens added.
+// tokenizers 0.23.2: one array a line for each vocabulary, no special tokens added.
 const fs = require('fs');
-const { Tokenizer } = require('@anush008/tokenizers');
+const { Tokenizer } = require('tokenizers');
 
 async function encodeAll(name, texts) {
   const tokenizer = Tokenizer.fromFile(`${name}.json`);

@@ -152,6 +152,12 @@ def texts(words):
                          chr(draw.randrange(32, 0x250)))
             parts.append(draw.choice(spaces) if draw.random() < 0.4 else " ")
         lines.append("".join(parts))
+    # Characters that are newer than the library's tables, or were something else in them.
+    for sign in ("\u061d \u09fd \u0a76 \u0c84 \u1b7d \u2e43 \u2e5d \u166d \U000111c9 "
+                 "\U00011660 \u07fd \u0898 \u09fe \u180f \u1885 \u1734 \u1abf \u1df6 "
+                 "\U0001e130 \u0890 \u08e2 \U00013430 \u32ff \ua7f2 \uab69 \U00010781 "
+                 "\U00011938 \U0001e030 \U0001f16c \U0001fbf0").split():
+        lines.append(f"a{sign}b {sign} e{sign}\u0301 e\u0301{sign}\u0323 o\u0323\u0301{sign}")
     with open("texts.jsonl", "w", encoding="utf-8") as out:
         for line in lines:
             out.write(json.dumps({"text": line}) + "\n")
