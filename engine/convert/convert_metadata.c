@@ -198,6 +198,14 @@ static status_code put_vocabulary(struct convert_plan *plan, const char *path, s
     struct tokenizer *model = NULL, *json = NULL;
     status_code code = load_beside(&model, path, "tokenizer.model", st);
     if (code == STATUS_OK) code = load_beside(&json, path, "tokenizer.json", st);
+    if (code == STATUS_OK && !model && !json) {
+        struct status own = {0};
+        code = tokenizer_load(&json, path, &own);
+        if (code == STATUS_NOT_FOUND)
+            code = STATUS_OK; /* ids can be evaluated */
+        else if (code != STATUS_OK)
+            *st = own;
+    }
     if (code == STATUS_OK && (model || json)) {
         struct tokenizer_export export = {.tokenizer = model ? model : json,
                                           .added = model ? json : NULL,

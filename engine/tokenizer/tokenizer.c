@@ -286,6 +286,47 @@ static bool is_file(const char *path)
     return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);
 }
 
+/* vocab.json and merges.txt. */
+static status_code load_pair(struct tokenizer **out, const char *directory, struct status *st)
+{
+    struct strbuf path, bytes[2], json;
+    static const char *const names[] = {"vocab.json", "merges.txt"};
+    status_code code = STATUS_OK;
+    strbuf_init(&path, LIMIT_CONFIG_BYTES);
+    strbuf_init(&json, LIMIT_TOKENIZER_BYTES);
+    for (int i = 0; i < 2; i++) strbuf_init(&bytes[i], LIMIT_TOKENIZER_BYTES);
+    for (int i = 0; i < 2 && code == STATUS_OK; i++) {
+        strbuf_clear(&path);
+        strbuf_appendf(&path, "%s/%s", directory, names[i]);
+        code = strbuf_read_file(&bytes[i], path.data, st);
+    }
+    if (code == STATUS_OK) {
+        const struct text vocab = {bytes[0].data, bytes[0].length};
+        const struct text merges = {bytes[1].data, bytes[1].length};
+        code = tokenizer_spell_pair(&json, vocab, merges, directory, st);
+        if (code == STATUS_OK)
+            code = read_json(out, (struct text){json.data, json.length}, directory, st);
+        if (code != STATUS_OK) status_prefix(st, "%s", directory);
+    }
+    for (int i = 0; i < 2; i++) strbuf_release(&bytes[i]);
+    strbuf_release(&path);
+    strbuf_release(&json);
+    return code;
+}
+
+static bool has_pair(const char *directory)
+{
+    struct strbuf path;
+    strbuf_init(&path, LIMIT_CONFIG_BYTES);
+    strbuf_appendf(&path, "%s/vocab.json", directory);
+    bool found = is_file(path.data);
+    strbuf_clear(&path);
+    strbuf_appendf(&path, "%s/merges.txt", directory);
+    found = found && is_file(path.data);
+    strbuf_release(&path);
+    return found;
+}
+
 static status_code load_directory(struct tokenizer **out, const char *directory, struct status *st)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.txt"};
@@ -298,10 +339,13 @@ static status_code load_directory(struct tokenizer **out, const char *directory,
         found = is_file(path.data);
     }
     status_code code = strbuf_check(&path, "the path", st);
-    if (code == STATUS_OK && !found)
-        code = status_set(st, STATUS_NOT_FOUND, "%s: has no %s, %s or %s", directory, names[0],
-                          names[1], names[2]);
-    if (code == STATUS_OK) code = load_file(out, path.data, directory, st);
+    bool pair = !found && has_pair(directory);
+    if (code == STATUS_OK && !found && !pair)
+        code =
+            status_set(st, STATUS_NOT_FOUND, "%s: has no %s, %s, %s, or vocab.json and merges.txt",
+                       directory, names[0], names[1], names[2]);
+    if (code == STATUS_OK && pair) code = load_pair(out, directory, st);
+    if (code == STATUS_OK && !pair) code = load_file(out, path.data, directory, st);
     strbuf_release(&path);
     return code;
 }

@@ -116,9 +116,8 @@ static status_code read_beside(struct strbuf *out, const char *directory, const 
     return code;
 }
 
-/* NULL where there is no such file. */
-static status_code parse_beside(struct json_value **out, const char *directory, const char *name,
-                                struct status *st)
+status_code tokenizer_config_parse(struct json_value **out, const char *directory, const char *name,
+                                   struct status *st)
 {
     struct strbuf file;
     *out = NULL;
@@ -144,7 +143,7 @@ status_code tokenizer_config_template(const struct tokenizer_config *config, con
     struct text found = {file.data, file.length};
     if (!found.length && config->root) found = find_template(config->root);
     if (code == STATUS_OK && !found.length) {
-        code = parse_beside(&root, directory, "chat_template.json", st);
+        code = tokenizer_config_parse(&root, directory, "chat_template.json", st);
         if (root) found = find_template(root);
     }
     if (code == STATUS_OK && found.length) code = keep_template(tokenizer, found, st);
@@ -174,7 +173,7 @@ status_code tokenizer_config_ends(const char *directory, struct vocabulary *voca
     bool found = false;
     for (size_t i = 0; i < sizeof names / sizeof names[0] && !found; i++) {
         struct json_value *root;
-        status_code code = parse_beside(&root, directory, names[i], st);
+        status_code code = tokenizer_config_parse(&root, directory, names[i], st);
         if (code != STATUS_OK) return code;
         found = json_has(root, "eos_token_id");
         if (found) mark_ends(vocab, json_member(root, "eos_token_id"));

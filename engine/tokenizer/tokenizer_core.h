@@ -149,6 +149,10 @@ status_code tokenizer_read_json(struct tokenizer **out, struct text bytes, const
 status_code tokenizer_read_spm(struct tokenizer **out, struct text bytes, const char *directory,
                                struct status *st) MUST_CHECK;
 
+/* Appends the tokenizer.json that vocab.json and merges.txt amount to. */
+status_code tokenizer_spell_pair(struct strbuf *out, struct text vocab, struct text merges,
+                                 const char *directory, struct status *st) MUST_CHECK;
+
 status_code tokenizer_read_vocab_txt(struct tokenizer **out, struct text bytes,
                                      const char *directory, struct status *st) MUST_CHECK;
 
@@ -161,6 +165,10 @@ struct tokenizer_config {
 status_code tokenizer_config_open(struct tokenizer_config *config, const char *directory,
                                   struct status *st) MUST_CHECK;
 void tokenizer_config_close(struct tokenizer_config *config);
+
+/* Another JSON file of the directory; NULL where there is none. */
+status_code tokenizer_config_parse(struct json_value **out, const char *directory, const char *name,
+                                   struct status *st) MUST_CHECK;
 
 /* Sets *id to the piece that a field such as "bos_token" names; keeps it where there is none. */
 status_code tokenizer_config_piece(const struct tokenizer_config *config,

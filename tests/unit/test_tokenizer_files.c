@@ -14,7 +14,7 @@ static void test_nothing_there(void)
     ASSERT_FAILS(tokenizer_load(&tok, "/nonexistent/model", &st), STATUS_NOT_FOUND,
                  "/nonexistent/model");
     ASSERT_FAILS(tokenizer_load(&tok, f.folder, &st), STATUS_NOT_FOUND,
-                 "has no tokenizer.json, tokenizer.model or vocab.txt");
+                 "has no tokenizer.json, tokenizer.model, vocab.txt, or vocab.json and");
     fixture_write(&f, "tokenizer.json", text_of(""));
     ASSERT_FAILS(tokenizer_load(&tok, f.folder, &st), STATUS_BAD_INPUT, "neither a tokenizer.json");
     fixture_write(&f, "tokenizer.json", text_of("PK\x03\x04"));

@@ -315,6 +315,55 @@ static void test_byte_level(void)
     tokenizer_free(tok);
 }
 
+/* RoBERTa's pieces, the bytes, "ab" and " ab". */
+static void write_pair(struct fixture *f, const char *merges)
+{
+    struct strbuf vocab;
+    strbuf_init(&vocab, 1 << 16);
+    strbuf_append_str(&vocab, "{\"<s>\": 0, \"<pad>\": 1, \"</s>\": 2, \"<unk>\": 3");
+    for (int byte = 0; byte < 256; byte++) {
+        char spelled[4];
+        size_t n = utf8_encode(byte_character((unsigned char)byte), spelled);
+        strbuf_append_str(&vocab, ", ");
+        json_append_text(&vocab, (struct text){spelled, n});
+        strbuf_appendf(&vocab, ": %d", 4 + byte);
+    }
+    strbuf_append_str(&vocab, ", \"ab\": 260, \"\u0120ab\": 261, \"<mask>\": 262}");
+    fixture_write(f, "vocab.json", text_in(&vocab));
+    fixture_write(f, "merges.txt", text_of(merges));
+    strbuf_release(&vocab);
+}
+
+static void test_pair(void)
+{
+    struct status st = {0};
+    struct fixture f;
+    struct tokenizer *tok;
+    fixture_init(&f);
+    fixture_write(&f, "added_tokens.json", text_of("{\"xyz\": 263}"));
+    write_pair(&f, "#version: 0.2\na b\r\n\u0120 ab\n\n");
+    ASSERT_OK(tokenizer_load(&tok, f.folder, &st));
+    CU_ASSERT_STRING_EQUAL(tokenizer_get_info(tok)->kind, "byte-bpe");
+    ASSERT_IDS(tok, "ab ab", 0, "260 261");
+    ASSERT_IDS(tok, "ab <mask>xyz", TOKENIZE_PARSE_SPECIAL, "260 262 263");
+    ASSERT_IDS(tok, "<s>", 0, "64 119 66");
+    ASSERT_IDS(tok, " ab", TOKENIZE_ADD_BOS | TOKENIZE_ADD_EOS, "0 261 2");
+    CU_ASSERT_TRUE(tokenizer_get_info(tok)->add_bos && tokenizer_get_info(tok)->add_eos);
+    tokenizer_free(tok);
+    fixture_write(&f, "tokenizer_config.json", text_of("{\"add_prefix_space\": true}"));
+    ASSERT_OK(tokenizer_load(&tok, f.folder, &st));
+    ASSERT_IDS(tok, "ab", 0, "261");
+    tokenizer_free(tok);
+    write_pair(&f, "ab");
+    ASSERT_FAILS(tokenizer_load(&tok, f.folder, &st), STATUS_BAD_INPUT, "model.merges");
+    fixture_write(&f, "vocab.json", text_of("[]"));
+    ASSERT_FAILS(tokenizer_load(&tok, f.folder, &st), STATUS_BAD_INPUT, "vocab.json: is no object");
+    fixture_write(&f, "vocab.json", text_of("{}"));
+    fixture_write(&f, "added_tokens.json", text_of("[1]"));
+    ASSERT_FAILS(tokenizer_load(&tok, f.folder, &st), STATUS_BAD_INPUT, "added_tokens.json");
+    fixture_release(&f);
+}
+
 /* Gives back any text that NFC leaves alone: here, any without characters above U+02FF. */
 static void test_byte_level_round_trips(void)
 {
@@ -466,6 +515,7 @@ static const struct test_case tests[] = {
     {"character maps: tries that lie", test_charsmap_mutations},
     {"byte-level BPE as the tokenizers library splits", test_byte_level},
     {"byte-level BPE gives every text back", test_byte_level_round_trips},
+    {"vocab.json and merges.txt", test_pair},
     {"WordPiece as the tokenizers library splits", test_wordpiece},
     {"vocab.txt and its options", test_vocab_txt},
     {"Unigram as the tokenizers library splits", test_unigram},
