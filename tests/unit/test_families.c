@@ -282,6 +282,18 @@ static void test_fused(void)
     compare_with_plain(path, &r);
 }
 
+/* A Granite file without its factors is a Llama. */
+static void test_granite_without_factors(void)
+{
+    struct reference_decoder r = *reference_shape("granite");
+    const char *path = in_scratch("model.gguf");
+    r.embedding_scale = 1;
+    r.attention_scale = 0.5; /* of heads of 4 */
+    r.residual_scale = r.logit_divisor = 0;
+    reference_write_gguf(&r, scratch, "model.gguf");
+    compare_with_plain(path, &r);
+}
+
 /* The text part of a multimodal checkpoint, under both generations of names. */
 static void test_multimodal(void)
 {
@@ -641,6 +653,7 @@ static const struct test_case tests[] = {
     {"logits at shapes drawn at random too", test_random_shapes},
     {"logits of every type of weights too", test_typed_shapes},
     {"fused Q, K and V", test_fused},
+    {"Granite in GGUF without its factors", test_granite_without_factors},
     {"the text part of multimodal checkpoints", test_multimodal},
     {"cuts and threads do not change a bit", test_cuts},
     {"nor of products from BF16 and from quantised weights", test_typed_cuts},
