@@ -73,6 +73,13 @@ static const char *cache_directory(struct arena *arena)
     return home ? JOIN(arena, home, "/.cache/assay/datasets") : NULL;
 }
 
+const char *dataset_directory_to_fill(struct arena *arena, const char *data_dir)
+{
+    if (data_dir) return data_dir;
+    const char *variable = environment("ASSAY_DATA");
+    return variable ? variable : cache_directory(arena);
+}
+
 static bool use_if_present(struct dataset *dataset, const char *directory,
                            enum dataset_origin origin)
 {
@@ -102,8 +109,8 @@ static status_code find_directory(struct dataset *dataset, const struct dataset_
     if (use_if_present(dataset, lookup->demo_dir, DATASET_DEMO)) return STATUS_OK;
     return status_set(st, STATUS_NOT_FOUND,
                       "dataset %s is neither in %s nor among the demo samples; name a directory "
-                      "that holds it with --data",
-                      name, cache ? cache : "a cache directory");
+                      "that holds it with --data, or try assay fetch dataset %s",
+                      name, cache ? cache : "a cache directory", name);
 }
 
 status_code dataset_open(struct dataset **out, const struct dataset_lookup *lookup,

@@ -42,6 +42,10 @@ status_code dataset_open(struct dataset **out, const struct dataset_lookup *look
                          const char *name, struct status *st) MUST_CHECK;
 void dataset_free(struct dataset *dataset);
 
+/* The data directory that a fetched dataset belongs into, in the arena: the first of the caller's,
+ * $ASSAY_DATA and the cache.  NULL where there is none. */
+const char *dataset_directory_to_fill(struct arena *arena, const char *data_dir);
+
 const char *dataset_directory(const struct dataset *dataset); /* DIR, without the dataset's name */
 enum dataset_origin dataset_origin(const struct dataset *dataset);
 struct arena *dataset_arena(struct dataset *dataset);

@@ -1,8 +1,15 @@
 #include "datasets/file_reader.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #define ZLIB_CONST /* next_in is only read */
 #include <zlib.h>
+
+#include "engine/base/limits.h"
 
 #define GZIP_WINDOW (15 + 16) /* zlib's largest window, gzip header expected */
 
@@ -76,4 +83,63 @@ status_code file_read(struct strbuf *content, struct file_digests *digests, cons
     }
     strbuf_release(&stored);
     return code;
+}
+
+/* ---- in pieces ---- */
+
+struct file_stream {
+    gzFile file; /* reads a plain file as it is */
+    char *path;
+    uint64_t total;
+};
+
+status_code file_stream_open(struct file_stream **out, const char *path, struct status *st)
+{
+    *out = NULL;
+    struct file_stream *stream = calloc(1, sizeof *stream);
+    if (stream) stream->path = malloc(strlen(path) + 1);
+    if (!stream || !stream->path) {
+        free(stream);
+        return status_no_memory(st, path);
+    }
+    memcpy(stream->path, path, strlen(path) + 1);
+    errno = 0;
+    stream->file = gzopen(path, "rb");
+    if (!stream->file) {
+        int error = errno;
+        file_stream_free(stream);
+        if (!error) return status_no_memory(st, path);
+        return status_set(st, error == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, "%s: %s", path,
+                          strerror(error));
+    }
+    *out = stream;
+    return STATUS_OK;
+}
+
+void file_stream_free(struct file_stream *stream)
+{
+    if (!stream) return;
+    if (stream->file) gzclose(stream->file);
+    free(stream->path);
+    free(stream);
+}
+
+status_code file_stream_read(struct file_stream *stream, char *out, size_t n, size_t *got,
+                             struct status *st)
+{
+    for (*got = 0; *got < n;) {
+        size_t left = n - *got;
+        int read = gzread(stream->file, out + *got, left > INT_MAX ? INT_MAX : (unsigned)left);
+        if (read <= 0) break;
+        *got += (size_t)read;
+    }
+    stream->total += *got;
+    if (stream->total > LIMIT_ARCHIVE_BYTES)
+        return status_set(st, STATUS_LIMIT, "%s: unpacks to more than %llu bytes", stream->path,
+                          (unsigned long long)LIMIT_ARCHIVE_BYTES);
+    int code = Z_OK;
+    const char *why = gzerror(stream->file, &code);
+    if (*got == n || code == Z_OK || code == Z_STREAM_END) return STATUS_OK;
+    if (code == Z_ERRNO) return status_set(st, STATUS_IO, "%s: %s", stream->path, strerror(errno));
+    return status_set(st, STATUS_BAD_INPUT, "%s: gzip data is damaged (%s)", stream->path, why);
 }

@@ -20,7 +20,7 @@ only_in() { # only_in HEADER FILE : a third-party header has one home
     grep -RlE --include='*.[ch]' "^ *# *include <$1>" engine classifiers datasets reports benchmarks |
         grep -vE "^($2)$" && rc=1
 }
-only_in 'curl/curl.h'             engine/base/http.c
+only_in 'curl/curl.h'             'engine/base/http(_download)?.c'
 only_in 'cjson/cJSON.h'           engine/base/json.c
 only_in 'pcre2.h'                 engine/base/regex.c
 only_in 'utf8proc.h'              engine/base/utf8.c

@@ -148,6 +148,7 @@ int cmd_classify(const struct command *self, int argc, const char **argv);
 int cmd_compare(const struct command *self, int argc, const char **argv);
 int cmd_convert(const struct command *self, int argc, const char **argv);
 int cmd_export(const struct command *self, int argc, const char **argv);
+int cmd_fetch(const struct command *self, int argc, const char **argv);
 int cmd_gate(const struct command *self, int argc, const char **argv);
 int cmd_generate(const struct command *self, int argc, const char **argv);
 int cmd_guard_eval(const struct command *self, int argc, const char **argv);

@@ -112,31 +112,54 @@ static void list_tasks(struct listing *list)
     list_task_files(list);
 }
 
-/* The entries of a folder whose name starts with `prefix`, as hub names, in order. */
-static void list_folder(struct listing *list, const char *folder, const char *prefix)
+/* Calls for the entries of a folder, in order; a cache that is not there is empty. */
+static void each_entry(struct listing *list, const char *folder,
+                       void (*call)(struct listing *list, const char *folder, const char *name))
 {
     struct dirent **entries;
     int n = scandir(folder, &entries, NULL, alphasort);
-    for (int i = 0; i < n; i++) { /* a cache that is not there is empty: n is -1 */
-        const char *name = entries[i]->d_name, *dashes;
-        size_t skip = strlen(prefix);
-        char hub_name[2 * NAME_MAX];
-        if (name[0] != '.' && strncmp(name, prefix, skip) == 0) {
-            dashes = skip ? strstr(name + skip, "--") : NULL;
-            if (dashes)
-                snprintf(hub_name, sizeof hub_name, "%.*s/%s", (int)(dashes - name - (int)skip),
-                         name + skip, dashes + 2);
-            else
-                snprintf(hub_name, sizeof hub_name, "%s", name + skip);
-            add(list, "model", hub_name, 0, "%s", folder);
-        }
+    for (int i = 0; i < n; i++) {
+        if (entries[i]->d_name[0] != '.') call(list, folder, entries[i]->d_name);
         free(entries[i]);
     }
     if (n >= 0) free(entries);
 }
 
+/* models--org--name */
+static void add_hub_model(struct listing *list, const char *folder, const char *name)
+{
+    static const char prefix[] = "models--";
+    char hub_name[2 * NAME_MAX];
+    size_t skip = sizeof prefix - 1;
+    if (strncmp(name, prefix, skip) != 0) return;
+    const char *dashes = strstr(name + skip, "--");
+    if (dashes)
+        snprintf(hub_name, sizeof hub_name, "%.*s/%s", (int)(dashes - name - (int)skip),
+                 name + skip, dashes + 2);
+    else
+        snprintf(hub_name, sizeof hub_name, "%s", name + skip);
+    add(list, "model", hub_name, 0, "%s", folder);
+}
+
+/* org/name: `folder` is the organisation's. */
+static void add_own_model(struct listing *list, const char *folder, const char *name)
+{
+    char hub_name[PATH_MAX + NAME_MAX + 2];
+    const char *slash = strrchr(folder, '/');
+    snprintf(hub_name, sizeof hub_name, "%s/%s", slash ? slash + 1 : folder, name);
+    add(list, "model", hub_name, 0, "%s/%s", folder, name);
+}
+
+static void add_own_models(struct listing *list, const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (n > 0 && (size_t)n < sizeof path) each_entry(list, path, add_own_model);
+}
+
 static void list_cache(struct listing *list, const char *variable, const char *fallback,
-                       const char *below, const char *prefix)
+                       const char *below,
+                       void (*call)(struct listing *list, const char *folder, const char *name))
 {
     char path[PATH_MAX];
     const char *base = getenv(variable), *home = getenv("HOME");
@@ -144,14 +167,14 @@ static void list_cache(struct listing *list, const char *variable, const char *f
         snprintf(path, sizeof path, "%s/%s", base, below);
     else
         snprintf(path, sizeof path, "%s/%s/%s", home ? home : "", fallback, below);
-    list_folder(list, path, prefix);
+    each_entry(list, path, call);
 }
 
 static void list_models(struct listing *list)
 {
     if (cli_demo_dir()) add(list, "model", "demo", 0, "comes with the program");
-    list_cache(list, "XDG_CACHE_HOME", ".cache", "assay/models", "");
-    list_cache(list, "HF_HOME", ".cache/huggingface", "hub", "models--");
+    list_cache(list, "XDG_CACHE_HOME", ".cache", "assay/models", add_own_models);
+    list_cache(list, "HF_HOME", ".cache/huggingface", "hub", add_hub_model);
 }
 
 static void list_datasets(struct listing *list)

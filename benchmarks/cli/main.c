@@ -49,6 +49,8 @@ static const struct command commands[] = {
      true},
     {"speed", "--model M [options]", "prefill and decode rates, beside what the machine can do",
      cmd_speed, true},
+    {"fetch", "dataset NAME | model ORG/NAME [options]", "download a dataset or a model, checked",
+     cmd_fetch, false},
     {"list", "tasks|models|datasets|classifiers", "what there is", cmd_list, false},
 };
 

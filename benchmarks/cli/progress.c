@@ -15,7 +15,7 @@ static void request_stop(int signal_number)
     signal(signal_number, SIG_DFL);
 }
 
-static bool should_stop(void *user)
+bool progress_should_stop(void *user)
 {
     (void)user;
     return stop_requested != 0;
@@ -54,7 +54,7 @@ static void show(void *user, const struct runner_progress *p)
     d->open_line = d->terminal;
 }
 
-static void listen_for_signals(void)
+void progress_listen_for_signals(void)
 {
     struct sigaction action = {.sa_handler = request_stop, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
@@ -83,8 +83,8 @@ int progress_work(struct runner *runner, struct store *store, enum table_format 
 {
     struct status st = {0};
     struct display display = {.terminal = isatty(STDERR_FILENO) != 0};
-    const struct runner_hooks hooks = {show, should_stop, &display};
-    listen_for_signals();
+    const struct runner_hooks hooks = {show, progress_should_stop, &display};
+    progress_listen_for_signals();
     status_code code = runner_work(runner, &hooks, &st);
     if (display.open_line) fputc('\n', stderr);
     if (code == STATUS_OK) return print_result(runner, store, format, &st);

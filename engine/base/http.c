@@ -1,4 +1,4 @@
-#include "engine/base/http.h"
+#include "engine/base/http_internal.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -143,7 +143,7 @@ static void set_options(CURL *curl, const struct http_request *request, struct c
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.data);
 }
 
-static void sleep_for(double seconds)
+void http_sleep(double seconds)
 {
     if (!(seconds > 0)) return;
     struct timespec left = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
@@ -192,7 +192,7 @@ static struct attempt try_once(struct http_client *client, CURL *curl,
     reply->status = 0;
     set_options(curl, request, headers, fmin(client->options.timeout_seconds, deadline - start),
                 &reply->body);
-    sleep_for(start - clock_seconds());
+    http_sleep(start - clock_seconds());
     attempt.code = curl_easy_perform(curl);
     curl_off_t retry_after = 0;
     if (attempt.code == CURLE_OK) {
@@ -223,7 +223,7 @@ static bool may_pass(const struct attempt *attempt, const struct http_reply *rep
            attempt->code != CURLE_PEER_FAILED_VERIFICATION;
 }
 
-static double delay_before(const struct http_options *options, int attempts, double retry_after)
+double http_delay(const struct http_options *options, int attempts, double retry_after)
 {
     double delay = options->first_delay_seconds * pow(2, attempts - 1);
     if (retry_after > delay) delay = retry_after;
@@ -263,10 +263,10 @@ status_code http_send(struct http_client *client, const struct http_request *req
         attempt = try_once(client, curl, request, deadline, reply);
         reply->attempts += !attempt.no_time && !attempt.no_quota;
         if (!may_pass(&attempt, reply) || reply->attempts >= client->options.max_attempts) break;
-        double delay = delay_before(&client->options, reply->attempts, attempt.retry_after);
+        double delay = http_delay(&client->options, reply->attempts, attempt.retry_after);
         attempt.no_time = clock_seconds() + delay >= deadline; /* the next try would be too late */
         if (attempt.no_time) break;
-        sleep_for(delay);
+        http_sleep(delay);
     }
     if (curl) give_back(client, curl);
     return is_good(&attempt, reply) ? STATUS_OK : failure(request, &attempt, reply, st);

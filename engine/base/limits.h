@@ -35,6 +35,8 @@
 #define LIMIT_JSON_BYTES         (256u << 20)
 #define LIMIT_LINE_BYTES         (16u << 20) /* one JSONL line */
 #define LIMIT_DATASET_BYTES      (1u << 30)
+#define LIMIT_ARCHIVE_BYTES      (4ull << 30) /* of all files of one that is unpacked */
+#define LIMIT_MODEL_FILE_BYTES   (1ll << 40)  /* of one that is fetched */
 #define LIMIT_DATASET_ROWS       (16u << 20)
 #define LIMIT_CSV_FIELDS         4096
 #define LIMIT_FEWSHOT_DRAWS      (64u << 20) /* documents times shots */
