@@ -111,20 +111,27 @@ status_code cli_read_line(FILE *in, struct strbuf *line, bool *more, struct stat
     return strbuf_check(line, "a line of standard input", st);
 }
 
+void cli_append_word(struct strbuf *out, const char *word)
+{
+    if (*word && !word[strcspn(word, " \t\r\n\"'\\$*?;&|<>()[]{}~#!`")]) {
+        strbuf_append_str(out, word);
+        return;
+    }
+    strbuf_append_char(out, '\'');
+    for (const char *p = word; *p; p++)
+        if (*p == '\'')
+            strbuf_append_str(out, "'\\''");
+        else
+            strbuf_append_char(out, *p);
+    strbuf_append_char(out, '\'');
+}
+
 void cli_append_command_line(struct strbuf *out, int argc, const char **argv)
 {
     strbuf_append_str(out, "assay");
     for (int i = 0; i < argc; i++) {
-        bool plain = argv[i][0] && !argv[i][strcspn(argv[i], " \t\n\"'\\$*?;&|<>()")];
         strbuf_append_char(out, ' ');
-        if (plain) {
-            strbuf_append_str(out, argv[i]);
-            continue;
-        }
-        strbuf_append_char(out, '\'');
-        for (const char *p = argv[i]; *p; p++)
-            strbuf_append_str(out, *p == '\'' ? "'\\''" : (char[]){*p, '\0'});
-        strbuf_append_char(out, '\'');
+        cli_append_word(out, argv[i]);
     }
 }
 

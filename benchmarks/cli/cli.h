@@ -74,7 +74,8 @@ status_code cli_write_file(const char *path, const struct strbuf *text,
 /* Appends one line of stdin without its newline; *more is false at the end of input. */
 status_code cli_read_line(FILE *in, struct strbuf *line, bool *more, struct status *st) MUST_CHECK;
 
-/* argv as one line, for a run's record. */
+/* A word as the shell reads it back; and argv as one such line, for a run's record. */
+void cli_append_word(struct strbuf *out, const char *word);
 void cli_append_command_line(struct strbuf *out, int argc, const char **argv);
 
 /* A logger that prints to stderr. */
@@ -165,12 +166,10 @@ int cmd_run(const struct command *self, int argc, const char **argv);
 int cmd_score(const struct command *self, int argc, const char **argv);
 int cmd_speed(const struct command *self, int argc, const char **argv);
 int cmd_status(const struct command *self, int argc, const char **argv);
+int cmd_submit(const struct command *self, int argc, const char **argv);
 int cmd_table(const struct command *self, int argc, const char **argv);
 int cmd_tokenize(const struct command *self, int argc, const char **argv);
 int cmd_train(const struct command *self, int argc, const char **argv);
-
-/* A command's argv as one line, for the record. */
-void cli_append_command_line(struct strbuf *out, int argc, const char **argv);
 
 /* Opens a command's classifier: its spec, or "KIND:ENDPOINT" where an endpoint is given.  The cache
  * is for a remote one. */

@@ -30,6 +30,8 @@ static const struct command commands[] = {
     {"score", "--task T --replies F.jsonl [options]",
      "score replies made elsewhere; needs no model", cmd_score, false},
     {"merge", "OUT IN IN... [options]", "join the stores of a run's shards", cmd_merge, false},
+    {"submit", "--slurm N [--store F] [--sbatch OPTION] [--dry-run] OPTIONS OF RUN",
+     "run shards as a Slurm job array, and merge them", cmd_submit, false},
     {"rescore", "[RUN] [--classifier C] [options]",
      "score a run's stored replies again, as a run of its own", cmd_rescore, false},
     {"prompts", "--task T [options]", "print the prompts of a task as JSON lines", cmd_prompts,
