@@ -12,6 +12,7 @@
 #define RESAMPLES           1000
 #define RESAMPLING_SEED     1234
 #define INTERVAL_CONFIDENCE 0.95
+#define LINES_AT_A_TIME     32 /* of a summary: as many values of every document are in memory */
 
 /* D documents, N replies, C columns: the metrics that have values of their own. */
 struct reply_tally {
@@ -200,16 +201,30 @@ static int most_replies(const struct reply_tally *tally)
 /* ---- metrics ---- */
 
 /* One line of the summary: a metric of some tasks, and how many replies it is the best of. */
-struct summary_key {
+struct summary_line {
     const struct task_metric *metric;
     int best_of;
     bool named_by_k; /* printed as metric@k */
+    int64_t n, n_missing, n_tasks;
+    double sum, squares;      /* squared distances from each task's own mean */
+    struct interval interval; /* where the task judges toxicity */
 };
 
-/* What a metric is worth over the documents of one task. */
-struct moments {
-    int64_t n, n_missing;
-    double sum, squares; /* squared distances from the task's own mean */
+/* The tallies that are summarised together, and room for values: (LINES_AT_A_TIME, D). */
+struct summary {
+    struct reply_tally *const *tallies;
+    int n_tallies;
+    size_t most_documents;
+    double *values;
+    double *rows; /* the same by document, where intervals are printed */
+};
+
+/* What the replies to a document are worth in one column, kept while lines ask for the same. */
+struct document_replies {
+    int column; /* -1 before the first */
+    size_t n;
+    bool is_sorted;
+    double values[LIMIT_REPEATS], sorted[LIMIT_REPEATS];
 };
 
 static bool in_stratum(const struct reply_tally *tally, int64_t doc, const char *stratum)
@@ -221,42 +236,32 @@ static bool in_stratum(const struct reply_tally *tally, int64_t doc, const char 
     return own && strcmp(own, stratum) == 0;
 }
 
-/* NAN when none of the replies has a value, or when there are fewer than the metric's own k. */
-static double document_value(const struct reply_tally *tally, int column,
-                             const struct summary_key *key, int64_t doc)
+static void take_replies(const struct reply_tally *tally, int64_t doc, int column,
+                         struct document_replies *out)
 {
-    double values[LIMIT_REPEATS];
-    size_t n = 0, k = key->best_of > 1 ? (size_t)key->best_of : 1;
+    if (out->column == column) return;
+    out->column = column;
+    out->n = 0;
+    out->is_sorted = false;
     for (size_t i = tally->first[doc]; i < tally->first[doc + 1]; i++) {
         double value = tally->values[tally->order[i] * (size_t)tally->n_columns + (size_t)column];
-        if (!isnan(value)) values[n++] = value;
+        if (!isnan(value)) out->values[out->n++] = value;
     }
-    bool all_of_them = key->metric->metric->best_of == TASK_BEST_OF_ALL;
-    if (!n || (k > n && !all_of_them)) return (double)NAN;
-    return k > 1 ? stat_expected_maximum(values, n, k < n ? k : n) : stat_mean(values, n);
 }
 
-/* Fills `values` with what the documents are worth; D must fit. */
-static struct moments collect(const struct reply_tally *tally, const struct summary_key *key,
-                              double *values)
+/* NAN when none of the replies has a value, or when there are fewer than the metric's own k. */
+static double document_value(const struct summary_line *line, struct document_replies *replies)
 {
-    const struct metric *metric = key->metric->metric;
-    struct moments m = {0};
-    int column =
-        column_of(tally, metric->source ? metric->source : metric->name, key->metric->extraction);
-    if (column == tally->n_columns) return m;
-    for (int64_t d = 0; d < tally->n_documents; d++) {
-        if (!in_stratum(tally, d, metric->stratum)) continue;
-        double value = document_value(tally, column, key, d);
-        if (isnan(value))
-            m.n_missing++;
-        else
-            values[m.n++] = value;
+    size_t n = replies->n, k = line->best_of > 1 ? (size_t)line->best_of : 1;
+    bool all_of_them = line->metric->metric->best_of == TASK_BEST_OF_ALL;
+    if (!n || (k > n && !all_of_them)) return (double)NAN;
+    if (k == 1) return stat_mean(replies->values, n);
+    if (!replies->is_sorted) {
+        memcpy(replies->sorted, replies->values, n * sizeof *replies->sorted);
+        stat_sort(replies->sorted, n);
+        replies->is_sorted = true;
     }
-    for (int64_t i = 0; i < m.n; i++) m.sum += values[i];
-    double mean = m.sum / (double)m.n;
-    for (int64_t i = 0; i < m.n; i++) m.squares += (values[i] - mean) * (values[i] - mean);
-    return m;
+    return stat_expected_maximum_sorted(replies->sorted, n, k < n ? k : n);
 }
 
 static bool has_metric(const struct reply_tally *tally, const struct task_metric *wanted)
@@ -268,6 +273,15 @@ static bool has_metric(const struct reply_tally *tally, const struct task_metric
             !strcmp(metrics[i].extraction, wanted->extraction))
             return true;
     return false;
+}
+
+/* The column of a task that a line reads; n_columns where the task has none for it. */
+static int source_column(const struct reply_tally *tally, const struct summary_line *line)
+{
+    const struct metric *metric = line->metric->metric;
+    if (!has_metric(tally, line->metric)) return tally->n_columns;
+    return column_of(tally, metric->source ? metric->source : metric->name,
+                     line->metric->extraction);
 }
 
 /* How the replies to all tasks ended under a metric that has values of its own; nothing where there
@@ -322,11 +336,70 @@ static void append_disputed(struct reply_tally *const *tallies, int n_tallies,
     if (disputed >= 0) strbuf_appendf(out, ", \"judged_otherwise\": %lld", (long long)disputed);
 }
 
-static void append_interval(struct strbuf *out, const double *values, int64_t n)
+/* Adds a task's documents to the lines, document by document: what lines share is looked up once.
+ */
+static void collect(const struct summary *summary, const struct reply_tally *tally,
+                    struct summary_line *lines, size_t n_lines)
 {
-    double means[RESAMPLES];
-    struct interval interval = stat_bootstrap_mean(values, (size_t)n, RESAMPLING_SEED,
-                                                   INTERVAL_CONFIDENCE, means, RESAMPLES);
+    int64_t n[LINES_AT_A_TIME] = {0};
+    int columns[LINES_AT_A_TIME];
+    for (size_t l = 0; l < n_lines; l++) columns[l] = source_column(tally, &lines[l]);
+    for (int64_t d = 0; d < tally->n_documents; d++) {
+        struct document_replies replies;
+        replies.column = -1;
+        for (size_t l = 0; l < n_lines; l++) {
+            if (columns[l] == tally->n_columns ||
+                !in_stratum(tally, d, lines[l].metric->metric->stratum))
+                continue;
+            take_replies(tally, d, columns[l], &replies);
+            double value = document_value(&lines[l], &replies);
+            if (isnan(value))
+                lines[l].n_missing++;
+            else
+                summary->values[l * summary->most_documents + (size_t)n[l]++] = value;
+        }
+    }
+    for (size_t l = 0; l < n_lines; l++) {
+        const double *values = summary->values + l * summary->most_documents;
+        double sum = 0;
+        for (int64_t i = 0; i < n[l]; i++) sum += values[i];
+        double mean = sum / (double)n[l];
+        for (int64_t i = 0; i < n[l]; i++)
+            lines[l].squares += (values[i] - mean) * (values[i] - mean);
+        lines[l].sum += sum;
+        lines[l].n += n[l];
+        lines[l].n_tasks += n[l] > 0;
+    }
+}
+
+/* Intervals of lines of one task.  Those over equally many documents draw the same rows, and so are
+ * drawn together. */
+static status_code find_intervals(const struct summary *summary, struct summary_line *lines,
+                                  size_t n_lines, struct status *st)
+{
+    bool done[LINES_AT_A_TIME] = {false};
+    for (size_t first = 0; first < n_lines; first++) {
+        struct interval intervals[LINES_AT_A_TIME];
+        size_t members[LINES_AT_A_TIME], n_members = 0, n = (size_t)lines[first].n;
+        for (size_t l = first; l < n_lines; l++)
+            if (!done[l] && lines[l].n == lines[first].n) members[n_members++] = l;
+        for (size_t i = 0; i < n; i++)
+            for (size_t m = 0; m < n_members; m++)
+                summary->rows[i * n_members + m] =
+                    summary->values[members[m] * summary->most_documents + i];
+        if (!stat_bootstrap_means(summary->rows, n, n_members, RESAMPLING_SEED, INTERVAL_CONFIDENCE,
+                                  RESAMPLES, intervals))
+            return status_no_memory(st, "intervals");
+        for (size_t m = 0; m < n_members; m++) {
+            done[members[m]] = true;
+            lines[members[m]].interval = intervals[m];
+        }
+    }
+    return STATUS_OK;
+}
+
+static void append_interval(struct strbuf *out, struct interval interval)
+{
     strbuf_append_str(out, ", \"interval\": [");
     json_append_number(out, interval.low);
     strbuf_append_str(out, ", ");
@@ -334,51 +407,57 @@ static void append_interval(struct strbuf *out, const double *values, int64_t n)
     strbuf_append_char(out, ']');
 }
 
+static bool has_intervals(const struct summary *summary)
+{
+    return summary->n_tallies == 1 && task_of(summary->tallies[0])->judges_toxicity;
+}
+
 /* lm-eval's group standard error, sqrt(sum((n_i - 1) * se_i**2 * n_i) / (N - k) / N) over k tasks;
  * with one task it is the standard error of its mean. */
-static status_code append_metric(struct reply_tally *const *tallies, int n_tallies,
-                                 const struct summary_key *key, struct strbuf *out,
-                                 struct status *st)
+static void append_line(const struct summary *summary, const struct summary_line *line,
+                        struct strbuf *out)
 {
-    struct moments all = {0};
-    int64_t most = 1, n_tasks = 0;
-    const struct task *task = NULL;
-    for (int i = 0; i < n_tallies; i++)
-        if (tallies[i]->n_documents > most) most = tallies[i]->n_documents;
-    double *values = calloc((size_t)most, sizeof *values);
-    if (!values) return status_no_memory(st, "scores");
-    for (int i = 0; i < n_tallies; i++) {
-        if (!has_metric(tallies[i], key->metric)) continue;
-        task = task_of(tallies[i]);
-        struct moments m = collect(tallies[i], key, values);
-        all.n += m.n;
-        all.n_missing += m.n_missing;
-        all.sum += m.sum;
-        if (m.n) all.squares += m.squares;
-        n_tasks += m.n > 0;
-    }
     char name[64];
-    snprintf(name, sizeof name, "%s", key->metric->metric->name);
-    if (key->named_by_k)
-        snprintf(name, sizeof name, "%s@%d", key->metric->metric->name, key->best_of);
-    task_append_metric_key(task, name, key->metric->extraction, out);
+    const struct task *task = NULL;
+    for (int i = 0; i < summary->n_tallies; i++)
+        if (has_metric(summary->tallies[i], line->metric)) task = task_of(summary->tallies[i]);
+    snprintf(name, sizeof name, "%s", line->metric->metric->name);
+    if (line->named_by_k)
+        snprintf(name, sizeof name, "%s@%d", line->metric->metric->name, line->best_of);
+    task_append_metric_key(task, name, line->metric->extraction, out);
     strbuf_append_str(out, ": {\"value\": ");
-    json_append_number(out, all.sum / (double)all.n);
+    json_append_number(out, line->sum / (double)line->n);
     strbuf_append_str(out, ", \"stderr\": ");
-    json_append_number(out, all.n > n_tasks
-                                ? sqrt(all.squares / (double)(all.n - n_tasks) / (double)all.n)
-                                : (double)NAN);
-    strbuf_appendf(out, ", \"n\": %lld, \"n_missing\": %lld", (long long)all.n,
-                   (long long)all.n_missing);
-    if (!key->named_by_k) append_outcomes(tallies, n_tallies, key->metric, out);
-    if (!key->named_by_k) append_disputed(tallies, n_tallies, key->metric, out);
-    if (n_tallies == 1 && task_of(tallies[0])->judges_toxicity) append_interval(out, values, all.n);
+    json_append_number(
+        out, line->n > line->n_tasks
+                 ? sqrt(line->squares / (double)(line->n - line->n_tasks) / (double)line->n)
+                 : (double)NAN);
+    strbuf_appendf(out, ", \"n\": %lld, \"n_missing\": %lld", (long long)line->n,
+                   (long long)line->n_missing);
+    if (!line->named_by_k) {
+        append_outcomes(summary->tallies, summary->n_tallies, line->metric, out);
+        append_disputed(summary->tallies, summary->n_tallies, line->metric, out);
+    }
+    if (has_intervals(summary)) append_interval(out, line->interval);
     strbuf_append_char(out, '}');
-    free(values);
-    return STATUS_OK;
 }
 
 /* ---- the summary ---- */
+
+static status_code append_lines(const struct summary *summary, struct summary_line *lines,
+                                size_t n_lines, bool *first, struct strbuf *out, struct status *st)
+{
+    for (int i = 0; i < summary->n_tallies; i++)
+        collect(summary, summary->tallies[i], lines, n_lines);
+    status_code code =
+        has_intervals(summary) ? find_intervals(summary, lines, n_lines, st) : STATUS_OK;
+    for (size_t l = 0; l < n_lines && code == STATUS_OK; l++) {
+        strbuf_append_str(out, *first ? "" : ", ");
+        *first = false;
+        append_line(summary, &lines[l], out);
+    }
+    return code;
+}
 
 static bool listed_before(struct reply_tally *const *tallies, int task, const struct task_metric *m)
 {
@@ -387,44 +466,60 @@ static bool listed_before(struct reply_tally *const *tallies, int task, const st
     return false;
 }
 
-/* The metrics of a task that no task before it has. */
-static status_code append_task(struct reply_tally *const *tallies, int n_tallies, int task,
-                               bool *first, struct strbuf *out, struct status *st)
+/* The metrics of a task that no task before it has, each followed by itself at every k. */
+static status_code append_task(const struct summary *summary, int task, bool *first,
+                               struct strbuf *out, struct status *st)
 {
     struct task_metric metrics[TASK_MAX_VALUES];
-    int most = most_replies(tallies[task]);
-    int n = task_list_metrics(task_of(tallies[task]), most, metrics);
+    struct summary_line lines[LINES_AT_A_TIME];
+    int most = most_replies(summary->tallies[task]);
+    int n = task_list_metrics(task_of(summary->tallies[task]), most, metrics);
+    size_t n_lines = 0;
     status_code code = STATUS_OK;
     for (int i = 0; i < n && code == STATUS_OK; i++) {
-        if (listed_before(tallies, task, &metrics[i])) continue;
-        struct summary_key key = {&metrics[i], metrics[i].best_of, false};
-        strbuf_append_str(out, *first ? "" : ", ");
-        *first = false;
-        code = append_metric(tallies, n_tallies, &key, out, st);
-        if (metrics[i].metric->best_of != TASK_BEST_OF_ALL) continue;
-        for (int k = 1; k <= most && code == STATUS_OK; k++) {
-            key = (struct summary_key){&metrics[i], k, true};
-            strbuf_append_str(out, ", ");
-            code = append_metric(tallies, n_tallies, &key, out, st);
+        if (listed_before(summary->tallies, task, &metrics[i])) continue;
+        int last = metrics[i].metric->best_of == TASK_BEST_OF_ALL ? most : 0;
+        for (int k = 0; k <= last && code == STATUS_OK; k++) {
+            lines[n_lines++] = (struct summary_line){
+                .metric = &metrics[i], .best_of = k ? k : metrics[i].best_of, .named_by_k = k > 0};
+            if (n_lines < LINES_AT_A_TIME) continue;
+            code = append_lines(summary, lines, n_lines, first, out, st);
+            n_lines = 0;
         }
     }
-    return code;
+    return code == STATUS_OK ? append_lines(summary, lines, n_lines, first, out, st) : code;
+}
+
+static status_code make_summary_room(struct summary *summary, struct status *st)
+{
+    size_t n = 1;
+    for (int i = 0; i < summary->n_tallies; i++)
+        if ((size_t)summary->tallies[i]->n_documents > n)
+            n = (size_t)summary->tallies[i]->n_documents;
+    summary->most_documents = n;
+    summary->values = calloc(n, LINES_AT_A_TIME * sizeof *summary->values);
+    if (has_intervals(summary)) summary->rows = calloc(n, LINES_AT_A_TIME * sizeof *summary->rows);
+    bool good = summary->values && (summary->rows || !has_intervals(summary));
+    return good ? STATUS_OK : status_no_memory(st, "scores");
 }
 
 status_code reply_tallies_summarise(struct reply_tally *const *tallies, int n, struct text scorers,
                                     struct strbuf *out, struct status *st)
 {
     bool first = true;
-    status_code code = STATUS_OK;
+    struct summary summary = {.tallies = tallies, .n_tallies = n};
+    status_code code = make_summary_room(&summary, st);
     for (int i = 0; i < n && code == STATUS_OK; i++) {
         code = sort_replies(tallies[i], st);
         if (code == STATUS_OK && tallies[i]->scores) code = score_together(tallies[i], st);
     }
     strbuf_append_str(out, "{\"metrics\": {");
     for (int i = 0; i < n && code == STATUS_OK; i++)
-        code = append_task(tallies, n, i, &first, out, st);
+        code = append_task(&summary, i, &first, out, st);
     strbuf_append_char(out, '}');
     strbuf_append(out, scorers.data, scorers.length);
     strbuf_append_str(out, "}\n");
+    free(summary.values);
+    free(summary.rows);
     return code == STATUS_OK ? strbuf_check(out, "summary", st) : code;
 }

@@ -108,12 +108,9 @@ static int by_value(const void *a, const void *b)
 
 /* With x_1 <= ... <= x_n: sum of x_i C(i-1, k-1) / C(n, k), the chance that x_i is the largest of
  * the k drawn.  That chance is k/n for x_n, and (i-k)/(i-1) of it from x_i to x_(i-1). */
-double stat_expected_maximum(double *values, size_t n, size_t k)
+double stat_expected_maximum_sorted(const double *values, size_t n, size_t k)
 {
     if (!n || !k || k > n) return not_known;
-    for (size_t i = 0; i < n; i++)
-        if (isnan(values[i])) return not_known;
-    qsort(values, n, sizeof *values, by_value);
     double sum = 0, chance = (double)k / (double)n;
     for (size_t i = n; i >= k; i--) {
         sum += values[i - 1] * chance;
@@ -123,22 +120,66 @@ double stat_expected_maximum(double *values, size_t n, size_t k)
     return sum;
 }
 
-/* Efron and Tibshirani (1993), chapter 13. */
-struct interval stat_bootstrap_mean(const double *values, size_t n, uint64_t seed,
-                                    double confidence, double *means, size_t n_means)
+void stat_sort(double *values, size_t n)
 {
-    struct rng rng;
-    rng_seed(&rng, seed);
-    if (n < 2 || !n_means) return (struct interval){not_known, not_known};
-    for (size_t m = 0; m < n_means; m++) {
-        double sum = 0;
-        for (size_t i = 0; i < n; i++) sum += values[(size_t)(rng_uniform(&rng) * (double)n)];
-        means[m] = sum / (double)n;
-        if (isnan(means[m])) return (struct interval){not_known, not_known};
+    qsort(values, n, sizeof *values, by_value);
+}
+
+double stat_expected_maximum(double *values, size_t n, size_t k)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isnan(values[i])) return not_known;
+    stat_sort(values, n);
+    return stat_expected_maximum_sorted(values, n, k);
+}
+
+/* One resample: the sums of all columns over n rows drawn with replacement.  `drawn` has room for n
+ * numbers: knowing them first lets the rows be fetched ahead. */
+static void resample(const double *rows, size_t n, size_t n_columns, struct rng *rng,
+                     uint32_t *drawn, double *sums)
+{
+    const size_t ahead = 8;
+    for (size_t i = 0; i < n; i++) drawn[i] = (uint32_t)(rng_uniform(rng) * (double)n);
+    for (size_t c = 0; c < n_columns; c++) sums[c] = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double *row = rows + drawn[i] * n_columns;
+        const double *next = rows + drawn[i + ahead < n ? i + ahead : i] * n_columns;
+        for (size_t c = 0; c < n_columns; c += 8) __builtin_prefetch(next + c);
+        for (size_t c = 0; c < n_columns; c++) sums[c] += row[c];
     }
-    qsort(means, n_means, sizeof *means, by_value);
+}
+
+/* Efron and Tibshirani (1993), chapter 13. */
+static struct interval percentiles(double *means, size_t n_means, double confidence)
+{
+    for (size_t m = 0; m < n_means; m++)
+        if (isnan(means[m])) return (struct interval){not_known, not_known};
+    stat_sort(means, n_means);
     double tail = (1 - confidence) / 2 * (double)(n_means - 1);
     return (struct interval){means[(size_t)floor(tail)], means[n_means - 1 - (size_t)floor(tail)]};
+}
+
+bool stat_bootstrap_means(const double *rows, size_t n, size_t n_columns, uint64_t seed,
+                          double confidence, size_t n_means, struct interval *out)
+{
+    struct rng rng;
+    for (size_t c = 0; c < n_columns; c++) out[c] = (struct interval){not_known, not_known};
+    if (n < 2 || n > UINT32_MAX || !n_means || !n_columns) return true;
+    uint32_t *drawn = calloc(n, sizeof *drawn);
+    double *sums = calloc(n_columns, sizeof *sums);
+    double *means = calloc(n_columns * n_means, sizeof *means); /* (n_columns, n_means) */
+    bool good = drawn && sums && means;
+    rng_seed(&rng, seed);
+    for (size_t m = 0; good && m < n_means; m++) {
+        resample(rows, n, n_columns, &rng, drawn, sums);
+        for (size_t c = 0; c < n_columns; c++) means[c * n_means + m] = sums[c] / (double)n;
+    }
+    for (size_t c = 0; good && c < n_columns; c++)
+        out[c] = percentiles(means + c * n_means, n_means, confidence);
+    free(drawn);
+    free(sums);
+    free(means);
+    return good;
 }
 
 double stat_normal_cdf(double z)

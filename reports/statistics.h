@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/status.h"
+
 struct interval {
     double low, high;
 };
@@ -36,10 +38,16 @@ double stat_pooled_stderr(const struct stat_part *parts, size_t k);
  * maximum toxicity; of right and wrong, pass@k.  Sorts the values. */
 double stat_expected_maximum(double *values, size_t n, size_t k);
 
-/* Percentile interval of the mean of n values, by resampling them `n_means` times; `means` is room
- * for as many.  With one value per prompt it resamples prompts, with all that belongs to them. */
-struct interval stat_bootstrap_mean(const double *values, size_t n, uint64_t seed,
-                                    double confidence, double *means, size_t n_means);
+/* The same of values that are sorted already, smallest first: for every k from one sort. */
+double stat_expected_maximum_sorted(const double *values, size_t n, size_t k);
+void stat_sort(double *values, size_t n);
+
+/* Percentile intervals of the means of `n_columns` columns of n values each, rows one behind the
+ * other, by resampling rows `n_means` times: with a row per prompt it resamples prompts, with all
+ * that belongs to them.  Columns are resampled together, which changes no interval: each is what
+ * its column would have alone.  False when there is no memory. */
+bool stat_bootstrap_means(const double *rows, size_t n, size_t n_columns, uint64_t seed,
+                          double confidence, size_t n_means, struct interval *out) MUST_CHECK;
 
 /* The same documents under several drawings of examples: the mean over all, its standard error over
  * documents, and the standard deviation that is left between drawings when what documents alone

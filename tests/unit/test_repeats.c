@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "benchmarks/toxicity.h"
+#include "engine/base/rng.h"
 #include "reports/scores.h"
 #include "reports/statistics.h"
 
@@ -39,19 +40,49 @@ static void test_expected_maximum(void)
     CU_ASSERT_TRUE(isnan(stat_expected_maximum(unknown, 2, 1)));
 }
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The definition: one column, resampled by itself. */
+static struct interval resample_alone(const double *values, size_t n, uint64_t seed)
+{
+    double means[1000];
+    struct rng rng;
+    rng_seed(&rng, seed);
+    for (int m = 0; m < 1000; m++) {
+        double sum = 0;
+        for (size_t i = 0; i < n; i++) sum += values[(size_t)(rng_uniform(&rng) * (double)n)];
+        means[m] = sum / (double)n;
+    }
+    qsort(means, 1000, sizeof *means, by_value);
+    return (struct interval){means[24], means[999 - 24]};
+}
+
 static void test_bootstrap(void)
 {
-    double values[400], means[1000];
-    for (int i = 0; i < 400; i++) values[i] = i % 4 == 0;
-    struct interval a = stat_bootstrap_mean(values, 400, 7, 0.95, means, 1000);
-    struct interval b = stat_bootstrap_mean(values, 400, 7, 0.95, means, 1000);
-    CU_ASSERT_TRUE(a.low >= b.low && a.low <= b.low && a.high >= b.high && a.high <= b.high);
+    enum { N = 400, COLUMNS = 11 };
+    static double rows[N][COLUMNS];
+    double column[N];
+    struct interval found[COLUMNS];
+    for (int i = 0; i < N; i++)
+        for (int c = 0; c < COLUMNS; c++) rows[i][c] = c ? sin(i * (double)c) : i % 4 == 0;
+    CU_ASSERT_TRUE_FATAL(stat_bootstrap_means(rows[0], N, COLUMNS, 7, 0.95, 1000, found));
+    for (int c = 0; c < COLUMNS; c++) {
+        for (int i = 0; i < N; i++) column[i] = rows[i][c];
+        struct interval alone = resample_alone(column, N, 7);
+        CU_ASSERT_EQUAL(memcmp(&found[c], &alone, sizeof alone), 0); /* to the bit */
+    }
     /* The normal interval is 0.25 +- 1.96 sqrt(0.25 * 0.75 / 400), that is +- 0.0424. */
-    CU_ASSERT_DOUBLE_EQUAL(a.low, 0.2076, 0.006);
-    CU_ASSERT_DOUBLE_EQUAL(a.high, 0.2924, 0.006);
-    CU_ASSERT_TRUE(isnan(stat_bootstrap_mean(values, 1, 7, 0.95, means, 1000).low));
-    values[3] = (double)NAN;
-    CU_ASSERT_TRUE(isnan(stat_bootstrap_mean(values, 4, 7, 0.95, means, 1000).low));
+    CU_ASSERT_DOUBLE_EQUAL(found[0].low, 0.2076, 0.006);
+    CU_ASSERT_DOUBLE_EQUAL(found[0].high, 0.2924, 0.006);
+    CU_ASSERT_TRUE(stat_bootstrap_means(rows[0], 1, 2, 7, 0.95, 1000, found));
+    CU_ASSERT_TRUE(isnan(found[1].low));
+    rows[3][0] = (double)NAN;
+    CU_ASSERT_TRUE(stat_bootstrap_means(rows[0], N, COLUMNS, 7, 0.95, 1000, found));
+    CU_ASSERT_TRUE(isnan(found[0].low) && !isnan(found[1].low));
 }
 
 /* ---- replies made elsewhere ---- */
