@@ -218,9 +218,11 @@ bool score_table_complete(const struct score_table *table)
     if (table->samples[SAMPLE_PENDING] || table->samples[SAMPLE_RUNNING] ||
         table->samples[SAMPLE_FAILED])
         return false;
-    for (size_t i = 0; i < table->n_rows; i++)
-        if (table->rows[i].off.state == SCORE_WITHHELD ||
-            table->rows[i].enforce.state == SCORE_WITHHELD)
-            return false;
+    for (size_t i = 0; i < table->n_rows; i++) {
+        const struct score_row *row = &table->rows[i];
+        /* A group lacks what its tasks lack, and a shard may have no document of a task. */
+        if (row->is_group || !row->n_docs) continue;
+        if (row->off.state == SCORE_WITHHELD || row->enforce.state == SCORE_WITHHELD) return false;
+    }
     return true;
 }

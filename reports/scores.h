@@ -67,7 +67,8 @@ status_code score_table_load(struct score_table **out, struct store *store, cons
                              double coverage_floor, struct status *st) MUST_CHECK;
 void score_table_free(struct score_table *table);
 
-/* Whether every sample is finished and no row is withheld: otherwise the run is incomplete. */
+/* Whether every sample is finished and no task that has documents is withheld: otherwise the run is
+ * incomplete. */
 bool score_table_complete(const struct score_table *table);
 
 /* "known", "withheld", "unheard", "no_guard" */

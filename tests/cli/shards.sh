@@ -50,6 +50,25 @@ assay merge resumed.sqlite 1.sqlite 2.sqlite 3.sqlite >out 2>said
 same "resumed, it is" 0 $?
 assay merge all.sqlite 1.sqlite 2.sqlite 3.sqlite >out 2>said
 same "a store that is there stays" 2 $?
+# More shards than documents: some have none of a task, one has none at all, and that is no failure.
+few() { # few STORE OPTIONS...
+    store=$1
+    shift
+    assay run --model demo --tasks mmlu,hellaswag --limit 2 --store "$store" "$@" >table 2>said
+}
+few few.sqlite
+for i in 1 2 3; do
+    few "few$i.sqlite" --shard $i/3
+    same "shard $i of few documents" 0 $?
+done
+same "the last has none" 0 "$(sqlite3 few3.sqlite 'SELECT count(*) FROM sample')"
+assay resume --store few3.sqlite >table 2>said
+same "it is done" 0 $?
+assay merge few-all.sqlite few3.sqlite few2.sqlite few1.sqlite >merged 2>said
+same "and merged" 0 $?
+dump_rows few.sqlite "$(sqlite3 few.sqlite 'SELECT run FROM run')" >expected
+dump_rows few-all.sqlite "$(sqlite3 few-all.sqlite 'SELECT run FROM run')" >actual
+cmp -s expected actual && good "row for row" || bad "row for row" "$(diff expected actual | head -5)"
 for words in 0/3 4/3 1/1 1 x 1/3x -1/3; do
     run no.sqlite --shard "$words"
     same "--shard $words" "2 0" "$? $(ls no.sqlite 2>/dev/null | wc -l | tr -d ' ')"
