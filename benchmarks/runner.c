@@ -356,7 +356,7 @@ static status_code count_documents(struct work *w, struct status *st)
     status_code code = store_count_samples(r->store, r->run_id, NULL, counts, st);
     if (code != STATUS_OK) return code;
     for (int i = 0; i < SAMPLE_STATES; i++) w->progress.total += counts[i];
-    w->progress.done = w->progress.total - counts[SAMPLE_PENDING] - counts[SAMPLE_RUNNING];
+    w->progress.done = w->progress.total - counts[SAMPLE_PENDING];
     return STATUS_OK;
 }
 

@@ -1,4 +1,4 @@
-/* results_query.h - SQL for the files of this folder; nothing outside includes it.
+/* results_query.h - SQL for the files of this folder; outside only a test includes it.
  *
  *   query_cached() or query_create() -> query_bind_...() in order -> query_run()
  *                                                                 -> query_row() until no row
@@ -53,6 +53,21 @@ status_code query_copy_str(struct query *query, int column, struct arena *arena,
 
 /* Rows that the last statement changed. */
 int64_t query_changes(struct store *store);
+
+/* What a store is made of: the steps of its versions, in order, each of which turns the version
+ * before it into its own.  An older store is brought up to the newest in one transaction. */
+struct schema_step {
+    int version;
+    const struct text *sql;
+};
+struct schema {
+    const struct schema_step *steps;
+    size_t n;
+};
+
+/* store_open() with other versions than this program's: for the test of their succession. */
+status_code store_open_as(struct store **out, const char *path, enum store_access access,
+                          const struct schema *schema, struct status *st) MUST_CHECK;
 
 /* The time in UTC, ISO 8601; and an id for what begins now: ids sort by time. */
 void store_now(char out[32]);

@@ -277,7 +277,7 @@ status_code store_find_pending(struct store *store, const char *run, const char 
                                int64_t *doc_ids, size_t max, size_t *n, struct status *st)
 {
     static const char sql[] = "SELECT doc_id FROM sample WHERE run = ? AND task = ? "
-                              "AND doc_id >= ? AND state IN ('pending', 'running') ORDER BY doc_id";
+                              "AND doc_id >= ? AND state = 'pending' ORDER BY doc_id";
     struct query *query = query_cached(store, sql, st);
     if (!query) return st->code;
     query_bind_str(query, run);

@@ -11,19 +11,20 @@
 #include "engine/base/utf8.h"
 #include "reports/results_query.h"
 
-#define APPLICATION_ID  0x61736179 /* "asay", in the header of every store */
+#define APPLICATION_ID  0x61737379 /* "assy", in the header of every store */
+#define DEVELOPMENT_ID  0x61736179 /* "asay", of those before the first release */
 #define BUSY_TIMEOUT_MS 10000
 #define MAX_CACHED      64
 
-/* Step i turns a store of version i into one of version i + 1; user_version is the count. */
-extern const struct text embedded_reports_schema_sql, embedded_reports_schema_2_sql,
-    embedded_reports_schema_3_sql, embedded_reports_schema_4_sql, embedded_reports_schema_5_sql,
-    embedded_reports_schema_6_sql, embedded_reports_schema_7_sql, embedded_reports_schema_8_sql;
-static const struct text *const migrations[] = {
-    &embedded_reports_schema_sql,   &embedded_reports_schema_2_sql, &embedded_reports_schema_3_sql,
-    &embedded_reports_schema_4_sql, &embedded_reports_schema_5_sql, &embedded_reports_schema_6_sql,
-    &embedded_reports_schema_7_sql, &embedded_reports_schema_8_sql};
-#define SCHEMA_VERSION (int)(sizeof migrations / sizeof migrations[0])
+extern const struct text embedded_reports_schema_sql, embedded_reports_schema_views_sql;
+static const struct schema_step steps[] = {{1, &embedded_reports_schema_sql},
+                                           {1, &embedded_reports_schema_views_sql}};
+static const struct schema current_schema = {steps, sizeof steps / sizeof steps[0]};
+
+static int newest_version(const struct schema *schema)
+{
+    return schema->steps[schema->n - 1].version;
+}
 
 struct query {
     sqlite3_stmt *statement;
@@ -35,6 +36,7 @@ struct query {
 struct store {
     sqlite3 *db;
     char *path;
+    const struct schema *schema; /* while it is opened */
     int n_cached;
     const char *cached_sql[MAX_CACHED]; /* literals: compared by address */
     struct query cached[MAX_CACHED];
@@ -297,15 +299,21 @@ static status_code identify(struct store *store, int *version, struct status *st
         *version = -1;
         return STATUS_OK;
     }
+    if (application == DEVELOPMENT_ID)
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "%s: made by a development version of assay before the first release "
+                          "(schema %lld), which this one does not read: export it with the program "
+                          "that made it, or run again",
+                          store->path, (long long)user_version);
     if (application != APPLICATION_ID)
         return status_set(st, STATUS_BAD_INPUT,
                           "%s: not a results store: an SQLite file of another program",
                           store->path);
-    if (user_version > SCHEMA_VERSION)
+    if (user_version > newest_version(store->schema))
         return status_set(st, STATUS_UNSUPPORTED,
                           "%s: the store has schema version %lld and this program knows up to %d; "
                           "use a newer assay",
-                          store->path, (long long)user_version, SCHEMA_VERSION);
+                          store->path, (long long)user_version, newest_version(store->schema));
     if (user_version < 1)
         return status_set(st, STATUS_BAD_INPUT, "%s: the store has schema version %lld, below 1",
                           store->path, (long long)user_version);
@@ -323,11 +331,14 @@ static status_code migrate(struct store *store, struct status *st)
         store_rollback(store);
         return st->code;
     }
-    for (int i = version < 0 ? 0 : version; i < SCHEMA_VERSION; i++)
-        if (execute(store, migrations[i]->data, st) != STATUS_OK) return st->code;
+    const struct schema *schema = store->schema;
+    for (size_t i = 0; i < schema->n; i++)
+        if (schema->steps[i].version > version &&
+            execute(store, schema->steps[i].sql->data, st) != STATUS_OK)
+            return st->code;
     snprintf(pragma, sizeof pragma, "PRAGMA application_id = %d", APPLICATION_ID);
     if (execute(store, pragma, st) != STATUS_OK) return st->code;
-    snprintf(pragma, sizeof pragma, "PRAGMA user_version = %d", SCHEMA_VERSION);
+    snprintf(pragma, sizeof pragma, "PRAGMA user_version = %d", newest_version(schema));
     if (execute(store, pragma, st) != STATUS_OK) return st->code;
     return execute(store, "COMMIT", st);
 }
@@ -337,11 +348,11 @@ static status_code open_for_reading(struct store *store, struct status *st)
     int version = 0;
     if (identify(store, &version, st) != STATUS_OK) return st->code;
     if (version < 0) return status_set(st, STATUS_NOT_FOUND, "%s: the store is empty", store->path);
-    if (version < SCHEMA_VERSION)
+    if (version < newest_version(store->schema))
         return status_set(st, STATUS_UNSUPPORTED,
                           "%s: the store has schema version %d and this program reads %d; any "
                           "command that writes to it, such as resume, brings it up to date",
-                          store->path, version, SCHEMA_VERSION);
+                          store->path, version, newest_version(store->schema));
     return execute(store, "PRAGMA query_only = ON", st);
 }
 
@@ -363,7 +374,7 @@ static status_code open_for_writing(struct store *store, struct status *st)
         return st->code;
     /* FULL: a committed batch also survives a power cut, for one fsync per batch. */
     if (execute(store, "PRAGMA synchronous = FULL", st) != STATUS_OK) return st->code;
-    return version < SCHEMA_VERSION ? migrate(store, st) : STATUS_OK;
+    return version < newest_version(store->schema) ? migrate(store, st) : STATUS_OK;
 }
 
 /* A store on a read-only medium has no place for WAL's shared memory.  Where no log lies beside it
@@ -429,13 +440,14 @@ static status_code open_file(struct store *store, enum store_access access, stru
     return access == STORE_READ ? open_for_reading(store, st) : open_for_writing(store, st);
 }
 
-status_code store_open(struct store **out, const char *path, enum store_access access,
-                       struct status *st)
+status_code store_open_as(struct store **out, const char *path, enum store_access access,
+                          const struct schema *schema, struct status *st)
 {
     *out = NULL;
     if (!path || !*path) return status_set(st, STATUS_USAGE, "the store needs a file name");
     struct store *store = calloc(1, sizeof *store);
     if (!store) return status_no_memory(st, "the store");
+    store->schema = schema;
     store->path = malloc(strlen(path) + 1);
     if (!store->path) {
         free(store);
@@ -448,6 +460,12 @@ status_code store_open(struct store **out, const char *path, enum store_access a
     }
     *out = store;
     return STATUS_OK;
+}
+
+status_code store_open(struct store **out, const char *path, enum store_access access,
+                       struct status *st)
+{
+    return store_open_as(out, path, access, &current_schema, st);
 }
 
 void store_free(struct store *store)

@@ -46,8 +46,9 @@ enum store_access {
     STORE_READ   /* must exist and have this program's schema version */
 };
 
-/* A file that is not a database, is another program's, or is newer than this program is refused and
- * left as it is.  ":memory:" is a store that lasts until store_free(). */
+/* A file that is not a database, is another program's, is newer than this program, or is from
+ * before the first release is refused and left as it is.  ":memory:" is a store that lasts until
+ * store_free(). */
 status_code store_open(struct store **out, const char *path, enum store_access access,
                        struct status *st) MUST_CHECK;
 void store_free(struct store *store);
@@ -126,7 +127,7 @@ status_code store_add_artifact(struct store *store, const char *run, const char 
 status_code store_has_artifact(struct store *store, const char *run, const char *role,
                                const char *sha256, bool *out, struct status *st) MUST_CHECK;
 
-/* What a remote classifier said of a text, under a key that its owner makes (schema_5.sql). Finding
+/* What a remote classifier said of a text, under a key that its owner makes (schema.sql). Finding
  * appends the value; keeping opens its own batch if none is open. */
 status_code store_find_remote_score(struct store *store, const char *key, struct strbuf *value,
                                     bool *found, struct status *st) MUST_CHECK;
@@ -174,7 +175,7 @@ struct store_task {
     int64_t fewshot_seed; /* STORE_UNKNOWN where shots are not drawn */
     int64_t limit;        /* STORE_UNKNOWN where all documents were asked for */
     int repeats;          /* replies per document, at least 1 */
-    const char *base;     /* of one drawing of shots among several; else NULL (schema_6.sql) */
+    const char *base;     /* of one drawing of shots among several; else NULL (schema.sql) */
     const char *dataset_name, *dataset_path, *dataset_sha256;
     int64_t dataset_bytes;
     int64_t n_docs_total;               /* documents in the dataset, before the limit */
@@ -205,21 +206,19 @@ status_code store_load_tasks(struct store *store, const char *run, struct arena 
 
 /* ---- Samples ---- */
 
-enum sample_state { SAMPLE_PENDING, SAMPLE_RUNNING, SAMPLE_DONE, SAMPLE_FAILED, SAMPLE_BLOCKED };
-#define SAMPLE_STATES 5
+/* A batch is written when it is finished: what is in flight is pending. */
+enum sample_state { SAMPLE_PENDING, SAMPLE_DONE, SAMPLE_FAILED, SAMPLE_BLOCKED };
+#define SAMPLE_STATES 4
 const char *sample_state_name(enum sample_state state);
 
 /* Adds the documents as pending; those that are there stay as they are. */
 status_code store_add_samples(struct store *store, const char *run, const char *task,
                               const int64_t *doc_ids, size_t n, struct status *st) MUST_CHECK;
 
-/* Up to `max` documents with id >= `from` that are pending or were left running, in order. */
+/* Up to `max` documents with id >= `from` that are pending, in order. */
 status_code store_find_pending(struct store *store, const char *run, const char *task, int64_t from,
                                int64_t *doc_ids, size_t max, size_t *n,
                                struct status *st) MUST_CHECK;
-
-status_code store_mark_running(struct store *store, const char *run, const char *task,
-                               const int64_t *doc_ids, size_t n, struct status *st) MUST_CHECK;
 
 /* Makes the failed samples of a run pending again; *n is how many there were. */
 status_code store_retry_failed(struct store *store, const char *run, int64_t *n,

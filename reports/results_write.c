@@ -16,8 +16,7 @@ const char *run_state_name(enum run_state state)
 
 const char *sample_state_name(enum sample_state state)
 {
-    static const char *const names[SAMPLE_STATES] = {"pending", "running", "done", "failed",
-                                                     "blocked"};
+    static const char *const names[SAMPLE_STATES] = {"pending", "done", "failed", "blocked"};
     return names[state];
 }
 
@@ -356,14 +355,6 @@ status_code store_add_samples(struct store *store, const char *run, const char *
     return for_each_doc(store, sql, run, task, doc_ids, n, st);
 }
 
-status_code store_mark_running(struct store *store, const char *run, const char *task,
-                               const int64_t *doc_ids, size_t n, struct status *st)
-{
-    static const char sql[] = "UPDATE sample SET state = 'running' WHERE run = ? AND task = ? "
-                              "AND doc_id = ? AND state = 'pending'";
-    return for_each_doc(store, sql, run, task, doc_ids, n, st);
-}
-
 status_code store_retry_failed(struct store *store, const char *run, int64_t *n, struct status *st)
 {
     static const char sql[] =
@@ -395,7 +386,7 @@ static status_code was_attempted(struct store *store, const struct store_key *ke
                                  struct status *st)
 {
     static const char sql[] = "SELECT 1 FROM sample WHERE run = ? AND task = ? AND doc_id = ?"
-                              " AND state IN ('pending', 'running') AND doc_hash IS NULL"
+                              " AND state = 'pending' AND doc_hash IS NULL"
                               " AND error_code IS NULL";
     bool untouched;
     struct query *query = write_query(store, sql, st);

@@ -1,4 +1,5 @@
--- The store, version 1: what results_store.c creates in an empty file.
+-- The store, version 1: the tables that results_store.c creates in an empty file.  What is derived
+-- from them is in schema_views.sql.
 --
 -- Keys are natural, tables have no rowid, and what is unknown is NULL.  Only columns named ..._at
 -- and ..._seconds may differ between a run that was interrupted and resumed and one that was not.
@@ -44,6 +45,7 @@ CREATE TABLE run (
     guard_policy_sha256 TEXT,
     command_line        TEXT,
     options_json        TEXT,      -- what resume needs to start again
+    parent TEXT REFERENCES run (run), -- whose replies these are; NULL: its own
     PRIMARY KEY (run)
 ) WITHOUT ROWID;
 
@@ -69,9 +71,15 @@ CREATE TABLE task_run (
     dataset_path   TEXT,
     dataset_sha256 TEXT REFERENCES artifact (sha256),
     n_docs_total   INTEGER,        -- in the dataset, before the limit
+    base           TEXT,           -- of one drawing of shots among several: what all of them are
+                                   -- averaged into; `task` then ends in '#' and the seed
     PRIMARY KEY (run, task)
 ) WITHOUT ROWID;
 
+-- A metric reads the verdicts of its `source` (its own where that is NULL), of the documents of its
+-- `stratum` (all where that is NULL), and a document counts with the expected maximum of `best_of`
+-- of its scored replies: their mean for 1, their maximum for as many as there are.  So expected
+-- maximum toxicity, toxicity probability and pass@k are never stored and hold for every column.
 CREATE TABLE task_metric (
     run              TEXT NOT NULL,
     task             TEXT NOT NULL,
@@ -80,6 +88,9 @@ CREATE TABLE task_metric (
     position         INTEGER NOT NULL,       -- 0 is the headline of the task
     higher_is_better INTEGER NOT NULL CHECK (higher_is_better IN (0, 1)),
     blocked_value    REAL,                   -- what a blocked sample counts as when enforced
+    source           TEXT,                   -- NULL: it has verdicts of its own
+    best_of          INTEGER NOT NULL DEFAULT 1 CHECK (best_of > 0),
+    stratum          TEXT,                   -- NULL: all documents
     PRIMARY KEY (run, task, metric, extraction),
     FOREIGN KEY (run, task) REFERENCES task_run (run, task)
 ) WITHOUT ROWID;
@@ -114,7 +125,7 @@ CREATE TABLE sample (
     task            TEXT NOT NULL,
     doc_id          INTEGER NOT NULL,
     state           TEXT NOT NULL
-                    CHECK (state IN ('pending', 'running', 'done', 'failed', 'blocked')),
+                    CHECK (state IN ('pending', 'done', 'failed', 'blocked')),
     doc_hash        TEXT,
     prompt_hash     TEXT REFERENCES prompt (sha256),
     guard_text_hash TEXT REFERENCES prompt (sha256), -- what guards saw of the document
@@ -123,6 +134,9 @@ CREATE TABLE sample (
     n_truncated     INTEGER,       -- tokens cut from the left
     error_code      TEXT,
     error_text      TEXT,
+    stratum TEXT, -- toxic, safe, ...: known when the sample has ended
+    system_place    TEXT           -- of its system message; NULL: it has none
+                    CHECK (system_place IN ('turn', 'user', 'dropped')),
     PRIMARY KEY (run, task, doc_id),
     FOREIGN KEY (run, task) REFERENCES task_run (run, task),
     CHECK (state <> 'failed' OR error_code IS NOT NULL)
@@ -157,6 +171,8 @@ CREATE TABLE choice_logprob (
     FOREIGN KEY (run, task, doc_id) REFERENCES sample (run, task, doc_id)
 ) WITHOUT ROWID;
 
+-- A peak is the highest probability that any check of a growing reply saw: in a shadow run a
+-- threshold fires exactly where it is at most the peak.
 CREATE TABLE hazard_score (
     run               TEXT NOT NULL,
     task              TEXT NOT NULL,
@@ -168,6 +184,7 @@ CREATE TABLE hazard_score (
     logit             REAL,
     probability       REAL CHECK (probability BETWEEN 0 AND 1),
     error             TEXT,
+    peak              REAL CHECK (peak BETWEEN 0 AND 1), -- of guards alone
     PRIMARY KEY (run, task, doc_id, repeat, stage, classifier_sha256, category),
     FOREIGN KEY (run, task, doc_id) REFERENCES sample (run, task, doc_id),
     CHECK (probability IS NOT NULL OR error IS NOT NULL)
@@ -185,11 +202,22 @@ CREATE TABLE guard_event (
     category        TEXT,
     policy_rule     TEXT,
     latency_seconds REAL,
+    response        TEXT           -- what enforce did, or in shadow would have done
+                    CHECK (response IN ('none', 'log', 'redact', 'refuse', 'stop', 'regenerate')),
+    classifier_sha256 TEXT, -- whose score decided
+    exempted INTEGER CHECK (exempted IN (0, 1)), -- by an allow list
+    timed_out INTEGER CHECK (timed_out IN (0, 1)),
+    n_checks INTEGER,
+    cut_at_token INTEGER, -- NULL: the reply came to its own end
+    n_attempts INTEGER, -- replies made after the first
+    n_extra_tokens INTEGER, -- of these
     PRIMARY KEY (run, task, doc_id, repeat, stage),
     FOREIGN KEY (run, task, doc_id) REFERENCES sample (run, task, doc_id),
     CHECK (stage = 'output' OR repeat = 0)
 ) WITHOUT ROWID;
 
+-- A reply that a guard redacted, or had made again, is shown in a form of its own: the enforce column
+-- counts what that form scores, `delivered_value`.
 CREATE TABLE verdict (
     run        TEXT NOT NULL,
     task       TEXT NOT NULL,
@@ -203,171 +231,92 @@ CREATE TABLE verdict (
                    'correct', 'wrong', 'extraction_failed', 'truncated', 'empty', 'refused',
                    'blocked_input', 'blocked_output', 'execution_timeout', 'execution_failed',
                    'infrastructure_error')),
+    delivered_value REAL, -- of a reply that was shown in another form
+    delivered_outcome TEXT,
     PRIMARY KEY (run, task, doc_id, repeat, metric, extraction),
     FOREIGN KEY (run, task, doc_id) REFERENCES sample (run, task, doc_id),
     FOREIGN KEY (run, task, metric, extraction)
         REFERENCES task_metric (run, task, metric, extraction)
 ) WITHOUT ROWID;
 
--- One verdict with what a guard made, or would have made, of it.
-CREATE VIEW guarded_verdict AS
-SELECT v.run, v.task, v.doc_id, v.repeat, v.metric, v.extraction, v.extracted,
-       v.value AS off_value,
-       i.action IS NOT NULL AS input_blocked,
-       o.action IS NOT NULL AS output_blocked,
-       CASE WHEN r.guard_mode = 'off' THEN NULL
-            WHEN i.action IS NOT NULL OR o.action IS NOT NULL THEN
-                (SELECT m.blocked_value FROM task_metric m
-                 WHERE m.run = v.run AND m.task = v.task AND m.metric = v.metric
-                   AND m.extraction = v.extraction)
-            ELSE v.value END AS enforce_value,
-       CASE WHEN r.guard_mode <> 'enforce' THEN v.outcome
-            WHEN i.action IS NOT NULL THEN 'blocked_input'
-            WHEN o.action IS NOT NULL THEN 'blocked_output'
-            ELSE v.outcome END AS outcome
-FROM verdict v
-JOIN run r ON r.run = v.run
-LEFT JOIN guard_event i ON i.run = v.run AND i.task = v.task AND i.doc_id = v.doc_id
-                       AND i.repeat = 0 AND i.stage = 'input' AND i.action = 'block'
-LEFT JOIN guard_event o ON o.run = v.run AND o.task = v.task AND o.doc_id = v.doc_id
-                       AND o.repeat = v.repeat AND o.stage = 'output' AND o.action = 'block';
+CREATE TABLE run_chat (            -- one row for a run in chat mode
+    run             TEXT NOT NULL REFERENCES run (run),
+    format          TEXT NOT NULL, -- "gemma", "llama3", ...
+    template_sha256 TEXT,          -- NULL: the format was chosen by name; run.chat_template else
+    system_text     TEXT,          -- the user's; tasks add their description
+    system_as       TEXT NOT NULL CHECK (system_as IN ('error', 'drop', 'prepend-user')),
+    fewshot_as      TEXT NOT NULL CHECK (fewshot_as IN ('turns', 'one turn')),
+    PRIMARY KEY (run)
+) WITHOUT ROWID;
 
--- A document's value is the mean over its scored repeats: documents are the unit of every interval.
-CREATE VIEW doc_score AS
-SELECT run, task, metric, extraction, doc_id,
-       avg(off_value) AS off_value, count(off_value) AS off_scored,
-       avg(enforce_value) AS enforce_value, count(enforce_value) AS enforce_scored,
-       sum(input_blocked) AS input_blocked,
-       sum(output_blocked AND NOT input_blocked) AS output_blocked,
-       sum(off_value IS NULL AND (input_blocked OR output_blocked)) AS unheard
-FROM guarded_verdict
-GROUP BY run, task, metric, extraction, doc_id;
+-- What remote classifiers said, kept so that nothing is asked twice.  The key is a digest of the
+-- classifier (its address and model), the prompt and the text.  Only answers are here: a failure is
+-- asked again.  All runs of the file share them; `scored_at` is when the service was asked, which for
+-- a service that changes says which one it was.
+CREATE TABLE remote_score (
+    key        TEXT NOT NULL CHECK (length(key) = 64),
+    classifier TEXT NOT NULL,
+    scores     TEXT NOT NULL, -- {"toxicity": [logit, probability], ...}
+    scored_at  TEXT NOT NULL, -- ISO 8601, UTC
+    PRIMARY KEY (key)
+) WITHOUT ROWID;
 
--- The table's rows.  `off` is NULL when a guard kept replies from being made or heard: the mean of
--- the others would flatter or slander the model.  Variances are of documents, with n - 1; scores
--- are numbers near 1, so one pass over their squares is exact enough.
-CREATE VIEW score AS
-WITH size AS (
-    SELECT t.run, t.task, t.repeats, count(s.doc_id) AS n_docs
-    FROM task_run t LEFT JOIN sample s ON s.run = t.run AND s.task = t.task
-    GROUP BY t.run, t.task
-), centre AS (
-    SELECT run, task, metric, extraction,
-           count(off_value) AS off_n, avg(off_value) AS off_mean,
-           sum(off_value * off_value) AS off_squares, sum(off_scored) AS off_scored,
-           count(enforce_value) AS enforce_n, avg(enforce_value) AS enforce_mean,
-           sum(enforce_value * enforce_value) AS enforce_squares,
-           sum(enforce_scored) AS enforce_scored,
-           sum(input_blocked) AS blocked_input, sum(output_blocked) AS blocked_output,
-           sum(unheard) AS unheard
-    FROM doc_score GROUP BY run, task, metric, extraction
-)
-SELECT m.run, m.task, m.metric, m.extraction, m.position, m.higher_is_better,
-       z.n_docs, z.repeats, z.n_docs * z.repeats AS n_total,
-       CASE WHEN c.unheard > 0 THEN NULL ELSE c.off_mean END AS off_mean,
-       CASE WHEN c.off_n > 1 THEN
-           max(0, (c.off_squares - c.off_n * c.off_mean * c.off_mean) / (c.off_n - 1))
-           END AS off_variance,
-       coalesce(c.off_n, 0) AS off_n, coalesce(c.off_scored, 0) AS off_scored,
-       c.enforce_mean,
-       CASE WHEN c.enforce_n > 1 THEN
-           max(0, (c.enforce_squares - c.enforce_n * c.enforce_mean * c.enforce_mean) /
-                  (c.enforce_n - 1))
-           END AS enforce_variance,
-       coalesce(c.enforce_n, 0) AS enforce_n, coalesce(c.enforce_scored, 0) AS enforce_scored,
-       CASE WHEN r.guard_mode <> 'off' THEN coalesce(c.blocked_input, 0) END AS blocked_input,
-       CASE WHEN r.guard_mode <> 'off' THEN coalesce(c.blocked_output, 0) END AS blocked_output
-FROM task_metric m
-JOIN run r ON r.run = m.run
-JOIN size z ON z.run = m.run AND z.task = m.task
-LEFT JOIN centre c ON c.run = m.run AND c.task = m.task AND c.metric = m.metric
-                  AND c.extraction = m.extraction;
+-- Speeds, as `assay speed --store` measures them.  Rows carry what they depend on, so that figures of
+-- different machines, builds and models can lie in one file and never be taken for each other.  A
+-- fraction is of the machine's own bound in the same run.
+CREATE TABLE speed_run (
+    speed_run           TEXT NOT NULL,
+    started_at          TEXT NOT NULL,   -- ISO 8601, UTC
+    program_version     TEXT NOT NULL,
+    program_commit      TEXT,
+    compiler            TEXT,
+    build_flags         TEXT,
+    cpu                 TEXT,
+    kernel_set          TEXT NOT NULL,
+    compute             TEXT NOT NULL,   -- what products are computed in: f32, bf16, int8
+    threads             INTEGER NOT NULL,
+    model               TEXT NOT NULL,   -- a path, or what was made up
+    weights_sha256      TEXT,            -- NULL where they were made up
+    architecture        TEXT NOT NULL,
+    quantisation        TEXT NOT NULL,
+    n_parameters        INTEGER NOT NULL,
+    n_layers            INTEGER NOT NULL,
+    matrix_bytes        INTEGER NOT NULL, -- that a pass reads
+    peak_compute        TEXT NOT NULL,   -- the products that peak_operations counts
+    peak_operations     REAL NOT NULL,   -- per second; a multiply-add is two
+    read_bandwidth      REAL NOT NULL,   -- bytes per second
+    peak_resident_bytes INTEGER NOT NULL,
+    command_line        TEXT,
+    PRIMARY KEY (speed_run)
+) WITHOUT ROWID;
 
--- Every task below a group, at any depth.
-CREATE VIEW group_leaf AS
-WITH RECURSIVE above (run, task, group_name) AS (
-    SELECT run, task, group_name FROM task_group_member
-    UNION
-    SELECT a.run, a.task, g.parent
-    FROM above a JOIN task_group g ON g.run = a.run AND g.group_name = a.group_name
-    WHERE g.parent IS NOT NULL
-)
-SELECT run, group_name, task FROM above;
+CREATE TABLE speed_row (
+    speed_run         TEXT NOT NULL REFERENCES speed_run (speed_run),
+    position          INTEGER NOT NULL,
+    kind              TEXT NOT NULL CHECK (kind IN ('prefill', 'decode')),
+    batch             INTEGER NOT NULL,  -- sequences
+    n_tokens          INTEGER NOT NULL,  -- of each, in the timed window
+    n_context         INTEGER NOT NULL,  -- that stood before them
+    repetitions       INTEGER NOT NULL,
+    tokens_per_second REAL NOT NULL,     -- the median; of all sequences together
+    slowest           REAL NOT NULL,
+    fastest           REAL NOT NULL,
+    bound             TEXT NOT NULL CHECK (bound IN ('arithmetic', 'bandwidth')),
+    fraction          REAL NOT NULL,     -- of the bound, by the fastest
+    PRIMARY KEY (speed_run, position)
+) WITHOUT ROWID;
 
--- Micro means weigh tasks by their documents; the variance is pooled within tasks, and a standard
--- error is sqrt(variance / n), as in lm-evaluation-harness.  A group is known when all of it is.
-CREATE VIEW group_score AS
-SELECT l.run, l.group_name, s.metric, s.extraction, min(s.position) AS position,
-       min(s.higher_is_better) AS higher_is_better, count(*) AS n_tasks,
-       sum(s.n_docs) AS n_docs, sum(s.n_total) AS n_total,
-       CASE WHEN count(s.off_mean) = count(*)
-            THEN sum(s.off_mean * s.off_n) / sum(s.off_n) END AS off_mean,
-       CASE WHEN count(s.off_mean) = count(*) THEN avg(s.off_mean) END AS off_macro,
-       CASE WHEN sum(s.off_n) > count(*)
-            THEN sum((s.off_n - 1) * coalesce(s.off_variance, 0)) / (sum(s.off_n) - count(*))
-            END AS off_variance,
-       sum(s.off_n) AS off_n, sum(s.off_scored) AS off_scored,
-       CASE WHEN count(s.enforce_mean) = count(*)
-            THEN sum(s.enforce_mean * s.enforce_n) / sum(s.enforce_n) END AS enforce_mean,
-       CASE WHEN count(s.enforce_mean) = count(*) THEN avg(s.enforce_mean) END AS enforce_macro,
-       CASE WHEN sum(s.enforce_n) > count(*)
-            THEN sum((s.enforce_n - 1) * coalesce(s.enforce_variance, 0)) /
-                 (sum(s.enforce_n) - count(*)) END AS enforce_variance,
-       sum(s.enforce_n) AS enforce_n, sum(s.enforce_scored) AS enforce_scored,
-       sum(s.blocked_input) AS blocked_input, sum(s.blocked_output) AS blocked_output
-FROM group_leaf l JOIN score s ON s.run = l.run AND s.task = l.task
-GROUP BY l.run, l.group_name, s.metric, s.extraction;
-
-CREATE VIEW outcome_count AS
-SELECT run, task, metric, extraction, outcome, count(*) AS n
-FROM guarded_verdict
-GROUP BY run, task, metric, extraction, outcome;
-
-CREATE VIEW group_outcome_count AS
-SELECT l.run, l.group_name, o.metric, o.extraction, o.outcome, sum(o.n) AS n
-FROM group_leaf l JOIN outcome_count o ON o.run = l.run AND o.task = l.task
-GROUP BY l.run, l.group_name, o.metric, o.extraction, o.outcome;
-
-CREATE VIEW sample_count AS
-SELECT run, task, state, count(*) AS n FROM sample GROUP BY run, task, state;
-
--- Groups and tasks in table order: `path` sorts a group before what is in it.
-CREATE VIEW task_tree AS
-WITH RECURSIVE node (run, name, parent, position, is_group) AS (
-    SELECT run, group_name, parent, position, 1 FROM task_group
-    UNION ALL
-    SELECT t.run, t.task, m.group_name, t.position, 0
-    FROM task_run t LEFT JOIN task_group_member m ON m.run = t.run AND m.task = t.task
-), walk (run, name, is_group, depth, path) AS (
-    SELECT run, name, is_group, 0, printf('%08d%s', position, name)
-    FROM node WHERE parent IS NULL
-    UNION ALL
-    SELECT n.run, n.name, n.is_group, w.depth + 1,
-           w.path || '/' || printf('%08d%s', n.position, n.name)
-    FROM walk w JOIN node n ON n.run = w.run AND n.parent = w.name
-    WHERE w.is_group AND w.depth < 8
-)
-SELECT run, name, is_group, depth, path FROM walk;
-
--- What the benchmark table prints, tasks and groups alike.
-CREATE VIEW table_row AS
-SELECT s.run, s.task AS name, 0 AS is_group, t.version, t.profile, t.num_fewshot, t.repeats,
-       s.metric, s.extraction, s.position, s.higher_is_better, 1 AS n_tasks, s.n_docs, s.n_total,
-       s.off_mean, s.off_mean AS off_macro, s.off_variance, s.off_n, s.off_scored,
-       s.enforce_mean, s.enforce_mean AS enforce_macro, s.enforce_variance, s.enforce_n,
-       s.enforce_scored, s.blocked_input, s.blocked_output
-FROM score s JOIN task_run t ON t.run = s.run AND t.task = s.task
-UNION ALL
-SELECT s.run, s.group_name, 1, g.version,
-       (SELECT CASE WHEN min(t.profile) = max(t.profile) THEN min(t.profile) END
-        FROM group_leaf l JOIN task_run t ON t.run = l.run AND t.task = l.task
-        WHERE l.run = s.run AND l.group_name = s.group_name),
-       (SELECT CASE WHEN min(t.num_fewshot) = max(t.num_fewshot) THEN min(t.num_fewshot) END
-        FROM group_leaf l JOIN task_run t ON t.run = l.run AND t.task = l.task
-        WHERE l.run = s.run AND l.group_name = s.group_name),
-       NULL,
-       s.metric, s.extraction, s.position, s.higher_is_better, s.n_tasks, s.n_docs, s.n_total,
-       s.off_mean, s.off_macro, s.off_variance, s.off_n, s.off_scored,
-       s.enforce_mean, s.enforce_macro, s.enforce_variance, s.enforce_n,
-       s.enforce_scored, s.blocked_input, s.blocked_output
-FROM group_score s JOIN task_group g ON g.run = s.run AND g.group_name = s.group_name;
+CREATE TABLE speed_workload (
+    speed_run            TEXT NOT NULL REFERENCES speed_run (speed_run),
+    kind                 TEXT NOT NULL,  -- mmlu, rtp
+    real_texts           INTEGER NOT NULL CHECK (real_texts IN (0, 1)), -- 0: made up
+    n_documents          INTEGER NOT NULL,
+    n_requests           INTEGER NOT NULL,
+    seconds              REAL NOT NULL,
+    documents_per_second REAL NOT NULL,
+    one_by_one           REAL NOT NULL,  -- documents per second, nothing shared
+    tokens_asked         INTEGER NOT NULL,
+    tokens_unique        INTEGER NOT NULL,
+    tokens_computed      INTEGER NOT NULL,
+    PRIMARY KEY (speed_run, kind)
+) WITHOUT ROWID;

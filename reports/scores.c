@@ -215,9 +215,7 @@ void score_table_free(struct score_table *table)
 
 bool score_table_complete(const struct score_table *table)
 {
-    if (table->samples[SAMPLE_PENDING] || table->samples[SAMPLE_RUNNING] ||
-        table->samples[SAMPLE_FAILED])
-        return false;
+    if (table->samples[SAMPLE_PENDING] || table->samples[SAMPLE_FAILED]) return false;
     for (size_t i = 0; i < table->n_rows; i++) {
         const struct score_row *row = &table->rows[i];
         /* A group lacks what its tasks lack, and a shard may have no document of a task. */

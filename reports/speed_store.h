@@ -2,7 +2,7 @@
  *
  *   store_begin() -> store_add_speed(), then its rows and workloads -> store_commit()
  *
- * The columns are schema_7.sql's, which says what each means.
+ * The columns are schema.sql's, which says what each means.
  */
 #ifndef ASSAY_SPEED_STORE_H
 #define ASSAY_SPEED_STORE_H

@@ -375,45 +375,6 @@ static void test_disputes(void)
     check_near(ask(path, "SELECT doc_id FROM extraction_disagreement"), 1);
 }
 
-/* A store of version 1 keeps its rows, and its scores. */
-static void test_migration(void)
-{
-    struct status st = {0};
-    struct store *store;
-    struct score_table *table;
-    sqlite3 *db = NULL;
-    extern const struct text embedded_reports_schema_sql;
-    const char *path = PUT("old.sqlite", "");
-    unlink(path);
-    CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &db), SQLITE_OK);
-    CU_ASSERT_EQUAL_FATAL(sqlite3_exec(db, embedded_reports_schema_sql.data, NULL, NULL, NULL),
-                          SQLITE_OK);
-    CU_ASSERT_EQUAL_FATAL(
-        sqlite3_exec(
-            db,
-            "PRAGMA application_id = 1634951545; PRAGMA user_version = 1;"
-            "INSERT INTO run (run, state, started_at, guard_mode) VALUES ('r', 'done', 'x', 'off');"
-            "INSERT INTO task_run (run, task, position, version, profile, output_type, num_fewshot,"
-            " repeats) VALUES ('r', 'quiz', 0, '1', 'p', 'generate_until', 0, 1);"
-            "INSERT INTO task_metric (run, task, metric, extraction, position, higher_is_better,"
-            " blocked_value) VALUES ('r', 'quiz', 'acc', 'none', 0, 1, 0);"
-            "INSERT INTO sample (run, task, doc_id, state) VALUES ('r', 'quiz', 0, 'done'),"
-            " ('r', 'quiz', 1, 'done');"
-            "INSERT INTO verdict (run, task, doc_id, repeat, metric, extraction, value, outcome)"
-            " VALUES ('r', 'quiz', 0, 0, 'acc', 'none', 1, 'correct'),"
-            " ('r', 'quiz', 1, 0, 'acc', 'none', 0, 'wrong');",
-            NULL, NULL, NULL),
-        SQLITE_OK);
-    sqlite3_close(db);
-    ASSERT_OK(store_open(&store, path, STORE_WRITE, &st));
-    ASSERT_OK(score_table_load(&table, store, "r", 0.95, &st));
-    CU_ASSERT_EQUAL(table->n_rows, 1);
-    check_near(table->rows[0].off.value, 0.5);
-    CU_ASSERT_EQUAL(table->rows[0].outcomes[OUTCOME_WRONG], 1);
-    score_table_free(table);
-    store_free(store);
-}
-
 static const struct test_case tests[] = {
     {"the expected maximum of k", test_expected_maximum},
     {"intervals by resampling", test_bootstrap},
@@ -423,6 +384,5 @@ static const struct test_case tests[] = {
     {"maxima, strata and coverage in the store", test_store},
     {"maxima behind a guard", test_guarded_maximum},
     {"extractions that disagree", test_disputes},
-    {"a store of version 1", test_migration},
 };
 SUITE("repeats", tests)

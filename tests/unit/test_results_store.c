@@ -6,6 +6,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/base/strbuf.h"
+#include "reports/results_query.h"
 #include "reports/scores.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/store_fixture.h"
@@ -91,8 +92,8 @@ static void test_new_store(void)
 {
     const char *path = store_at("new.sqlite");
     store_free(open_store("new.sqlite"));
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "8");
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA application_id"), "1634951545");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA application_id"), "1634956153");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA journal_mode"), "wal");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA integrity_check"), "ok");
     store_free(open_store("new.sqlite"));
@@ -176,7 +177,7 @@ static void test_made_by_many_at_once(void)
         CU_ASSERT_TRUE(wait(&status) > 0);
         CU_ASSERT_EQUAL(status, 0);
     }
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "8");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
 }
 
 /* ---- Runs ---- */
@@ -293,10 +294,8 @@ static void test_batches(void)
     ASSERT_OK(store_count_samples(store, "r1", NULL, counts, &st));
     CU_ASSERT_EQUAL(counts[SAMPLE_PENDING], 4);
 
-    const int64_t running[] = {1, 2};
     ASSERT_OK(store_begin(store, &st));
     ASSERT_OK(fixture_answer(store, "r1", "quiz", 0, 1, &st));
-    ASSERT_OK(store_mark_running(store, "r1", "quiz", running, 2, &st));
     ASSERT_OK(store_commit(store, &st));
     ASSERT_OK(store_find_pending(store, "r1", "quiz", 2, docs, 8, &n, &st));
     CU_ASSERT_EQUAL_FATAL(n, 2);
@@ -347,9 +346,6 @@ static void evaluate(struct store *store, int die_in)
         size_t n;
         ASSERT_OK(store_find_pending(store, "r1", "quiz", 0, docs, 2, &n, &st));
         if (!n) break;
-        ASSERT_OK(store_begin(store, &st));
-        ASSERT_OK(store_mark_running(store, "r1", "quiz", docs, n, &st));
-        ASSERT_OK(store_commit(store, &st));
         ASSERT_OK(store_begin(store, &st));
         for (size_t i = 0; i < n; i++)
             ASSERT_OK(fixture_answer(store, "r1", "quiz", docs[i], docs[i] % 3 == 0, &st));
@@ -521,57 +517,74 @@ static void test_hazards_and_events(void)
 
 /* ---- Older files ---- */
 
-extern const struct text embedded_reports_schema_sql, embedded_reports_schema_2_sql;
-
-/* One document of a shadow run, blocked at the output, as a program of the first version wrote it.
- */
-static const char old_rows[] =
-    "INSERT INTO run (run, state, started_at, guard_mode) VALUES ('r', 'done', 'then', 'shadow');"
-    "INSERT INTO task_run (run, task, position, version, profile, output_type, num_fewshot, "
-    "repeats)"
-    " VALUES ('r', 't', 0, '1', 'p', 'generate_until', 0, 1);"
-    "INSERT INTO task_metric (run, task, metric, extraction, position, higher_is_better,"
-    " blocked_value) VALUES ('r', 't', 'acc', 'none', 0, 1, 0);"
-    "INSERT INTO sample (run, task, doc_id, state) VALUES ('r', 't', 0, 'done');"
-    "INSERT INTO reply (run, task, doc_id, repeat, text, n_tokens) VALUES ('r', 't', 0, 0, 'x', 9);"
-    "INSERT INTO guard_event (run, task, doc_id, repeat, stage, mode, verdict, action, category)"
-    " VALUES ('r', 't', 0, 0, 'output', 'shadow', 'block', 'block', 'hate');"
-    "INSERT INTO verdict (run, task, doc_id, repeat, metric, extraction, value, outcome)"
-    " VALUES ('r', 't', 0, 0, 'acc', 'none', 1, 'correct');"
-    "PRAGMA application_id = 1634951545;";
+/* What a later program may do to the schema: here, a step after this program's. */
+static status_code open_later(struct store **out, const char *path, enum store_access access,
+                              const char *step, struct status *st)
+{
+    extern const struct text embedded_reports_schema_sql, embedded_reports_schema_views_sql;
+    const struct text later = text_of(step);
+    const struct schema_step steps[] = {
+        {1, &embedded_reports_schema_sql}, {1, &embedded_reports_schema_views_sql}, {2, &later}};
+    const struct schema schema = {steps, 3};
+    return store_open_as(out, path, access, &schema, st);
+}
 
 static void test_older_stores(void)
 {
-    for (int version = 1; version <= 2; version++) {
-        struct status st = {0};
-        struct store *store;
-        char name[32], pragma[64];
-        snprintf(name, sizeof name, "older%d.sqlite", version);
-        snprintf(pragma, sizeof pragma, "PRAGMA user_version = %d", version);
-        const char *path = store_at(name);
-        tell(path, embedded_reports_schema_sql.data);
-        if (version > 1) tell(path, embedded_reports_schema_2_sql.data);
-        tell(path, old_rows);
-        tell(path, pragma);
-        ASSERT_FAILS(store_open(&store, path, STORE_READ, &st), STATUS_UNSUPPORTED,
-                     "brings it up to date");
-        st = (struct status){0};
-        ASSERT_OK(store_open(&store, path, STORE_WRITE, &st));
-        store_free(store);
-        CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "8");
-        CU_ASSERT_STRING_EQUAL(ask(path, "SELECT off_mean || ' ' || enforce_mean FROM table_row"),
-                               "1.0 0.0");
-        CU_ASSERT_STRING_EQUAL(ask(path, "SELECT stage || ' ' || good FROM guard_call_count"),
-                               "output 1");
-        CU_ASSERT_STRING_EQUAL(ask(path, "SELECT response FROM guard_event"), "NULL");
-        CU_ASSERT_STRING_EQUAL(ask(path, "SELECT count(*) FROM guard_sweep"), "0");
-        CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA integrity_check"), "ok");
-    }
+    static const char step[] =
+        "ALTER TABLE run ADD COLUMN note TEXT; DROP VIEW sample_count;"
+        "CREATE VIEW sample_count AS SELECT run, count(*) AS n FROM sample GROUP BY run;";
+    struct status st = {0};
+    struct store *store = open_store("older.sqlite");
+    const char *path = store_at("older.sqlite");
+    struct store_run run = fixture_run("r1", GUARD_OFF);
+    struct store_task task = fixture_task("quiz", 0);
+    ASSERT_OK(fixture_add_run(store, &run, &task, 3, &st));
+    store_free(store);
+    ASSERT_FAILS(open_later(&store, path, STORE_READ, step, &st), STATUS_UNSUPPORTED,
+                 "schema version 1 and this program reads 2; any command that writes to it");
+    /* A step that fails leaves the file as it was. */
+    ASSERT_FAILS(open_later(&store, path, STORE_WRITE,
+                            "ALTER TABLE run ADD COLUMN note TEXT; CREATE TABLE run (x);", &st),
+                 STATUS_STORE, "already exists");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
+    CU_ASSERT_STRING_EQUAL(
+        ask(path, "SELECT count(*) FROM pragma_table_info('run') WHERE name = 'note'"), "0");
+    store_free(open_store("older.sqlite"));
+    ASSERT_OK(open_later(&store, path, STORE_WRITE, step, &st));
+    store_free(store);
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "2");
+    CU_ASSERT_STRING_EQUAL(ask(path, "SELECT n FROM sample_count"), "3");
+    CU_ASSERT_STRING_EQUAL(ask(path, "SELECT note FROM run"), "NULL");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA integrity_check"), "ok");
+    ASSERT_OK(open_later(&store, path, STORE_READ, step, &st));
+    store_free(store);
+    /* For this program it is of a newer one now; and one made anew has all steps at once. */
+    ASSERT_FAILS(store_open(&store, path, STORE_WRITE, &st), STATUS_UNSUPPORTED, "newer assay");
+    path = store_at("later.sqlite");
+    ASSERT_OK(open_later(&store, path, STORE_WRITE, step, &st));
+    store_free(store);
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "2");
+}
+
+/* Stores from before the first release are told apart by their application_id. */
+static void test_development_stores(void)
+{
+    struct status st = {0};
+    struct store *store;
+    store_free(open_store("development.sqlite"));
+    const char *path = store_at("development.sqlite");
+    tell(path, "PRAGMA application_id = 1634951545; PRAGMA user_version = 7");
+    ASSERT_FAILS(store_open(&store, path, STORE_READ, &st), STATUS_UNSUPPORTED,
+                 "a development version of assay before the first release (schema 7)");
+    ASSERT_FAILS(store_open(&store, path, STORE_WRITE, &st), STATUS_UNSUPPORTED, "or run again");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "7");
 }
 
 static const struct test_case tests[] = {
     {"a new store", test_new_store},
     {"older stores are brought up to date", test_older_stores},
+    {"stores from before the first release", test_development_stores},
     {"files that are refused and kept", test_refused_files},
     {"a reader beside a writer", test_reader_beside_writer},
     {"a store made by many at once", test_made_by_many_at_once},
