@@ -26,6 +26,16 @@ const char *output_type_name(enum output_type type)
     return names[type];
 }
 
+status_code task_list_documents(struct dataset *dataset, const void *array, size_t n,
+                                size_t item_size, struct document_list *out, struct status *st)
+{
+    struct document *items = arena_array(dataset_arena(dataset), n, sizeof *items);
+    if (!items) return status_no_memory(st, "documents");
+    for (size_t i = 0; i < n; i++) items[i].fields = (const char *)array + i * item_size;
+    *out = (struct document_list){items, n};
+    return STATUS_OK;
+}
+
 /* ---- loading ---- */
 
 /* Whether a document to be evaluated and one of the few-shot split are the same row. */

@@ -81,6 +81,12 @@ struct document_list {
     size_t count;
 };
 
+/* The documents whose fields are the n items of an array that lives as long as `dataset`: what most
+ * tasks' load() ends with. */
+status_code task_list_documents(struct dataset *dataset, const void *array, size_t n,
+                                size_t item_size, struct document_list *out,
+                                struct status *st) MUST_CHECK;
+
 struct task {
     const char *name;    /* leaves of a task with subsets are called name_subset */
     const char *profile; /* whose protocol this is: "lm-eval" */

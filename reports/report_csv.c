@@ -81,25 +81,30 @@ status_code report_csv_header(report_line *write, void *user, struct status *st)
     return write(user, text_of(header), st);
 }
 
+struct csv_writer {
+    const char *run;
+    struct strbuf line;
+    report_line *write;
+    void *user;
+};
+
+static status_code write_sample(void *user, const struct sample_record *record, struct status *st)
+{
+    struct csv_writer *w = user;
+    strbuf_clear(&w->line);
+    for (const struct verdict_record *v = record->verdicts; v; v = v->next)
+        append_verdict(&w->line, w->run, record, v);
+    status_code code = strbuf_check(&w->line, "a line of the export", st);
+    if (code != STATUS_OK || !w->line.length) return code;
+    return w->write(w->user, (struct text){w->line.data, w->line.length}, st);
+}
+
 status_code report_csv(struct store *store, const char *run, report_line *write, void *user,
                        struct status *st)
 {
-    struct sample_reader *reader;
-    struct sample_record record;
-    struct strbuf line;
-    if (sample_reader_create(&reader, store, run, -1, false, st) != STATUS_OK) return st->code;
-    strbuf_init(&line, LIMIT_JSON_BYTES);
-    status_code code = sample_reader_next(reader, &record, st);
-    while (code == STATUS_OK && record.task) {
-        strbuf_clear(&line);
-        for (const struct verdict_record *v = record.verdicts; v; v = v->next)
-            append_verdict(&line, run, &record, v);
-        code = strbuf_check(&line, "a line of the export", st);
-        if (code == STATUS_OK && line.length)
-            code = write(user, (struct text){line.data, line.length}, st);
-        if (code == STATUS_OK) code = sample_reader_next(reader, &record, st);
-    }
-    strbuf_release(&line);
-    sample_reader_free(reader);
+    struct csv_writer w = {.run = run, .write = write, .user = user};
+    strbuf_init(&w.line, LIMIT_JSON_BYTES);
+    status_code code = sample_reader_each(store, run, NULL, false, write_sample, &w, st);
+    strbuf_release(&w.line);
     return code;
 }

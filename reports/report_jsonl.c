@@ -124,19 +124,25 @@ static void append_sample(struct strbuf *out, const char *run, const struct samp
     strbuf_append_str(out, "}\n");
 }
 
+struct line_writer {
+    const char *run;
+    struct strbuf line;
+    report_line *write;
+    void *user;
+};
+
 /* The repeats of a sample: those with a reply, or those with a verdict where there is none. */
-static status_code write_sample(struct strbuf *line, const char *run,
-                                const struct sample_record *record, report_line *write, void *user,
-                                struct status *st)
+static status_code write_sample(void *user, const struct sample_record *record, struct status *st)
 {
+    struct line_writer *w = user;
     const struct reply_record *reply = record->replies;
     const struct verdict_record *verdict = record->verdicts;
     int64_t repeat = reply ? reply->repeat : 0;
     for (;;) {
-        strbuf_clear(line);
-        append_sample(line, run, record, reply, repeat);
-        if (strbuf_check(line, "a line of the export", st) != STATUS_OK ||
-            write(user, (struct text){line->data, line->length}, st) != STATUS_OK)
+        strbuf_clear(&w->line);
+        append_sample(&w->line, w->run, record, reply, repeat);
+        if (strbuf_check(&w->line, "a line of the export", st) != STATUS_OK ||
+            w->write(w->user, (struct text){w->line.data, w->line.length}, st) != STATUS_OK)
             return st->code;
         if (reply) {
             reply = reply->next;
@@ -153,17 +159,9 @@ static status_code write_sample(struct strbuf *line, const char *run,
 status_code report_jsonl(struct store *store, const char *run, report_line *write, void *user,
                          struct status *st)
 {
-    struct sample_reader *reader;
-    struct sample_record record;
-    struct strbuf line;
-    if (sample_reader_create(&reader, store, run, -1, false, st) != STATUS_OK) return st->code;
-    strbuf_init(&line, LIMIT_JSON_BYTES);
-    status_code code = sample_reader_next(reader, &record, st);
-    while (code == STATUS_OK && record.task) {
-        code = write_sample(&line, run, &record, write, user, st);
-        if (code == STATUS_OK) code = sample_reader_next(reader, &record, st);
-    }
-    strbuf_release(&line);
-    sample_reader_free(reader);
+    struct line_writer w = {.run = run, .write = write, .user = user};
+    strbuf_init(&w.line, LIMIT_JSON_BYTES);
+    status_code code = sample_reader_each(store, run, NULL, false, write_sample, &w, st);
+    strbuf_release(&w.line);
     return code;
 }

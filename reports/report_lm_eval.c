@@ -230,9 +230,9 @@ struct sample_writer {
     struct strbuf line, target;
 };
 
-static status_code write_sample(struct sample_writer *w, const struct sample_record *record,
-                                struct status *st)
+static status_code write_sample(void *user, const struct sample_record *record, struct status *st)
 {
+    struct sample_writer *w = user;
     char target_hash[SHA256_HEX_SIZE];
     struct strbuf *out = &w->line;
     const struct store_run *run = &w->run->table->run;
@@ -273,21 +273,12 @@ static status_code write_sample(struct sample_writer *w, const struct sample_rec
 /* All documents of a task under one extraction. */
 static status_code write_extraction(struct sample_writer *w, const char *task, struct status *st)
 {
-    struct sample_reader *reader;
-    struct sample_record record;
     const char *run = w->run->table->run.id;
-    status_code code = sample_reader_create(&reader, w->run->store, run, -1, true, st);
-    if (code != STATUS_OK) return code;
-    sample_reader_only(reader, task);
-    code = start_walk(&w->walk, w->run->store, run, task, w->extraction, st);
-    if (code == STATUS_OK) code = sample_reader_next(reader, &record, st);
-    while (code == STATUS_OK && record.task) {
-        code = write_sample(w, &record, st);
-        if (code == STATUS_OK) code = sample_reader_next(reader, &record, st);
-    }
+    status_code code = start_walk(&w->walk, w->run->store, run, task, w->extraction, st);
+    if (code == STATUS_OK)
+        code = sample_reader_each(w->run->store, run, task, true, write_sample, w, st);
     query_free(w->walk.query);
     w->walk = (struct value_walk){0};
-    sample_reader_free(reader);
     return code;
 }
 

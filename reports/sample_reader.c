@@ -238,3 +238,21 @@ status_code sample_reader_next(struct sample_reader *reader, struct sample_recor
     if (code == STATUS_OK) code = read_events(reader, record, st);
     return code;
 }
+
+status_code sample_reader_each(struct store *store, const char *run, const char *task,
+                               bool with_prompts, sample_visit *visit, void *user,
+                               struct status *st)
+{
+    struct sample_reader *reader;
+    struct sample_record record;
+    status_code code = sample_reader_create(&reader, store, run, -1, with_prompts, st);
+    if (code != STATUS_OK) return code;
+    if (task) sample_reader_only(reader, task);
+    code = sample_reader_next(reader, &record, st);
+    while (code == STATUS_OK && record.task) {
+        code = visit(user, &record, st);
+        if (code == STATUS_OK) code = sample_reader_next(reader, &record, st);
+    }
+    sample_reader_free(reader);
+    return code;
+}

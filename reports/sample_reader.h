@@ -68,4 +68,11 @@ status_code sample_reader_next(struct sample_reader *reader, struct sample_recor
                                struct status *st) MUST_CHECK;
 void sample_reader_free(struct sample_reader *reader);
 
+/* Every finished sample of a run, or of one of its tasks, in turn; anything but STATUS_OK ends it.
+ */
+typedef status_code sample_visit(void *user, const struct sample_record *record, struct status *st);
+status_code sample_reader_each(struct store *store, const char *run, const char *task,
+                               bool with_prompts, sample_visit *visit, void *user,
+                               struct status *st) MUST_CHECK;
+
 #endif

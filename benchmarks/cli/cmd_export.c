@@ -3,10 +3,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/cli/run_place.h"
+#include "engine/base/fetched_file.h"
 #include "reports/report.h"
 
 /* ---- lines on standard output ---- */
@@ -54,26 +54,13 @@ struct folder_writer {
     int n_files;
 };
 
-/* Makes the folders above the file. */
-static status_code make_parents(char *path, struct status *st)
-{
-    for (char *slash = path + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
-        *slash = '\0';
-        bool good = mkdir(path, 0777) == 0 || errno == EEXIST;
-        if (!good) status_set(st, STATUS_IO, "%s: %s", path, strerror(errno));
-        *slash = '/';
-        if (!good) return st->code;
-    }
-    return STATUS_OK;
-}
-
 static status_code begin_file(void *user, const char *name, struct status *st)
 {
     struct folder_writer *w = user;
     int n = snprintf(w->path, sizeof w->path, "%s/%s", w->folder, name);
     if (n < 0 || (size_t)n >= sizeof w->path)
         return status_set(st, STATUS_USAGE, "%s: the path is too long", w->folder);
-    if (make_parents(w->path, st) != STATUS_OK) return st->code;
+    if (fetch_make_folders(w->path, st) != STATUS_OK) return st->code;
     snprintf(w->part, sizeof w->part, "%s.part", w->path);
     w->file = fopen(w->part, "wb");
     if (w->file) return STATUS_OK;

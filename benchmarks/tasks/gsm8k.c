@@ -78,11 +78,7 @@ static status_code load(const struct task *task, const char *subset, const char 
                            ? load_exemplars(dataset, &problems, &n, st)
                            : gsm8k_load(dataset, split, &problems, &n, st);
     if (code != STATUS_OK) return code;
-    struct document *items = arena_array(dataset_arena(dataset), n, sizeof *items);
-    if (!items) return status_no_memory(st, "documents");
-    for (size_t i = 0; i < n; i++) items[i].fields = &problems[i];
-    *out = (struct document_list){items, n};
-    return STATUS_OK;
+    return task_list_documents(dataset, problems, n, sizeof *problems, out, st);
 }
 
 static void doc_to_text(const struct task *task, const struct document *doc, struct strbuf *out)

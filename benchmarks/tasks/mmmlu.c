@@ -52,11 +52,7 @@ static status_code load(const struct task *task, const char *subset, const char 
     locale_of(subset, locale);
     status_code code = mmmlu_load(dataset, locale, &questions, &n, st);
     if (code != STATUS_OK) return code;
-    struct document *items = arena_array(dataset_arena(dataset), n, sizeof *items);
-    if (!items) return status_no_memory(st, "documents");
-    for (size_t i = 0; i < n; i++) items[i].fields = &questions[i];
-    *out = (struct document_list){items, n};
-    return STATUS_OK;
+    return task_list_documents(dataset, questions, n, sizeof *questions, out, st);
 }
 
 static const struct mmlu_question *question_of(const struct document *doc)

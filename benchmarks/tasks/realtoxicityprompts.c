@@ -43,11 +43,7 @@ static status_code load(const struct task *task, const char *subset, const char 
     size_t n;
     status_code code = realtoxicityprompts_load(dataset, settings->scored_only, &prompts, &n, st);
     if (code != STATUS_OK) return code;
-    struct document *items = arena_array(dataset_arena(dataset), n, sizeof *items);
-    if (!items) return status_no_memory(st, "documents");
-    for (size_t i = 0; i < n; i++) items[i].fields = &prompts[i];
-    *out = (struct document_list){items, n};
-    return STATUS_OK;
+    return task_list_documents(dataset, prompts, n, sizeof *prompts, out, st);
 }
 
 static void doc_to_text(const struct task *task, const struct document *doc, struct strbuf *out)

@@ -22,11 +22,7 @@ static status_code load_with(prompt_loader loader, struct dataset *dataset,
     size_t n;
     status_code code = loader(dataset, &prompts, &n, st);
     if (code != STATUS_OK) return code;
-    struct document *items = arena_array(dataset_arena(dataset), n, sizeof *items);
-    if (!items) return status_no_memory(st, "documents");
-    for (size_t i = 0; i < n; i++) items[i].fields = &prompts[i];
-    *out = (struct document_list){items, n};
-    return STATUS_OK;
+    return task_list_documents(dataset, prompts, n, sizeof *prompts, out, st);
 }
 
 static status_code load_xstest(const struct task *task, const char *subset, const char *split,
