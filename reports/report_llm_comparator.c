@@ -131,7 +131,7 @@ struct answer {
 static struct answer find_answer(const struct sample_record *record, int64_t repeat)
 {
     struct answer answer = {0};
-    double best = -INFINITY;
+    double best = (double)-INFINITY;
     for (const struct reply_record *r = record->replies; r; r = r->next)
         if (r->repeat == repeat) answer.reply = r;
     if (answer.reply) answer.text = answer.reply->text;

@@ -57,6 +57,11 @@ status_code model_path_resolve(struct strbuf *out, const char *name, struct stat
         strbuf_append_str(out, name);
         return strbuf_check(out, "model path", st);
     }
+    if (strncmp(name, "http://", 7) == 0 || strncmp(name, "https://", 8) == 0)
+        return status_set(st, STATUS_UNSUPPORTED,
+                          "%s: models behind an address are not run here; score replies made there "
+                          "with assay score",
+                          name);
     if (!is_hub_name(name))
         return status_set(st, STATUS_NOT_FOUND, "%s: no such model file or directory", name);
     struct strbuf path;
