@@ -1,7 +1,7 @@
 /* wait4() and a processor count are not in POSIX. */
 #define _GNU_SOURCE
 
-#include "benchmarks/sandbox.h"
+#include "benchmarks/sandbox_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,43 +12,21 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "benchmarks/sandbox_process.h"
 #include "engine/base/clock.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 #include "engine/base/utf8.h"
 
-#define MAX_WORKERS     32
 #define KEPT_OUTPUT     16384
-#define VERDICT_BYTES   8192
 #define TRIES           3 /* of a sandbox that did not start */
 #define TICK_SECONDS    0.5
-#define MOST_PATIENCE   4.0   /* times the wall time, on a machine that is busy */
-#define SECONDS_TO_END  2.0   /* a candidate that closed its channel is given to end by itself */
-#define PROBE_MS        20000 /* a cold disk may be slow */
-#define PROBE_TICK_MS   50
+#define MOST_PATIENCE   4.0 /* times the wall time, on a machine that is busy */
+#define SECONDS_TO_END  2.0 /* a candidate that closed its channel is given to end by itself */
 #define ENDING_TICK_MS  5
 #define JUDGE_EXTRA_CPU 10 /* seconds: the judge may not be what runs out of time */
-
-extern const struct text embedded_benchmarks_sandbox_values_py;
-extern const struct text embedded_benchmarks_sandbox_numpy_py;
-extern const struct text embedded_benchmarks_sandbox_candidate_py;
-extern const struct text embedded_benchmarks_sandbox_judge_py;
-extern const struct text embedded_benchmarks_sandbox_probe_py;
-
-struct sandbox {
-    struct sandbox_options options;
-    struct sandbox_info info;
-    struct sandbox_setup setup;
-    char bwrap[512], python[512];
-    char links[3][2][64]; /* "usr/lib" and "/lib" */
-    char version[256];
-    struct strbuf judge, candidate, probe; /* scripts */
-};
 
 const char *sandbox_outcome_name(enum sandbox_outcome outcome)
 {
@@ -67,256 +45,18 @@ const struct sandbox_info *sandbox_get_info(const struct sandbox *sandbox)
     return &sandbox->info;
 }
 
-/* ---- small things ---- */
-
-static void close_all(int *fds, size_t n)
+void sandbox_close_all(int *fds, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (fds[i] >= 0) close(fds[i]);
 }
 
-/* Kills a process group whose leader has not been waited for, and waits. */
-static void end_process(pid_t *pid, int *status, struct rusage *usage)
+void sandbox_end_process(pid_t *pid, int *status, struct rusage *usage)
 {
     if (*pid <= 0) return;
     kill(-*pid, SIGKILL);
     while (wait4(*pid, status, 0, usage) < 0 && errno == EINTR) continue;
     *pid = -1;
-}
-
-/* ---- opening ---- */
-
-#define REMEDY_INSTALL "apt-get install bubblewrap python3"
-
-/* The first of PATH's folders that has an executable file of this name. */
-static bool find_program(const char *name, char *out, size_t size)
-{
-    const char *path = getenv("PATH");
-    if (!path || !*path) path = "/usr/bin:/bin";
-    while (*path) {
-        size_t n = strcspn(path, ":");
-        int length = snprintf(out, size, "%.*s/%s", (int)n, path, name);
-        if (n && length > 0 && (size_t)length < size && access(out, X_OK) == 0) return true;
-        path += n + (path[n] == ':');
-    }
-    return false;
-}
-
-/* The interpreter must be below /usr: nothing else of the machine is there inside. */
-static bool find_python(char *out, size_t size)
-{
-    static const char *const places[] = {"/usr/bin/python3", "/usr/local/bin/python3"};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        char *real = realpath(places[i], NULL);
-        bool good = real && strncmp(real, "/usr/", 5) == 0 && access(real, X_OK) == 0;
-        if (good) snprintf(out, size, "%s", real);
-        free(real);
-        if (good) return true;
-    }
-    return false;
-}
-
-/* Where the loader and the C library are looked for: links into /usr on every merged system. */
-static status_code find_libraries(struct sandbox *sandbox, struct status *st)
-{
-    static const char *const names[] = {"/bin", "/lib", "/lib64"};
-    int n = 0;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char *target = sandbox->links[i][0];
-        ssize_t length = readlink(names[i], target, sizeof sandbox->links[i][0] - 1);
-        if (length < 0 && access(names[i], F_OK) != 0) continue;
-        if (length < 0)
-            return status_set(st, STATUS_UNSUPPORTED,
-                              "code cannot be isolated: %s is not a link into /usr", names[i]);
-        target[length] = '\0';
-        snprintf(sandbox->links[i][1], sizeof sandbox->links[i][1], "%s", names[i]);
-        sandbox->setup.libraries[n++] = target;
-        sandbox->setup.libraries[n++] = sandbox->links[i][1];
-    }
-    return STATUS_OK;
-}
-
-static void set_defaults(struct sandbox *sandbox, const struct sandbox_options *options)
-{
-    struct sandbox_options *o = &sandbox->options;
-    *o = *options;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    if (o->workers <= 0) o->workers = processors > 0 ? (int)(2 * processors) : 2;
-    if (o->workers > MAX_WORKERS) o->workers = MAX_WORKERS;
-    if (o->cpu_seconds <= 0) o->cpu_seconds = 3;
-    if (!(o->wall_seconds > 0)) o->wall_seconds = 30;
-    if (!o->memory_bytes) o->memory_bytes = 1u << 30;
-    if (!o->output_bytes) o->output_bytes = 64u << 20;
-    sandbox->setup.bwrap = sandbox->bwrap;
-    sandbox->setup.python = sandbox->python;
-    sandbox->setup.cpu_seconds = o->cpu_seconds;
-    sandbox->setup.memory_bytes = o->memory_bytes;
-    sandbox->info = (struct sandbox_info){.interpreter = sandbox->python,
-                                          .version = sandbox->version,
-                                          .seccomp = sandbox_has_seccomp(),
-                                          .workers = o->workers};
-}
-
-/* What a process writes on a pipe until it closes it or was silent for too long.  Waits are counted
- * and not measured, so that time in which this program stands still is not the other's. */
-static void read_pipe(int fd, int *patience_ms, struct strbuf *out)
-{
-    char bytes[4096];
-    ssize_t got = 1;
-    while (got > 0 && *patience_ms > 0) {
-        struct pollfd ready = {.fd = fd, .events = POLLIN};
-        if (poll(&ready, 1, PROBE_TICK_MS) <= 0) {
-            *patience_ms -= PROBE_TICK_MS;
-            continue;
-        }
-        got = read(fd, bytes, sizeof bytes);
-        if (got > 0) strbuf_append(out, bytes, (size_t)got);
-    }
-}
-
-static status_code refuse(const struct strbuf *complaint, struct status *st)
-{
-    size_t line = strcspn(complaint->data, "\n");
-    return status_set(st, STATUS_UNSUPPORTED,
-                      "code cannot be isolated: %.*s (allow user namespaces: sysctl "
-                      "user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
-                      "kernel.apparmor_restrict_unprivileged_userns=0)",
-                      line > 200 ? 200 : (int)line,
-                      line ? complaint->data : "bubblewrap ended without a word");
-}
-
-static status_code read_probe(struct sandbox *sandbox, struct text said, struct status *st)
-{
-    struct json_value *root;
-    struct text version, problem;
-    bool can_fork;
-    status_code code = json_parse(&root, said, st);
-    if (code != STATUS_OK) return status_prefix(st, "code cannot be isolated: the probe");
-    if ((code = json_get_text(root, "version", &version, st)) == STATUS_OK &&
-        (code = json_get_text(root, "problem", &problem, st)) == STATUS_OK &&
-        (code = json_get_bool(root, "can_fork", &can_fork, st)) == STATUS_OK) {
-        snprintf(sandbox->version, sizeof sandbox->version, "%.*s", TEXT_ARGS(version));
-        if (problem.length)
-            code = status_set(st, STATUS_UNSUPPORTED,
-                              "code cannot be isolated: in the sandbox, %.*s", TEXT_ARGS(problem));
-        else if (can_fork && sandbox->info.seccomp)
-            code = status_set(st, STATUS_UNSUPPORTED,
-                              "code cannot be isolated: the seccomp filter has no effect");
-    }
-    json_free(root);
-    return code;
-}
-
-/* Starts one Python inside and looks around.  Fails when any part of the isolation is missing. */
-static status_code probe(struct sandbox *sandbox, struct status *st)
-{
-    int verdict[2] = {-1, -1}, output[2] = {-1, -1};
-    struct strbuf said, complaint;
-    pid_t pid = -1;
-    int ended;
-    struct rusage usage;
-    strbuf_init(&said, VERDICT_BYTES);
-    strbuf_init(&complaint, VERDICT_BYTES);
-    status_code code = STATUS_OK;
-    if (!sandbox_pipe(verdict) || !sandbox_pipe(output))
-        code = status_set(st, STATUS_IO, "cannot start a sandbox: %s", strerror(errno));
-    const struct sandbox_process process = {
-        .script = sandbox->probe.data,
-        .input = SANDBOX_NO_FD,
-        .output = output[1],
-        .channel = SANDBOX_NO_FD,
-        .verdict = verdict[1],
-    };
-    if (code == STATUS_OK) code = sandbox_process_start(&pid, &sandbox->setup, &process, st);
-    close_all((int[]){verdict[1], output[1]}, 2);
-    if (code == STATUS_OK) {
-        int patience_ms = PROBE_MS;
-        read_pipe(verdict[0], &patience_ms, &said);
-        if (!said.length) read_pipe(output[0], &patience_ms, &complaint);
-        end_process(&pid, &ended, &usage);
-        code = said.length ? read_probe(sandbox, (struct text){said.data, said.length}, st)
-                           : refuse(&complaint, st);
-    }
-    close_all((int[]){verdict[0], output[0]}, 2);
-    strbuf_release(&said);
-    strbuf_release(&complaint);
-    return code;
-}
-
-/* Root tries to be nobody first; where that user cannot make namespaces, root may. */
-static status_code probe_both_ways(struct sandbox *sandbox, struct status *st)
-{
-    struct status first = {0};
-    sandbox->setup.drop_root = geteuid() == 0;
-    if (probe(sandbox, &first) == STATUS_OK) return STATUS_OK;
-    if (sandbox->setup.drop_root) {
-        struct status second = {0};
-        sandbox->setup.drop_root = false;
-        if (probe(sandbox, &second) == STATUS_OK) return STATUS_OK;
-    }
-    *st = first;
-    return st->code;
-}
-
-static status_code build_script(struct strbuf *out, const struct text *const *parts,
-                                struct status *st)
-{
-    strbuf_init(out, LIMIT_CONFIG_BYTES);
-    for (; *parts; parts++) strbuf_append(out, (*parts)->data, (*parts)->length);
-    return strbuf_check(out, "script", st);
-}
-
-static status_code build_scripts(struct sandbox *sandbox, struct status *st)
-{
-    const struct text *values = &embedded_benchmarks_sandbox_values_py;
-    const struct text *numpy = &embedded_benchmarks_sandbox_numpy_py;
-    const struct text *const judge[] = {values, &embedded_benchmarks_sandbox_judge_py, NULL};
-    const struct text *const candidate[] = {values, numpy,
-                                            &embedded_benchmarks_sandbox_candidate_py, NULL};
-    const struct text *const probe_script[] = {numpy, &embedded_benchmarks_sandbox_probe_py, NULL};
-    status_code code = build_script(&sandbox->judge, judge, st);
-    if (code == STATUS_OK) code = build_script(&sandbox->candidate, candidate, st);
-    if (code == STATUS_OK) code = build_script(&sandbox->probe, probe_script, st);
-    return code;
-}
-
-static status_code open_sandbox(struct sandbox *sandbox, struct status *st)
-{
-    status_code code = build_scripts(sandbox, st);
-    if (code != STATUS_OK) return code;
-    if (!find_program("bwrap", sandbox->bwrap, sizeof sandbox->bwrap))
-        return status_set(st, STATUS_UNSUPPORTED,
-                          "code cannot be isolated: bwrap is not installed: " REMEDY_INSTALL);
-    if (!find_python(sandbox->python, sizeof sandbox->python))
-        return status_set(st, STATUS_UNSUPPORTED,
-                          "code cannot be run: there is no Python below /usr: " REMEDY_INSTALL);
-    if ((code = find_libraries(sandbox, st)) != STATUS_OK) return code;
-    if ((code = probe_both_ways(sandbox, st)) != STATUS_OK) return code;
-    return sha256_file(sandbox->python, sandbox->info.interpreter_sha256, st);
-}
-
-status_code sandbox_open(struct sandbox **out, const struct sandbox_options *options,
-                         struct status *st)
-{
-    struct sandbox *sandbox = calloc(1, sizeof *sandbox);
-    if (!sandbox) return status_no_memory(st, "a sandbox");
-    set_defaults(sandbox, options);
-    status_code code = open_sandbox(sandbox, st);
-    if (code != STATUS_OK) {
-        sandbox_free(sandbox);
-        return code;
-    }
-    *out = sandbox;
-    return STATUS_OK;
-}
-
-void sandbox_free(struct sandbox *sandbox)
-{
-    if (!sandbox) return;
-    strbuf_release(&sandbox->judge);
-    strbuf_release(&sandbox->candidate);
-    strbuf_release(&sandbox->probe);
-    free(sandbox);
 }
 
 /* ---- one candidate ---- */
@@ -422,7 +162,7 @@ static status_code start_slot(const struct sandbox *sandbox, struct slot *slot,
         wire(&w, job) ? start_pair(sandbox, slot, &w, job->entry_point, st)
                       : status_set(st, STATUS_IO, "cannot start a sandbox: %s", strerror(errno));
     int ours[] = {w.program, w.job, w.channel[0], w.channel[1], w.verdict[1], w.output[1]};
-    close_all(ours, sizeof ours / sizeof ours[0]);
+    sandbox_close_all(ours, sizeof ours / sizeof ours[0]);
     slot->verdict = w.verdict[0];
     slot->output = w.output[0];
     slot->busy = true;
@@ -436,9 +176,9 @@ static void stop_slot(struct slot *slot)
 {
     int status;
     struct rusage usage;
-    end_process(&slot->candidate, &status, &usage);
-    end_process(&slot->judge, &status, &usage);
-    close_all((int[]){slot->verdict, slot->output}, 2);
+    sandbox_end_process(&slot->candidate, &status, &usage);
+    sandbox_end_process(&slot->judge, &status, &usage);
+    sandbox_close_all((int[]){slot->verdict, slot->output}, 2);
     slot->verdict = slot->output = -1;
     slot->busy = false;
 }
@@ -485,7 +225,7 @@ static struct ending await_end(struct slot *slot, pid_t *pid, double seconds)
     if (ended > 0)
         *pid = -1;
     else
-        end_process(pid, &status, &usage);
+        sandbox_end_process(pid, &status, &usage);
     end.cpu_seconds = seconds_of(&usage);
     end.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
@@ -620,13 +360,13 @@ struct batch {
     struct sandbox_result *results;
     size_t n, next;
     double looked; /* when the slots were last looked at */
-    struct slot slots[MAX_WORKERS];
+    struct slot slots[SANDBOX_MAX_WORKERS];
 };
 
 /* Reads once; false at the end of the pipe. */
 static bool take_verdict(struct slot *slot)
 {
-    char bytes[VERDICT_BYTES];
+    char bytes[SANDBOX_VERDICT_BYTES];
     ssize_t got = read(slot->verdict, bytes, sizeof bytes);
     if (got < 0) return errno == EINTR || errno == EAGAIN;
     strbuf_append(&slot->said, bytes, (size_t)got);
@@ -725,7 +465,7 @@ static void wait_for_slots(struct batch *b, struct pollfd *fds)
 
 static status_code run_batch(struct batch *b, struct status *st)
 {
-    struct pollfd fds[2 * MAX_WORKERS];
+    struct pollfd fds[2 * SANDBOX_MAX_WORKERS];
     for (;;) {
         int n_busy;
         status_code code = fill_slots(b, &n_busy, st);
@@ -751,13 +491,14 @@ status_code sandbox_run(const struct sandbox *sandbox, const struct sandbox_job 
     if (!b) return status_no_memory(st, "a batch of candidates");
     *b = (struct batch){
         .sandbox = sandbox, .jobs = jobs, .results = results, .n = n, .looked = clock_seconds()};
-    for (int i = 0; i < MAX_WORKERS; i++) strbuf_init(&b->slots[i].said, VERDICT_BYTES);
+    for (int i = 0; i < SANDBOX_MAX_WORKERS; i++)
+        strbuf_init(&b->slots[i].said, SANDBOX_VERDICT_BYTES);
     for (size_t i = 0; i < n; i++) {
         results[i] = (struct sandbox_result){0};
         strbuf_init(&results[i].output, KEPT_OUTPUT);
     }
     status_code code = run_batch(b, st);
-    for (int i = 0; i < MAX_WORKERS; i++) {
+    for (int i = 0; i < SANDBOX_MAX_WORKERS; i++) {
         if (b->slots[i].busy) stop_slot(&b->slots[i]);
         strbuf_release(&b->slots[i].said);
     }

@@ -1,4 +1,4 @@
-/* sandbox_process.h - one Python process inside bubblewrap; for sandbox.c only.
+/* sandbox_process.h - one Python process inside bubblewrap; for the sandbox only.
  *
  *   setup + script + descriptors -> sandbox_process_start() -> a process group to wait for or kill
  *
