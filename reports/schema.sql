@@ -45,7 +45,7 @@ CREATE TABLE run (
     guard_policy_sha256 TEXT,
     command_line        TEXT,
     options_json        TEXT,      -- what resume needs to start again
-    parent TEXT REFERENCES run (run), -- whose replies these are; NULL: its own
+    parent              TEXT REFERENCES run (run), -- whose replies these are; NULL: its own
     PRIMARY KEY (run)
 ) WITHOUT ROWID;
 
@@ -204,20 +204,20 @@ CREATE TABLE guard_event (
     latency_seconds REAL,
     response        TEXT           -- what enforce did, or in shadow would have done
                     CHECK (response IN ('none', 'log', 'redact', 'refuse', 'stop', 'regenerate')),
-    classifier_sha256 TEXT, -- whose score decided
-    exempted INTEGER CHECK (exempted IN (0, 1)), -- by an allow list
-    timed_out INTEGER CHECK (timed_out IN (0, 1)),
-    n_checks INTEGER,
-    cut_at_token INTEGER, -- NULL: the reply came to its own end
-    n_attempts INTEGER, -- replies made after the first
-    n_extra_tokens INTEGER, -- of these
+    classifier_sha256 TEXT,        -- whose score decided
+    exempted        INTEGER CHECK (exempted IN (0, 1)), -- by an allow list
+    timed_out       INTEGER CHECK (timed_out IN (0, 1)),
+    n_checks        INTEGER,
+    cut_at_token    INTEGER,       -- NULL: the reply came to its own end
+    n_attempts      INTEGER,       -- replies made after the first
+    n_extra_tokens  INTEGER,       -- of these
     PRIMARY KEY (run, task, doc_id, repeat, stage),
     FOREIGN KEY (run, task, doc_id) REFERENCES sample (run, task, doc_id),
     CHECK (stage = 'output' OR repeat = 0)
 ) WITHOUT ROWID;
 
--- A reply that a guard redacted, or had made again, is shown in a form of its own: the enforce column
--- counts what that form scores, `delivered_value`.
+-- A reply that a guard redacted, or had made again, is shown in a form of its own: the enforce
+-- column counts what that form scores, `delivered_value`.
 CREATE TABLE verdict (
     run        TEXT NOT NULL,
     task       TEXT NOT NULL,
@@ -231,7 +231,7 @@ CREATE TABLE verdict (
                    'correct', 'wrong', 'extraction_failed', 'truncated', 'empty', 'refused',
                    'blocked_input', 'blocked_output', 'execution_timeout', 'execution_failed',
                    'infrastructure_error')),
-    delivered_value REAL, -- of a reply that was shown in another form
+    delivered_value   REAL,        -- of a reply that was shown in another form
     delivered_outcome TEXT,
     PRIMARY KEY (run, task, doc_id, repeat, metric, extraction),
     FOREIGN KEY (run, task, doc_id) REFERENCES sample (run, task, doc_id),
@@ -251,8 +251,8 @@ CREATE TABLE run_chat (            -- one row for a run in chat mode
 
 -- What remote classifiers said, kept so that nothing is asked twice.  The key is a digest of the
 -- classifier (its address and model), the prompt and the text.  Only answers are here: a failure is
--- asked again.  All runs of the file share them; `scored_at` is when the service was asked, which for
--- a service that changes says which one it was.
+-- asked again.  All runs of the file share them; `scored_at` is when the service was asked, which
+-- for a service that changes says which one it was.
 CREATE TABLE remote_score (
     key        TEXT NOT NULL CHECK (length(key) = 64),
     classifier TEXT NOT NULL,
@@ -261,9 +261,9 @@ CREATE TABLE remote_score (
     PRIMARY KEY (key)
 ) WITHOUT ROWID;
 
--- Speeds, as `assay speed --store` measures them.  Rows carry what they depend on, so that figures of
--- different machines, builds and models can lie in one file and never be taken for each other.  A
--- fraction is of the machine's own bound in the same run.
+-- Speeds, as `assay speed --store` measures them.  Rows carry what they depend on, so that figures
+-- of different machines, builds and models can lie in one file and never be taken for each other.
+-- A fraction is of the machine's own bound in the same run.
 CREATE TABLE speed_run (
     speed_run           TEXT NOT NULL,
     started_at          TEXT NOT NULL,   -- ISO 8601, UTC

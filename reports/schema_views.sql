@@ -31,12 +31,12 @@ LEFT JOIN guard_event o ON o.run = v.run AND o.task = v.task AND o.doc_id = v.do
 -- replies are scored, k is how many there are.
 --
 -- Means do not depend on the order in which values are added up, so that a sweep says what an
--- enforce run says to the last bit.  A value is a whole number of 2^-21 and a rest, a whole number of
--- 2^-61 (what is smaller is left out), and whole numbers add up the same in any order, and come off
--- again.  A mean is (sum of wholes + sum of rests / 2^40) / (2^21 n), rounded in these three places
--- alone.  2097152 is 2^21, 1099511627776 is 2^40.  Values of four million and more, such as the
--- logarithm of 0, are no part of it: where there is one the mean is SQLite's own, and a sweep leaves
--- its document out.
+-- enforce run says to the last bit.  A value is a whole number of 2^-21 and a rest, a whole number
+-- of 2^-61 (what is smaller is left out), and whole numbers add up the same in any order, and come
+-- off again.  A mean is (sum of wholes + sum of rests / 2^40) / (2^21 n), rounded in these three
+-- places alone.  2097152 is 2^21, 1099511627776 is 2^40.  Values of four million and more, such as
+-- the logarithm of 0, are no part of it: where there is one the mean is SQLite's own, and a sweep
+-- leaves its document out.
 CREATE VIEW doc_score AS
 WITH RECURSIVE ranked AS (
     SELECT run, task, metric, extraction, doc_id, off_value, enforce_value, input_blocked,
@@ -98,7 +98,8 @@ GROUP BY r.run, r.task, r.metric, r.extraction, r.doc_id;
 
 -- The table's rows.  `off` is NULL when a guard kept replies from being made or heard: the mean of
 -- the others would flatter or slander the model.  Variances are of documents, with n - 1; scores
--- are numbers near 1, so one pass over their squares is exact enough.
+-- are numbers near 1, so one pass over their squares is exact enough.  A metric counts the documents
+-- of its stratum, and says nothing where there are none.
 CREATE VIEW score AS
 WITH size AS (
     SELECT m.run, m.task, m.metric, m.extraction, t.repeats, count(s.doc_id) AS n_docs
@@ -373,7 +374,8 @@ SELECT run, root, sum(first + extra) AS n_tokens,
 FROM cost GROUP BY run, root;
 
 -- The peak of every reply of a shadow run under every classifier and category of a stage, and under
--- 'any' category, beside the reply's value.  Texts that a classifier failed on are left out.
+-- 'any' harm, which a refusal is not, beside the reply's value.  Texts that a classifier failed on
+-- are left out.
 CREATE VIEW guard_peak AS
 WITH peaks AS (
     SELECT h.run, h.task, h.doc_id, h.repeat, h.stage, h.classifier_sha256, h.category, h.peak
@@ -479,7 +481,8 @@ SELECT s.run, s.task, s.metric, s.extraction, s.stage, s.classifier_sha256, s.ca
        (w.whole + sum(s.whole) OVER above +
         (w.rest + sum(s.rest) OVER above) / 1099511627776.0) /
        (2097152.0 * (w.n_docs + sum(s.more) OVER above)) AS enforce_mean,
-       sum(s.change) OVER above AS change, sum(s.squares) OVER above AS change_squares, s.good AS good_here, s.bad AS bad_here
+       sum(s.change) OVER above AS change, sum(s.squares) OVER above AS change_squares,
+       s.good AS good_here, s.bad AS bad_here
 FROM step s
 JOIN total w ON w.run = s.run AND w.task = s.task AND w.metric = s.metric
             AND w.extraction = s.extraction AND w.stage = s.stage
