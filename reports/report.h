@@ -81,10 +81,20 @@ struct report_files {
     void *user;
 };
 
+/* Where a document's row is known from, which the store has only the hash of.  Appends its JSON, or
+ * nothing. */
+struct report_documents {
+    status_code (*find)(void *user, const char *task, int64_t doc_id, struct strbuf *json,
+                        struct status *st);
+    void *user;
+};
+
 /* A run as lm-evaluation-harness writes one with --log_samples: MODEL/samples_TASK_DATE.jsonl for
- * each task, then MODEL/results_DATE.json.  Scores that are not known are null there. */
-status_code report_lm_eval(struct store *store, const char *run, const struct report_files *files,
-                           struct status *st) MUST_CHECK;
+ * each task, then MODEL/results_DATE.json.  Scores that are not known are null there, and so are
+ * documents without `documents` (NULL: there are none) or with another hash. */
+status_code report_lm_eval(struct store *store, const char *run,
+                           const struct report_documents *documents,
+                           const struct report_files *files, struct status *st) MUST_CHECK;
 
 /* Two runs side by side as LLM Comparator loads them, one JSON object over several lines: each
  * reply to a document that both runs have, the likeliest choice where there are choices.  Fails

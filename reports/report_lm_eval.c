@@ -223,12 +223,39 @@ static void append_outcomes(struct strbuf *out, const struct sample_record *reco
 struct sample_writer {
     const struct lm_eval_run *run;
     const struct report_files *files;
+    const struct report_documents *documents; /* or NULL */
     const char *extraction;
     struct value_walk walk;
     struct sha256 *hash;
     bool hash_known; /* every sample had its three digests */
-    struct strbuf line, target;
+    struct strbuf line, target, document;
 };
+
+/* The document as it is hashed: what is not the row that the run saw is not shown. */
+static status_code append_document(struct sample_writer *w, const struct sample_record *record,
+                                   struct status *st)
+{
+    char hash[SHA256_HEX_SIZE];
+    struct json_value *root = NULL;
+    struct text json = {0};
+    strbuf_clear(&w->document);
+    if (w->documents) {
+        status_code code =
+            w->documents->find(w->documents->user, record->task, record->doc_id, &w->document, st);
+        if (code != STATUS_OK) return code;
+        json = (struct text){w->document.data, w->document.length};
+        sha256_text(json, hash);
+    }
+    json_member_key(&w->line, "doc");
+    if (!json.length || !text_equal(record->doc_hash, text_of(hash))) {
+        strbuf_append_str(&w->line, "null");
+        return STATUS_OK;
+    }
+    if (json_parse(&root, json, st) != STATUS_OK) return status_prefix(st, "a document");
+    json_append_value(&w->line, root);
+    json_free(root);
+    return STATUS_OK;
+}
 
 static status_code write_sample(void *user, const struct sample_record *record, struct status *st)
 {
@@ -242,13 +269,13 @@ static status_code write_sample(void *user, const struct sample_record *record, 
     if (!record->target.data) target.data = NULL;
     strbuf_append_char(out, '{');
     json_member_int(out, "doc_id", record->doc_id);
-    json_member_str(out, "doc", NULL); /* rows of datasets are not kept in the store */
+    status_code code = append_document(w, record, st);
     json_member_text(out, "target", target);
     append_arguments(out, record, run);
     append_responses(out, record, w->extraction);
     json_member_str(out, "filter", w->extraction);
-    status_code code =
-        append_metrics(out, &w->walk, record->doc_id, run->guard_mode != GUARD_OFF, st);
+    if (code == STATUS_OK)
+        code = append_metrics(out, &w->walk, record->doc_id, run->guard_mode != GUARD_OFF, st);
     json_member_text(out, "doc_hash", record->doc_hash);
     json_member_text(out, "prompt_hash", record->prompt_hash);
     sha256_text(target, target_hash);
@@ -310,17 +337,20 @@ static status_code list_extractions(const struct lm_eval_run *run, const char *t
 }
 
 static status_code write_task(struct lm_eval_run *run, size_t index,
+                              const struct report_documents *documents,
                               const struct report_files *files, struct status *st)
 {
     const char *task = run->tasks[index].task, **extractions = NULL, *name;
     size_t n = 0;
     struct strbuf path;
-    struct sample_writer w = {.run = run, .files = files, .hash_known = true};
+    struct sample_writer w = {
+        .run = run, .files = files, .documents = documents, .hash_known = true};
     status_code code = list_extractions(run, task, &run->arena, &extractions, &n, st);
     if (code == STATUS_OK) code = sha256_create(&w.hash, st);
     if (code != STATUS_OK) return code;
     strbuf_init(&w.line, LIMIT_JSON_BYTES);
     strbuf_init(&w.target, LIMIT_PROMPT_BYTES);
+    strbuf_init(&w.document, LIMIT_LINE_BYTES);
     strbuf_init(&path, 4096);
     name = lm_eval_file_name(&run->arena, task);
     strbuf_appendf(&path, "%s/samples_%s_%s.jsonl", run->folder, name ? name : "", run->date);
@@ -338,6 +368,7 @@ static status_code write_task(struct lm_eval_run *run, size_t index,
     sha256_free(w.hash);
     strbuf_release(&w.line);
     strbuf_release(&w.target);
+    strbuf_release(&w.document);
     strbuf_release(&path);
     return code;
 }
@@ -412,14 +443,15 @@ static status_code write_results(const struct lm_eval_run *run, const struct rep
     return code;
 }
 
-status_code report_lm_eval(struct store *store, const char *id, const struct report_files *files,
-                           struct status *st)
+status_code report_lm_eval(struct store *store, const char *id,
+                           const struct report_documents *documents,
+                           const struct report_files *files, struct status *st)
 {
     struct lm_eval_run run = {.store = store};
     arena_init(&run.arena, LIMIT_REPORT_BYTES);
     status_code code = open_run(&run, id, st);
     for (size_t i = 0; i < run.n_tasks && code == STATUS_OK; i++)
-        code = write_task(&run, i, files, st);
+        code = write_task(&run, i, documents, files, st);
     if (code == STATUS_OK) code = write_results(&run, files, st);
     score_table_free(run.table);
     arena_release(&run.arena);

@@ -22,6 +22,9 @@ SAMPLE = ["doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "fi
           "prompt_hash", "target_hash"]
 
 
+documents = []  # samples with their rows
+
+
 def check(condition, what):
     if not condition:
         sys.exit("wrong: %s" % what)
@@ -102,6 +105,9 @@ def read_sample(store, task, x, where):
         store, "SELECT s.state, s.doc_hash, p.text, s.target FROM sample s LEFT JOIN prompt p ON p.sha256 ="
         " s.prompt_hash WHERE s.task = ? AND s.doc_id = ?", task, x["doc_id"])[0]
     check(x["state"] == state and x["doc_hash"] == doc_hash, where + ": its row")
+    if x["doc"] is not None:
+        check(sha(json.dumps(x["doc"], indent=2, ensure_ascii=False)) == doc_hash, where + ": its row")
+        documents.append(where)
     asked = list(x["arguments"].values())
     check(list(x["arguments"]) == ["gen_args_%d" % i for i in range(len(asked))], where + ": its arguments")
     check(all(a["arg_0"] == prompt for a in asked), where + ": the prompt")
@@ -198,7 +204,7 @@ def read_lm_eval(path, folder):
             values = [p[key] for p in parts]
             whole = None if None in values else sum(p[key] * p["sample_len"] for p in parts) / weight
             check(near(results["groups"][group][key], whole), "group %s %s" % (group, key))
-    print("%d documents, %d scores, %d groups" % (n_lines, n_scores, len(groups)))
+    print("%d documents, %d scores, %d groups, %d rows" % (n_lines, n_scores, len(groups), len(documents)))
 
 
 def one_answer(store, task, doc, repeat):

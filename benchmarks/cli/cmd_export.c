@@ -6,6 +6,7 @@
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/cli/run_place.h"
+#include "benchmarks/run_documents.h"
 #include "engine/base/fetched_file.h"
 #include "reports/report.h"
 
@@ -88,7 +89,28 @@ static status_code end_file(void *user, struct status *st)
     return STATUS_OK;
 }
 
-static int export_folder(const char *path, const struct command_line *words, const char *folder)
+static status_code find_document(void *user, const char *task, int64_t doc_id, struct strbuf *json,
+                                 struct status *st)
+{
+    return run_documents_append(user, task, doc_id, json, st);
+}
+
+static status_code export_run(struct store *store, const char *run, const char *data_dir,
+                              const struct report_files *files, struct status *st)
+{
+    if (!data_dir) return report_lm_eval(store, run, NULL, files, st);
+    struct run_documents *documents;
+    const struct dataset_lookup lookup = cli_lookup(data_dir);
+    status_code code = run_documents_open(&documents, store, run, &lookup, st);
+    if (code != STATUS_OK) return code;
+    const struct report_documents source = {find_document, documents};
+    code = report_lm_eval(store, run, &source, files, st);
+    run_documents_free(documents);
+    return code;
+}
+
+static int export_folder(const char *path, const struct command_line *words, const char *folder,
+                         const char *data_dir)
 {
     struct status st = {0};
     struct store *store = NULL;
@@ -97,7 +119,7 @@ static int export_folder(const char *path, const struct command_line *words, con
     const struct report_files files = {begin_file, write_to_file, end_file, &writer};
     bool good = named_runs_open(&runs, &store, path, words, &st) == STATUS_OK;
     for (size_t i = 0; good && i < runs.n; i++)
-        good = report_lm_eval(store, runs.list[i], &files, &st) == STATUS_OK;
+        good = export_run(store, runs.list[i], data_dir, &files, &st) == STATUS_OK;
     if (writer.file) {
         fclose(writer.file);
         remove(writer.part);
@@ -111,12 +133,15 @@ static int export_folder(const char *path, const struct command_line *words, con
 int cmd_export(const struct command *self, int argc, const char **argv)
 {
     const char *path = CLI_DEFAULT_STORE, *format = "jsonl", *folder = NULL;
+    const char *data_dir = NULL;
     const struct option_row rows[] = {
         {"format", OPTION_TEXT, &format, "F",
          "jsonl (an object per reply), csv (a row per verdict), lm-eval (its results and samples "
          "files), llm-comparator (two runs side by side)",
          0, 0},
         {"out", OPTION_TEXT, &folder, "DIR", "where lm-eval's files go", 0, 0},
+        {"data", OPTION_TEXT, &data_dir, "DIR",
+         "lm-eval: folder of the run's datasets, for each document's row", 0, 0},
         {"store", OPTION_TEXT, &path, "FILE",
          "results (" CLI_DEFAULT_STORE "); for llm-comparator FILE:RUN names a run elsewhere", 0,
          0},
@@ -130,7 +155,8 @@ int cmd_export(const struct command *self, int argc, const char **argv)
         return cli_usage_error(self, lm_eval ? "--format lm-eval needs --out DIR"
                                              : "--out goes with --format lm-eval; other formats "
                                                "go to standard output");
-    if (lm_eval) return export_folder(path, &words, folder);
+    if (data_dir && !lm_eval) return cli_usage_error(self, "--data goes with --format lm-eval");
+    if (lm_eval) return export_folder(path, &words, folder, data_dir);
     if (strcmp(format, "jsonl") == 0) return export_lines(path, &words, false);
     if (strcmp(format, "csv") == 0) return export_lines(path, &words, true);
     if (strcmp(format, "llm-comparator") != 0)

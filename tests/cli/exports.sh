@@ -8,9 +8,9 @@ run() { # run STORE OPTIONS...
     assay run --model demo --tasks gsm8k,mmlu,hellaswag,realtoxicityprompts,humaneval --limit 3 --repeats 3 \
         --max-gen-toks 12 --store "$store" "$@" >table 2>said || bad "run $*" "$(cat said)"
 }
-lm_eval() { # lm_eval NAME STORE: its export is what the reader expects
+lm_eval() { # lm_eval NAME STORE [--data DIR]: its export is what the reader expects
     rm -rf out
-    assay export --format lm-eval --out out/deep --store "$2" >printed 2>said
+    assay export --format lm-eval --out out/deep --store "$2" $3 $4 >printed 2>said
     same "$1: exit code, and nothing on standard output" "0 0" "$? $(wc -c <printed | tr -d ' ')"
     python3 "$repo/tests/read_exports.py" lm-eval "$2" out/deep >read 2>&1 && good "$1" || bad "$1" "$(cat read)"
 }
@@ -18,11 +18,21 @@ run a.sqlite
 run b.sqlite --seed 7 --temperature 1 --limit 2
 run guarded.sqlite --guard balanced --guard-mode shadow
 lm_eval "a run" a.sqlite
-same "all of it was read" "27 documents, 22 scores, 4 groups" "$(cat read)"
+same "all of it was read" "27 documents, 22 scores, 4 groups, 0 rows" "$(cat read)"
 cp -r out first
 lm_eval "again" a.sqlite
 diff -r first out >said && good "the same bytes again" || bad "the same bytes again" "$(head -5 said)"
 lm_eval "a guarded run" guarded.sqlite
+# With the data at hand, every line has its document's row; with other data, none that is not its own.
+ln -s "$repo/datasets/demo" data
+lm_eval "with rows" a.sqlite --data data
+same "every row" "27 documents, 22 scores, 4 groups, 30 rows" "$(cat read)"
+cp -r "$repo/datasets/demo" other
+sed 's/Marta/Martha/' data/gsm8k/test.jsonl >other/gsm8k/test.jsonl
+lm_eval "with a row that changed" a.sqlite --data other
+same "all but that one, under both extractions" "27 documents, 22 scores, 4 groups, 28 rows" "$(cat read)"
+assay export --format lm-eval --out none --store a.sqlite --data "$scratch/bin" >printed 2>said
+same "without the data" "3 1" "$? $(grep -c '^assay: ' said)"
 
 cp a.sqlite thin.sqlite # of one document's replies nothing is known; of another all but one are scored
 sqlite3 thin.sqlite "UPDATE verdict SET value = NULL WHERE doc_id = 0 AND task IN ('gsm8k', 'mmlu_virology');
@@ -52,6 +62,7 @@ usage() { # usage NAME ARGUMENTS...: exit code 2
 }
 usage "lm-eval needs a folder" --format lm-eval
 usage "the others have none" --format csv --out x
+usage "nor do they have rows" --format csv --data data
 usage "one run is not two" --format llm-comparator latest
 usage "no such format" --format parquet
 touch file
