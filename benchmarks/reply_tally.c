@@ -361,12 +361,12 @@ static void collect(const struct summary *summary, const struct reply_tally *tal
     }
     for (size_t l = 0; l < n_lines; l++) {
         const double *values = summary->values + l * summary->most_documents;
-        double sum = 0;
+        double sum = 0, squares = 0;
         for (int64_t i = 0; i < n[l]; i++) sum += values[i];
         double mean = sum / (double)n[l];
-        for (int64_t i = 0; i < n[l]; i++)
-            lines[l].squares += (values[i] - mean) * (values[i] - mean);
+        for (int64_t i = 0; i < n[l]; i++) squares += (values[i] - mean) * (values[i] - mean);
         lines[l].sum += sum;
+        lines[l].squares += squares;
         lines[l].n += n[l];
         lines[l].n_tasks += n[l] > 0;
     }
