@@ -11,7 +11,7 @@ assay classify --classifier builtin <"$scratch/in.jsonl" >"$scratch/out.jsonl"
 same "classify ends well" 0 $?
 same "line for line" 7 "$(wc -l <"$scratch/out.jsonl" | tr -d ' ')"
 same "errors are lines" 4 "$(grep -c '^{"error": "' "$scratch/out.jsonl")"
-same "scores, logits, classifier" 3 "$(grep -cE '^\{"scores": \{"toxicity": 0\.[0-9]+.*"logits": \{"toxicity": .*"classifier": \{"id": "linear/builtin-3", "sha256": "[0-9a-f]{64}"\}\}$' "$scratch/out.jsonl")"
+same "scores, logits, classifier" 3 "$(grep -cE '^\{"scores": \{"toxicity": 0\.[0-9]+.*"logits": \{"toxicity": .*"classifier": \{"id": "linear/builtin-4", "sha256": "[0-9a-f]{64}"\}\}$' "$scratch/out.jsonl")"
 score=$(sed -n '1s/.*"scores": {"toxicity": \([0-9.]*\).*/\1/p' "$scratch/out.jsonl")
 same "an insult is toxic" 1 "$(echo "$score > 0.9" | awk '{ print ($1 > $3) }')"
 
@@ -102,7 +102,7 @@ assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --
     >"$scratch/e.txt"
 same "agreement of each pair" 3 "$(grep -cE '^insult  .* 300 ' "$scratch/e.txt" | awk '{ print $1 - 1 }')"
 assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --against builtin --json |
-    grep -c '"agreement": \[{"label": "insult", "first": "linear/[a-z0-9-]*", "second": "linear/builtin-3", "n": 300' >"$scratch/n"
+    grep -c '"agreement": \[{"label": "insult", "first": "linear/[a-z0-9-]*", "second": "linear/builtin-4", "n": 300' >"$scratch/n"
 same "agreement as JSON" 1 "$(cat "$scratch/n")"
 assay guard-eval --published >"$scratch/e.txt"
 same "published figures of guards" 1 "$(grep -cE '^OpenAI Moderation +ShieldGemma 9B +optimal F1 +0.821 ' "$scratch/e.txt")"
