@@ -71,12 +71,12 @@ static bool stop(void *user)
     return part->listener->stop && part->listener->stop(part->listener->user);
 }
 
-/* Whoever holds the lock may write.  The one who waited for it may find that the file has got its
- * name meanwhile, which the lock's name then no longer leads to. */
+/* Whoever holds the lock may write.  Between opening and locking the file may have got its name:
+ * then the path leads elsewhere, and what was locked is the whole file, which nobody may touch. */
 static status_code open_part(struct part *part, struct status *st)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    struct stat info;
+    struct stat info, named;
     part->fd = open(part->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (part->fd < 0) return io_error(part, st);
     if (fcntl(part->fd, F_SETLK, &lock) != 0)
@@ -84,8 +84,34 @@ static status_code open_part(struct part *part, struct status *st)
     if (fstat(part->fd, &info) != 0) return io_error(part, st);
     if (!S_ISREG(info.st_mode))
         return status_set(st, STATUS_IO, "%s: not a regular file", part->path);
+    if (lstat(part->path, &named) != 0 || named.st_ino != info.st_ino)
+        return status_set(st, STATUS_IO, "%s: another process has just fetched this file",
+                          part->path);
     part->have = lseek(part->fd, 0, SEEK_END);
     return part->have < 0 ? io_error(part, st) : STATUS_OK;
+}
+
+/* Through the descriptor that has the lock: closing another one of the same file would end it. */
+static status_code digest_part(const struct part *part, char hex[SHA256_HEX_SIZE],
+                               struct status *st)
+{
+    struct sha256 *hash;
+    char chunk[65536];
+    ssize_t n;
+    off_t at = 0;
+    status_code code = sha256_create(&hash, st);
+    if (code != STATUS_OK) return code;
+    while ((n = pread(part->fd, chunk, sizeof chunk, at)) > 0 || (n < 0 && errno == EINTR)) {
+        if (n < 0) continue;
+        sha256_add(hash, chunk, (size_t)n);
+        at += n;
+    }
+    if (n < 0)
+        code = io_error(part, st);
+    else
+        sha256_finish(hash, hex);
+    sha256_free(hash);
+    return code;
 }
 
 /* ---- the file ---- */
@@ -140,7 +166,7 @@ static status_code download(struct part *part, struct status *st)
 /* The right digest, or nothing stays. */
 static status_code check_digest(struct part *part, struct fetch_outcome *out, struct status *st)
 {
-    status_code code = sha256_file(part->path, out->sha256, st);
+    status_code code = digest_part(part, out->sha256, st);
     if (code != STATUS_OK) return code;
     const struct fetched_file *file = part->file;
     if (!file->sha256 || strcmp(out->sha256, file->sha256) == 0) return STATUS_OK;

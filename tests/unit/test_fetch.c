@@ -1,11 +1,15 @@
 /* Downloads that break in every way, and archives that want to write elsewhere. */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "datasets/fetch.h"
 #include "datasets/tar_reader.h"
 #include "engine/base/clock.h"
+#include "engine/base/fetched_file.h"
 #include "engine/base/http_download.h"
 #include "tests/unit/scratch.h"
 
@@ -240,6 +244,41 @@ static void test_sinks(void)
     stop_server(&server);
 }
 
+/* ---- two processes ---- */
+
+/* Holds the lock on a file until it is killed; writes a byte to `ready` when it has it. */
+static void hold_lock(const char *path, int ready)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path, O_RDWR | O_CREAT, 0666);
+    bool good = fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0 && write(ready, "x", 1) == 1;
+    while (good) pause();
+    _exit(1);
+}
+
+static void test_two_processes(void)
+{
+    char path[600], part[700], byte;
+    struct status st = {0};
+    struct fetch_listener silent = {0};
+    struct fetch_outcome outcome;
+    int ready[2];
+    snprintf(part, sizeof part, "%s", put("two.part", "", 0));
+    snprintf(path, sizeof path, "%.*s", (int)strlen(part) - 5, part);
+    CU_ASSERT_EQUAL_FATAL(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) hold_lock(part, ready[1]);
+    CU_ASSERT_EQUAL_FATAL(read(ready[0], &byte, 1), 1);
+    const struct fetched_file file = {
+        .url = "http://127.0.0.1:9/two", .path = path, .bytes = 10, .max_bytes = 10};
+    ASSERT_FAILS(fetch_file(&file, &silent, &outcome, &st), STATUS_IO,
+                 "two.part: another process is fetching this file");
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 /* ---- archives ---- */
 
 struct archive {
@@ -416,6 +455,7 @@ static void test_archive(void)
 static const struct test_case tests[] = {
     {"downloads that break go on or say why", test_downloads},
     {"sinks end a download", test_sinks},
+    {"two processes do not write one file", test_two_processes},
     {"tar: names, links, long names", test_tar},
     {"tar: damaged archives", test_damaged_tar},
     {"archives write where the manifest says", test_archive},
