@@ -8,6 +8,7 @@
 #include "classifiers/training.h"
 #include "engine/base/rng.h"
 #include "engine/base/utf8.h"
+#include "tests/unit/linear_fixture.h"
 
 /* ---- normalization ---- */
 
@@ -340,16 +341,6 @@ static void test_calibration(void)
 
 /* ---- the file ---- */
 
-static struct strbuf model_file(const struct linear_model *model)
-{
-    struct strbuf file;
-    struct status st = {0};
-    strbuf_init(&file, 1 << 20);
-    linear_model_append(&file, model, text_of("{\"seed\": 1}"));
-    ASSERT_OK(strbuf_check(&file, "a model", &st));
-    return file;
-}
-
 static void test_round_trip(void)
 {
     struct status st = {0};
@@ -492,16 +483,6 @@ static const struct training_options options = {.name = "t",
                                                 .l2 = 1e-5,
                                                 .domain_rate = 0.5,
                                                 .seed = 1};
-
-static double probability(const struct linear_model *model, const char *text)
-{
-    struct linear_sum sum;
-    double p[LINEAR_MAX_HEADS];
-    linear_sum_init(&sum, model);
-    linear_sum_add(&sum, text_of(text));
-    linear_sum_scores(&sum, NULL, p);
-    return p[0];
-}
 
 static void test_training(void)
 {

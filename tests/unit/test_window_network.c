@@ -6,6 +6,7 @@
 #include "classifiers/training.h"
 #include "classifiers/word_vectors.h"
 #include "engine/base/rng.h"
+#include "tests/unit/linear_fixture.h"
 
 /* ---- networks to test with ---- */
 
@@ -246,16 +247,6 @@ static void test_pieces_and_terms(void)
 
 /* ---- the file ---- */
 
-static struct strbuf model_file(const struct linear_model *model)
-{
-    struct strbuf file;
-    struct status st = {0};
-    strbuf_init(&file, 1 << 24);
-    linear_model_append(&file, model, text_of("{\"seed\": 1}"));
-    ASSERT_OK(strbuf_check(&file, "a model", &st));
-    return file;
-}
-
 static void test_round_trip(void)
 {
     struct status st = {0};
@@ -396,16 +387,6 @@ static const struct training_options options = {.name = "t",
                                                 .domain_rate = 0.5,
                                                 .seed = 1,
                                                 .window = {12, 2, 16, 1}};
-
-static double probability(const struct linear_model *model, const char *text)
-{
-    struct linear_sum sum;
-    double p[LINEAR_MAX_HEADS];
-    linear_sum_init(&sum, model);
-    linear_sum_add(&sum, text_of(text));
-    linear_sum_scores(&sum, NULL, p);
-    return p[0];
-}
 
 /* A bag of words cannot learn this: neither the verbs nor the nouns are bad by themselves. */
 static void test_training(void)
