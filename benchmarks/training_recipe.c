@@ -525,10 +525,10 @@ static status_code read_categories(struct training_set *set, struct status *st)
 
 static status_code read_options(struct training_set *set, struct status *st)
 {
-    static const char *const fields[] = {"name",          "version",  "seed",    "bits",
-                                         "epochs",        "l2",       "distill", "domain_rate",
-                                         "learning_rate", "held_out", "refit",   "categories",
-                                         "variants",      "window",   "sources"};
+    static const char *const fields[] = {"name",          "version",  "seed",     "bits",
+                                         "epochs",        "l2",       "distill",  "domain_rate",
+                                         "learning_rate", "held_out", "refit",    "categories",
+                                         "variants",      "window",   "spelling", "sources"};
     struct training_options *options = &set->options;
     const struct json_value *root = set->root;
     char name[NAME_BYTES];
@@ -586,6 +586,17 @@ static status_code read_window(struct training_set *set, struct status *st)
     return STATUS_OK;
 }
 
+static status_code read_spelling(struct training_set *set, struct status *st)
+{
+    static const char *const fields[] = {"min_count"};
+    const struct json_value *value;
+    status_code code = json_get_object(set->root, "spelling", &value, st);
+    if (code == STATUS_OK) code = strict_json_fields(value, fields, COUNT(fields), st);
+    if (code == STATUS_OK)
+        code = json_get_int(value, "min_count", 1, 1000000, &set->options.spelling_min_count, st);
+    return code == STATUS_OK ? code : status_prefix(st, "spelling");
+}
+
 static status_code read_variants(struct training_set *set, struct status *st)
 {
     const struct json_value *value;
@@ -600,6 +611,7 @@ static status_code read_recipe(struct training_set *set, const char *data_dir, s
     status_code code = read_options(set, st);
     if (code == STATUS_OK && json_has(set->root, "variants")) code = read_variants(set, st);
     if (code == STATUS_OK && json_has(set->root, "window")) code = read_window(set, st);
+    if (code == STATUS_OK && json_has(set->root, "spelling")) code = read_spelling(set, st);
     if (code == STATUS_OK) code = json_get_array(set->root, "sources", &sources, st);
     if (code != STATUS_OK) return code;
     if (json_count(sources) > LIMIT_TRAINING_SOURCES)

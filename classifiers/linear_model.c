@@ -9,10 +9,11 @@
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 
-#define MAGIC       "ASSAYLIN"
-#define MAGIC_BYTES 8
-#define FORMAT      2
-#define KNOT_SPAN   8.0 /* the calibration table covers calibrated logits of -8 to 8 */
+#define MAGIC           "ASSAYLIN"
+#define MAGIC_BYTES     8
+#define FORMAT          2 /* of a file without a spelling */
+#define FORMAT_SPELLING 3
+#define KNOT_SPAN       8.0 /* the calibration table covers calibrated logits of -8 to 8 */
 
 /* The pool counts in octaves: exp(x) is 2^(x / ln 2), kept between 2^-16 and 2^22. */
 #define LOG2_E      1.44269504088896340736
@@ -53,6 +54,7 @@ void linear_model_free(struct linear_model *model)
 {
     if (!model) return;
     window_network_free(model->window);
+    spelling_free(model->spelling);
     free(model->weights);
     free(model);
 }
@@ -84,7 +86,8 @@ static void append_header(struct strbuf *out, const struct linear_model *model,
     strbuf_append_str(out, "{\"name\": ");
     json_append_str(out, model->name);
     strbuf_appendf(out, ", \"version\": %d, \"format\": %d, \"features\": %d, \"bits\": %d",
-                   model->version, FORMAT, NGRAM_FEATURES_VERSION, model->bits);
+                   model->version, model->spelling ? FORMAT_SPELLING : FORMAT,
+                   NGRAM_FEATURES_VERSION, model->bits);
     append_numbers(out, "damping", &model->damping, 1);
     append_numbers(out, "word_damping", &model->word_damping, 1);
     append_numbers(out, "sharpness", &model->sharpness, 1);
@@ -93,6 +96,14 @@ static void append_header(struct strbuf *out, const struct linear_model *model,
                        model->window->n_units);
         append_numbers(out, "share", &model->window_share, 1);
         strbuf_append_str(out, "}");
+    }
+    if (model->spelling) {
+        const struct spelling_size *size = spelling_size(model->spelling);
+        strbuf_appendf(out,
+                       ", \"spelling\": {\"words\": %zu, \"targets\": %zu, \"common\": %zu, "
+                       "\"bytes\": %zu}",
+                       size->n_words, size->n_targets, size->n_common,
+                       spelling_words(model->spelling).length);
     }
     strbuf_append_str(out, ", \"heads\": [");
     for (int h = 0; h < model->n_heads; h++) {
@@ -125,6 +136,9 @@ void linear_model_append(struct strbuf *out, const struct linear_model *model, s
         strbuf_append(out, (const char *)model->weights + row * LINEAR_MAX_HEADS,
                       (size_t)model->n_heads);
     if (model->window) window_network_append(out, model->window);
+    if (!model->spelling) return;
+    struct text words = spelling_words(model->spelling);
+    strbuf_append(out, words.data, words.length);
 }
 
 /* An array of n finite numbers. */
@@ -230,17 +244,59 @@ static status_code read_window_size(const struct json_value *root, struct window
     return code == STATUS_OK ? code : status_prefix(st, "window");
 }
 
-static status_code read_header(const struct json_value *root, struct linear_model **out,
-                               struct window_size *window, struct status *st)
+/* What a header says of a spelling; no bytes: there is none. */
+struct spelling_block {
+    struct spelling_size size;
+    int64_t bytes;
+};
+
+static status_code read_spelling_block(const struct json_value *root, struct spelling_block *block,
+                                       struct status *st)
 {
-    static const char *const fields[] = {"name",   "version", "format",       "features",
-                                         "bits",   "damping", "word_damping", "sharpness",
-                                         "window", "heads",   "training"};
+    static const char *const fields[] = {"words", "targets", "common", "bytes"};
+    const int64_t most = SPELLING_MAX_WORDS;
+    const struct json_value *value;
+    int64_t words, targets, common;
+    *block = (struct spelling_block){0};
+    if (!json_has(root, "spelling")) return STATUS_OK;
+    status_code code = json_get_object(root, "spelling", &value, st);
+    if (code == STATUS_OK) code = strict_json_fields(value, fields, 4, st);
+    if (code == STATUS_OK) code = json_get_int(value, "words", 1, most, &words, st);
+    if (code == STATUS_OK) code = json_get_int(value, "targets", 0, most, &targets, st);
+    if (code == STATUS_OK) code = json_get_int(value, "common", 0, most, &common, st);
+    if (code == STATUS_OK)
+        code = json_get_int(value, "bytes", 1, SPELLING_MAX_BYTES, &block->bytes, st);
+    if (code != STATUS_OK) return status_prefix(st, "spelling");
+    block->size = (struct spelling_size){(size_t)words, (size_t)targets, (size_t)common};
+    return STATUS_OK;
+}
+
+static status_code read_format(const struct json_value *root, struct status *st)
+{
+    int64_t format;
+    status_code code = json_get_int(root, "format", FORMAT, FORMAT_SPELLING, &format, st);
+    if (code != STATUS_OK || (format == FORMAT_SPELLING) == json_has(root, "spelling")) return code;
+    return status_set(st, STATUS_BAD_INPUT, "format %lld with%s a field \"spelling\"",
+                      (long long)format, json_has(root, "spelling") ? "" : "out");
+}
+
+/* What follows the weights. */
+struct file_parts {
+    struct window_size window;
+    struct spelling_block spelling;
+};
+
+static status_code read_header(const struct json_value *root, struct linear_model **out,
+                               struct file_parts *parts, struct status *st)
+{
+    static const char *const fields[] = {"name",   "version",  "format",       "features",
+                                         "bits",   "damping",  "word_damping", "sharpness",
+                                         "window", "spelling", "heads",        "training"};
     struct text name;
-    int64_t version, format, features, bits;
+    int64_t version, features, bits;
     const struct json_value *heads, *training;
-    status_code code = strict_json_fields(root, fields, 11, st);
-    if (code == STATUS_OK) code = json_get_int(root, "format", FORMAT, FORMAT, &format, st);
+    status_code code = strict_json_fields(root, fields, 12, st);
+    if (code == STATUS_OK) code = read_format(root, st);
     if (code == STATUS_OK)
         code = json_get_int(root, "features", NGRAM_FEATURES_VERSION, NGRAM_FEATURES_VERSION,
                             &features, st);
@@ -248,7 +304,8 @@ static status_code read_header(const struct json_value *root, struct linear_mode
     if (code == STATUS_OK) code = json_get_int(root, "version", 1, 1000000, &version, st);
     if (code == STATUS_OK)
         code = json_get_int(root, "bits", LINEAR_MIN_BITS, LINEAR_MAX_BITS, &bits, st);
-    if (code == STATUS_OK) code = read_window_size(root, window, st);
+    if (code == STATUS_OK) code = read_window_size(root, &parts->window, st);
+    if (code == STATUS_OK) code = read_spelling_block(root, &parts->spelling, st);
     if (code == STATUS_OK) code = json_get_object(root, "training", &training, st);
     if (code == STATUS_OK) code = json_get_array(root, "heads", &heads, st);
     if (code != STATUS_OK) return code;
@@ -285,37 +342,45 @@ static status_code split_file(struct text bytes, struct text *header, struct tex
     return STATUS_OK;
 }
 
-static status_code read_weights(struct linear_model *model, const struct window_size *window,
+static status_code read_weights(struct linear_model *model, const struct file_parts *parts,
                                 struct text bytes, struct status *st)
 {
+    const struct window_size *window = &parts->window;
     size_t stride = (size_t)model->n_heads, n_rows = 2 * n_buckets(model), window_bytes = 0;
+    size_t spelling_bytes = (size_t)parts->spelling.bytes;
     if (window->words)
         window_bytes =
             window_network_bytes((int)window->units, model->n_heads, (size_t)window->words);
-    if (bytes.length != n_rows * stride + window_bytes)
+    size_t expected = n_rows * stride + window_bytes + spelling_bytes;
+    if (bytes.length != expected)
         return status_set(st, STATUS_BAD_INPUT, "%zu bytes of weights, expected %zu", bytes.length,
-                          n_rows * stride + window_bytes);
+                          expected);
     for (size_t row = 0; row < n_rows; row++)
         memcpy(model->weights + row * LINEAR_MAX_HEADS, bytes.data + row * stride, stride);
     model->window_share = window->share;
-    if (!window->words) return STATUS_OK;
-    return window_network_parse(&model->window, (int)window->units, model->n_heads,
-                                (size_t)window->words,
-                                (struct text){bytes.data + n_rows * stride, window_bytes}, st);
+    struct text rest = {bytes.data + n_rows * stride, window_bytes};
+    status_code code = STATUS_OK;
+    if (window_bytes)
+        code = window_network_parse(&model->window, (int)window->units, model->n_heads,
+                                    (size_t)window->words, rest, st);
+    rest = (struct text){rest.data + window_bytes, spelling_bytes};
+    if (code == STATUS_OK && spelling_bytes)
+        code = spelling_parse(&model->spelling, rest, &parts->spelling.size, st);
+    return code;
 }
 
 static status_code parse_model(struct linear_model **out, struct text bytes, struct status *st)
 {
     struct text header = {0}, rest = {0};
-    struct window_size window;
+    struct file_parts parts;
     struct json_value *root;
     status_code code = split_file(bytes, &header, &rest, st);
     if (code != STATUS_OK) return code;
     code = json_parse(&root, header, st);
     if (code != STATUS_OK) return status_prefix(st, "header");
-    code = read_header(root, out, &window, st);
+    code = read_header(root, out, &parts, st);
     json_free(root);
-    return code == STATUS_OK ? read_weights(*out, &window, rest, st) : code;
+    return code == STATUS_OK ? read_weights(*out, &parts, rest, st) : code;
 }
 
 status_code linear_model_parse(struct linear_model **out, struct text bytes, const char *source,
@@ -398,7 +463,7 @@ static void add_batch(void *user, const struct feature_batch *batch)
 void linear_sum_init(struct linear_sum *sum, const struct linear_model *model)
 {
     *sum = (struct linear_sum){.model = model};
-    ngram_features_init(&sum->features);
+    ngram_features_init(&sum->features, model->spelling);
     if (model->window) window_sum_init(&sum->window, model->window);
 }
 
@@ -549,7 +614,7 @@ void linear_model_explain(const struct linear_model *model, struct text text,
     linear_sum_init(&why.word, model);
     explain_constant(&why, &sum);
     struct ngram_features features;
-    ngram_features_init(&features);
+    ngram_features_init(&features, model->spelling);
     ngram_features_add(&features, text, explain_batch, &why);
     ngram_features_end(&features, explain_batch, &why);
     if (model->window && window_sum_end(&why.word.window)) give_window(&why, why.last_end);

@@ -1,8 +1,8 @@
 /* linear_model.h - tables of weights over hashed n-grams: what `assay train` makes and `builtin`
  * is.
  *
- *   text -> words -> hashed n-grams -> two sums of small integers for each head -> logit ->
- * probability
+ *   text -> words, repaired -> hashed n-grams -> two sums of small integers for each head -> logit
+ * -> probability
  *
  *   average     = sum of values * weights / sqrt(sum of squared values + damping), of all n-grams
  *   word's score = sum of values * pool weights / sqrt(sum of squared values + word damping), of
@@ -33,7 +33,8 @@
  *
  * The file: the 8 bytes "ASSAYLIN", the length of the header (u32, little-endian), the header
  * (JSON), then int8 [buckets][2][heads]: for each bucket the weights, then the pool weights; then,
- * if the header has a "window", the arrays of the window network.
+ * if the header has a "window", the arrays of the window network; then, if it has a "spelling", its
+ * words, one a line.
  */
 #ifndef ASSAY_LINEAR_MODEL_H
 #define ASSAY_LINEAR_MODEL_H
@@ -69,6 +70,7 @@ struct linear_model {
     uint32_t powers[LINEAR_POWERS]; /* 2^(30 + i/64) */
     struct window_network *window;  /* owned; NULL: none */
     double window_share;            /* of its logits, between 0 and 1 */
+    struct spelling *spelling;      /* owned; NULL: words stay as they are */
 };
 
 /* A model with zeroed weights and an identity calibration, to be filled by training. */

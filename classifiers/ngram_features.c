@@ -60,21 +60,29 @@ static void add_word(void *user, const struct normalized_word *word)
     features->previous_start = word->start;
 }
 
-void ngram_features_init(struct ngram_features *features)
+static void spell_word(void *user, const struct normalized_word *word)
+{
+    const struct sink *sink = user;
+    speller_add(&sink->features->speller, word, add_word, user);
+}
+
+void ngram_features_init(struct ngram_features *features, const struct spelling *spelling)
 {
     *features = (struct ngram_features){.previous = 0};
     text_normalizer_init(&features->normalizer);
+    speller_init(&features->speller, spelling);
 }
 
 void ngram_features_add(struct ngram_features *features, struct text piece,
                         on_feature_batch *on_batch, void *user)
 {
     struct sink sink = {features, on_batch, user};
-    text_normalizer_add(&features->normalizer, piece, add_word, &sink);
+    text_normalizer_add(&features->normalizer, piece, spell_word, &sink);
 }
 
 void ngram_features_end(struct ngram_features *features, on_feature_batch *on_batch, void *user)
 {
     struct sink sink = {features, on_batch, user};
-    text_normalizer_end(&features->normalizer, add_word, &sink);
+    text_normalizer_end(&features->normalizer, spell_word, &sink);
+    speller_end(&features->speller, add_word, &sink);
 }

@@ -3,7 +3,8 @@
  *
  *   ngram_features_init() -> ngram_features_add() many times -> ngram_features_end()
  *
- * Features of a normalized word (text_normalizer.h), between two marks for its ends: its character
+ * Features of a normalized word (text_normalizer.h), repaired if the model has a spelling
+ * (spelling.h), between two marks for its ends: its character
  * n-grams of NGRAM_MIN to NGRAM_MAX, the word itself, and the word with the one before it.  A
  * feature is a 32-bit hash; a model takes as many of its upper bits as its table has.  Features
  * come in batches of one kind: a word's n-grams, the word, the pair, which ends the word's.  A kind
@@ -15,6 +16,7 @@
 #ifndef ASSAY_NGRAM_FEATURES_H
 #define ASSAY_NGRAM_FEATURES_H
 
+#include "classifiers/spelling.h"
 #include "classifiers/text_normalizer.h"
 
 /* What the hashes mean; models trained with another number are refused. */
@@ -42,11 +44,13 @@ typedef void on_feature_batch(void *user, const struct feature_batch *batch);
 /* Fields are private. */
 struct ngram_features {
     struct text_normalizer normalizer;
+    struct speller speller;
     uint32_t previous; /* hash of the word before, 0 at the start */
     size_t previous_start;
 };
 
-void ngram_features_init(struct ngram_features *features);
+/* `spelling` is borrowed; NULL: words stay as they are. */
+void ngram_features_init(struct ngram_features *features, const struct spelling *spelling);
 void ngram_features_add(struct ngram_features *features, struct text piece,
                         on_feature_batch *on_batch, void *user);
 

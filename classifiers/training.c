@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "classifiers/portable_math.h"
+#include "classifiers/spelling_training.h"
 #include "classifiers/window_training.h"
 #include "engine/base/limits.h"
 #include "engine/base/rng.h"
@@ -31,6 +32,7 @@ struct table {
 
 struct trainer {
     const struct training_options *options;
+    const struct spelling *spelling; /* NULL: none */
     struct table shared, pool;
     struct table own[TRAINING_MAX_DOMAINS]; /* of domains that have examples, but not domain 0 */
     float bias[TRAINING_MAX_DOMAINS][H], bias_squares[TRAINING_MAX_DOMAINS][H];
@@ -63,15 +65,15 @@ static status_code table_init(struct table *table, int bits, struct status *st)
     return STATUS_OK;
 }
 
+/* Leaves a trainer that trainer_init() may begin anew. */
 static void trainer_release(struct trainer *trainer)
 {
-    const struct training_options *options = trainer->options;
     free(trainer->shared.rows);
     free(trainer->pool.rows);
     for (int d = 0; d < TRAINING_MAX_DOMAINS; d++) free(trainer->own[d].rows);
     free(trainer->features);
     free(trainer->words);
-    *trainer = (struct trainer){.options = options};
+    *trainer = (struct trainer){.options = trainer->options, .spelling = trainer->spelling};
 }
 
 /* ---- features ---- */
@@ -129,7 +131,7 @@ static status_code find_features(struct trainer *trainer, struct text text, stru
     trainer->squares = 0;
     if (!make_room(trainer, 0)) return status_no_memory(st, "the features of a text");
     trainer->words[0].squares = 0;
-    ngram_features_init(&features);
+    ngram_features_init(&features, trainer->spelling);
     ngram_features_add(&features, text, keep_batch, trainer);
     ngram_features_end(&features, keep_batch, trainer);
     if (trainer->no_memory) return status_no_memory(st, "the features of a text");
@@ -369,21 +371,21 @@ static status_code check_examples(const struct training_options *options,
     return STATUS_OK;
 }
 
-static status_code trainer_init(struct trainer *trainer, const struct training_options *options,
-                                const struct training_example *examples, const uint32_t *order,
-                                size_t n, struct status *st)
+/* The trainer has its options and spelling, and nothing else. */
+static status_code trainer_init(struct trainer *trainer, const struct training_example *examples,
+                                const uint32_t *order, size_t n, struct status *st)
 {
-    *trainer = (struct trainer){.options = options};
+    int bits = trainer->options->bits;
     for (int d = 0; d < TRAINING_MAX_DOMAINS; d++)
         for (int h = 0; h < H; h++) {
             trainer->bias[d][h] = BIAS_START;
             trainer->bias_squares[d][h] = ADAGRAD_START;
         }
-    status_code code = table_init(&trainer->shared, options->bits, st);
-    if (code == STATUS_OK) code = table_init(&trainer->pool, options->bits, st);
+    status_code code = table_init(&trainer->shared, bits, st);
+    if (code == STATUS_OK) code = table_init(&trainer->pool, bits, st);
     for (size_t i = 0; i < n && code == STATUS_OK; i++) {
         int d = examples[order[i]].domain;
-        if (d && !trainer->own[d].rows) code = table_init(&trainer->own[d], options->bits, st);
+        if (d && !trainer->own[d].rows) code = table_init(&trainer->own[d], bits, st);
     }
     return code;
 }
@@ -424,8 +426,7 @@ static status_code distill(struct trainer *trainer, const struct training_exampl
     memcpy(relabelled, examples, n * sizeof *relabelled);
     status_code code = relabel(trainer, relabelled, n, st);
     trainer_release(trainer);
-    if (code == STATUS_OK)
-        code = trainer_init(trainer, trainer->options, relabelled, order, n_learned, st);
+    if (code == STATUS_OK) code = trainer_init(trainer, relabelled, order, n_learned, st);
     if (code == STATUS_OK) code = run_epochs(trainer, relabelled, order, n_learned, st);
     free(relabelled);
     return code;
@@ -436,12 +437,16 @@ static status_code train(struct linear_model **out, const struct training_option
                          struct status *st)
 {
     size_t n_learned = 0;
-    struct trainer trainer;
+    struct spelling *spelling = NULL;
     for (size_t i = 0; i < n; i++)
         if (!examples[i].held_out) order[n_learned++] = (uint32_t)i;
     status_code code = check_examples(options, examples, order, n_learned, st);
     if (code != STATUS_OK) return code;
-    code = trainer_init(&trainer, options, examples, order, n_learned, st);
+    if (options->spelling_min_count)
+        code = spelling_learn(&spelling, examples, n, options->spelling_min_count, st);
+    if (code != STATUS_OK) return code;
+    struct trainer trainer = {.options = options, .spelling = spelling};
+    code = trainer_init(&trainer, examples, order, n_learned, st);
     if (code == STATUS_OK) code = run_epochs(&trainer, examples, order, n_learned, st);
     if (code == STATUS_OK && options->distill)
         code = distill(&trainer, examples, n, order, n_learned, st);
@@ -451,7 +456,11 @@ static status_code train(struct linear_model **out, const struct training_option
         quantise_head(&trainer, h, *out);
     }
     trainer_release(&trainer);
-    if (code != STATUS_OK) return code;
+    if (code != STATUS_OK) {
+        spelling_free(spelling);
+        return code;
+    }
+    (*out)->spelling = spelling;
     memcpy((*out)->name, options->name, strlen(options->name));
     (*out)->version = options->version;
     (*out)->damping = DAMPING;
@@ -459,7 +468,7 @@ static status_code train(struct linear_model **out, const struct training_option
     (*out)->sharpness = SHARPNESS;
     if (options->window.epochs) {
         (*out)->window_share = options->window.share;
-        code = window_network_train(&(*out)->window, options, examples, n, st);
+        code = window_network_train(&(*out)->window, options, spelling, examples, n, st);
     }
     return code != STATUS_OK ? code : calibrate(*out, examples, n, st);
 }

@@ -38,6 +38,7 @@ struct layout {
 
 struct learner {
     const struct training_options *options;
+    const struct spelling *spelling;          /* NULL: none */
     const struct training_example **examples; /* that are learned from; those as found come first */
     size_t n_examples;
     uint32_t *words; /* of all their texts: hashes, later a vector's index + 1 or 0 */
@@ -103,7 +104,7 @@ static void take_examples(struct learner *learner, const struct training_example
         struct ngram_features features;
         if (examples[i].held_out || examples[i].is_variant != variants) continue;
         learner->n = 0;
-        ngram_features_init(&features);
+        ngram_features_init(&features, learner->spelling);
         ngram_features_add(&features, examples[i].text, keep_word, learner);
         ngram_features_end(&features, keep_word, learner);
         learner->examples[learner->n_examples] = &examples[i];
@@ -397,10 +398,11 @@ static void quantise(const struct learner *learner, struct window_network *netwo
 
 status_code window_network_train(struct window_network **out,
                                  const struct training_options *options,
+                                 const struct spelling *spelling,
                                  const struct training_example *examples, size_t n,
                                  struct status *st)
 {
-    struct learner learner = {.options = options};
+    struct learner learner = {.options = options, .spelling = spelling};
     *out = NULL;
     rng_seed(&learner.rng, options->seed);
     status_code code = read_words(&learner, examples, n, st);

@@ -6,8 +6,9 @@
  *
  * The loss is cross entropy on soft labels, minimised by Adam with decoupled weight decay
  * (Loshchilov and Hutter 2019) over shuffled batches; words and units are left out at random
- * (dropout).  Held-out examples have no part in either step, made-up variants none in the vectors.
- * One thread: the same examples, options and seed give the same bytes.
+ * (dropout).  Words are repaired by `spelling`, if there is one (NULL: none).  Held-out examples
+ * have no part in either step, made-up variants none in the vectors. One thread: the same examples,
+ * options and seed give the same bytes.
  */
 #ifndef ASSAY_WINDOW_TRAINING_H
 #define ASSAY_WINDOW_TRAINING_H
@@ -16,6 +17,7 @@
 
 status_code window_network_train(struct window_network **out,
                                  const struct training_options *options,
+                                 const struct spelling *spelling,
                                  const struct training_example *examples, size_t n,
                                  struct status *st) MUST_CHECK;
 

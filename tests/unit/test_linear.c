@@ -227,7 +227,7 @@ static void test_formula(void)
         struct ngram_features features;
         struct linear_sum sum;
         double logits[LINEAR_MAX_HEADS];
-        ngram_features_init(&features);
+        ngram_features_init(&features, NULL);
         ngram_features_add(&features, (struct text){bytes, length}, refer, &r);
         ngram_features_end(&features, refer, &r);
         double expected = model->heads[1].bias +

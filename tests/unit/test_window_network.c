@@ -145,7 +145,7 @@ static uint32_t hash_of(const char *word)
 {
     struct hashes hashes = {.n = 0};
     struct ngram_features features;
-    ngram_features_init(&features);
+    ngram_features_init(&features, NULL);
     ngram_features_add(&features, text_of(word), keep_hash, &hashes);
     ngram_features_end(&features, keep_hash, &hashes);
     CU_ASSERT_EQUAL(hashes.n, 1);
