@@ -1,6 +1,7 @@
 #include "engine/base/json.h"
 
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -338,8 +339,10 @@ void json_append_number(struct strbuf *sb, double number)
         strbuf_appendf(sb, "%.0f", number);
         return;
     }
+    /* A number of up to 15 digits comes back as these digits, without zeros behind them, from
+     * %.15g: trying fewer is worth it below the normal numbers alone, which hold less. */
     char digits[40];
-    for (int precision = 1; precision <= 17; precision++) {
+    for (int precision = fabs(number) < DBL_MIN ? 1 : DBL_DIG; precision <= 17; precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, number);
         if (strtod(digits, NULL) == number) break;
     }

@@ -138,7 +138,8 @@ static void test_sha256(void)
     sha256_text((struct text){0}, hex);
     CU_ASSERT_STRING_EQUAL(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     struct status st = {0};
-    ASSERT_FAILS(sha256_file("/nonexistent/nothing", hex, &st), STATUS_NOT_FOUND, "/nonexistent/nothing");
+    ASSERT_FAILS(sha256_file("/nonexistent/nothing", hex, &st), STATUS_NOT_FOUND,
+                 "/nonexistent/nothing");
 }
 
 static void test_utf8(void)
@@ -252,6 +253,33 @@ static void test_json(void)
     ASSERT_FAILS(json_get_int(root, "big", 0, INT64_MAX, &n, &st), STATUS_BAD_INPUT,
                  "whole number");
     json_free(root);
+}
+
+/* The fewest digits that come back as the number, of numbers of every size and length. */
+static void test_json_numbers(void)
+{
+    struct rng rng;
+    struct strbuf sb;
+    rng_seed(&rng, 31);
+    strbuf_init(&sb, 64);
+    for (int i = 0; i < 20000; i++) {
+        char shortest[40];
+        double number;
+        uint64_t bits = rng_next(&rng);
+        memcpy(&number, &bits, sizeof number);
+        if (i % 4 == 1) number = floor(rng_uniform(&rng) * 1e6) / pow(10, i % 23);
+        if (i % 4 == 2) number = rng_uniform(&rng);
+        if (i % 4 == 3) number = ldexp(floor(rng_uniform(&rng) * 64) + 1, -1074 + i % 60);
+        if (!isfinite(number) || (number == floor(number) && fabs(number) < 1e15)) continue;
+        for (int p = 1; p <= 17; p++) {
+            snprintf(shortest, sizeof shortest, "%.*g", p, number);
+            if (strtod(shortest, NULL) == number) break;
+        }
+        strbuf_clear(&sb);
+        json_append_number(&sb, number);
+        CU_ASSERT_STRING_EQUAL(sb.data, shortest);
+    }
+    strbuf_release(&sb);
 }
 
 static void test_json_errors(void)
@@ -437,6 +465,7 @@ static const struct test_case tests[] = {
     {"utf8 and Python's strip", test_utf8},
     {"Unicode: forms, categories, grapheme clusters", test_unicode},
     {"json: values, NULs, numbers", test_json},
+    {"numbers in the fewest digits", test_json_numbers},
     {"json: errors say where", test_json_errors},
     {"regex: Python's meaning, bounded", test_regex},
     {"regex: every match in one walk", test_regex_each},
