@@ -182,6 +182,18 @@ static bool is_due(const struct policy_stage *stage, const struct policy_step *s
            (event->verdict != GUARD_BLOCK && (step->categories & subject->open));
 }
 
+/* A check that took too long says so, and which classifier was asked when its time was up. */
+static void note_timeout(const struct pipeline *pipeline, const struct policy_step *step,
+                         struct guard_subject *subject)
+{
+    struct guard_event *event = &subject->check->event;
+    const struct policy_stage *stage = &pipeline->rules->stage[event->stage];
+    if (!is_over_budget(stage, subject->start)) return;
+    event->timed_out = true;
+    snprintf(event->error, sizeof event->error, "%s: timeout: took longer than %g ms",
+             classifier_id(pipeline->classifiers[step->classifier]), stage->budget_ms);
+}
+
 static void run_step(const struct pipeline *pipeline, const struct policy_step *step,
                      struct guard_subject *subject)
 {
@@ -192,19 +204,15 @@ static void run_step(const struct pipeline *pipeline, const struct policy_step *
     check->status[i].code =
         score_text(pipeline, event->stage, i, subject, &check->scores[i], &check->status[i]);
     take_scores(pipeline, step, subject);
-    const struct policy_stage *stage = &pipeline->rules->stage[event->stage];
-    event->timed_out = event->timed_out || is_over_budget(stage, subject->start);
+    note_timeout(pipeline, step, subject);
 }
 
 /* A score that is above a threshold blocks whatever else failed.  Without one, a failure, a
  * category that ought to have been scored and was not, and a check that took too long are errors.
  */
-static void conclude(const struct policy_stage *stage, struct guard_subject *subject)
+static void conclude(struct guard_subject *subject)
 {
     struct guard_event *event = &subject->check->event;
-    if (is_over_budget(stage, subject->start) && event->verdict != GUARD_BLOCK)
-        snprintf(event->error, sizeof event->error, "timeout: took longer than %g ms",
-                 stage->budget_ms);
     if (event->verdict == GUARD_BLOCK)
         event->error[0] = '\0';
     else if (event->error[0])
@@ -217,7 +225,7 @@ static void run_steps(const struct pipeline *pipeline, struct guard_subject *sub
     subject->open = ~(hazard_set)0;
     for (int s = 0; s < stage->n_steps; s++)
         if (is_due(stage, &stage->steps[s], subject)) run_step(pipeline, &stage->steps[s], subject);
-    conclude(stage, subject);
+    conclude(subject);
 }
 
 /* ---- the check ---- */
@@ -432,7 +440,7 @@ status_code guard_check_run_all(const struct pipeline *pipeline, enum guard_stag
     }
     for (int i = 0; i < n && code == STATUS_OK; i++) {
         double start = clock_seconds();
-        conclude(rules, &subjects[i]);
+        conclude(&subjects[i]);
         end(pipeline, &subjects[i]);
         subjects[i].check->event.seconds += clock_seconds() - start;
     }

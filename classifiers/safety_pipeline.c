@@ -465,19 +465,44 @@ static status_code regenerate(const struct pipeline *pipeline, struct backend *b
     return code;
 }
 
-/* ---- generation, all of it ---- */
+/* ---- prompts ---- */
 
-static status_code check_prompts(const struct pipeline *pipeline, const struct generate_item *items,
-                                 int n, struct generate_outcome *outcomes, struct status *st)
+/* What all items have in common: the text that the input stage sees, and the record of it. */
+struct prompt_place {
+    struct text guard_text;
+    struct guard_record *record;
+};
+
+static struct prompt_place generate_place(const void *items, void *outcomes, int i)
+{
+    const struct generate_item *item = items;
+    struct generate_outcome *outcome = outcomes;
+    return (struct prompt_place){item[i].guard_text, &outcome[i].record};
+}
+
+static struct prompt_place loglikelihood_place(const void *items, void *outcomes, int i)
+{
+    const struct loglikelihood_item *item = items;
+    struct loglikelihood_outcome *outcome = outcomes;
+    return (struct prompt_place){item[i].guard_text, &outcome[i].record};
+}
+
+/* Classifies the prompts of n items, wherever `place` finds them. */
+static status_code check_prompts(const struct pipeline *pipeline,
+                                 struct prompt_place (*place)(const void *items, void *outcomes,
+                                                              int i),
+                                 const void *items, int n, void *outcomes, struct status *st)
 {
     struct guard_item *prompts = calloc((size_t)n, sizeof *prompts);
     if (!prompts) return status_no_memory(st, "the prompts to check");
-    for (int i = 0; i < n; i++) prompts[i].guard_text = items[i].guard_text;
+    for (int i = 0; i < n; i++) prompts[i].guard_text = place(items, outcomes, i).guard_text;
     status_code code = pipeline_check_all(pipeline, GUARD_INPUT, prompts, n, st);
-    for (int i = 0; i < n; i++) outcomes[i].record = prompts[i].record;
+    for (int i = 0; i < n; i++) *place(items, outcomes, i).record = prompts[i].record;
     free(prompts);
     return code;
 }
+
+/* ---- generation, all of it ---- */
 
 status_code pipeline_generate(const struct pipeline *pipeline, struct backend *backend,
                               const struct generate_item *items, int n,
@@ -493,7 +518,7 @@ status_code pipeline_generate(const struct pipeline *pipeline, struct backend *b
     }
     if (!n) return STATUS_OK;
     status_code code = batch_create(pipeline, (size_t)n, &batch, st);
-    if (code == STATUS_OK) code = check_prompts(pipeline, items, n, outcomes, st);
+    if (code == STATUS_OK) code = check_prompts(pipeline, generate_place, items, n, outcomes, st);
     for (int i = 0; i < n && code == STATUS_OK; i++)
         if (!stops_input(pipeline, &outcomes[i].record)) batch_add(pipeline, items, i, &batch);
     if (code == STATUS_OK) code = generate_kept(pipeline, backend, &batch, outcomes, st);
@@ -513,19 +538,6 @@ void outcome_release(struct generate_outcome *outcome)
 }
 
 /* ---- multiple choice ---- */
-
-static status_code check_questions(const struct pipeline *pipeline,
-                                   const struct loglikelihood_item *items, int n,
-                                   struct loglikelihood_outcome *outcomes, struct status *st)
-{
-    struct guard_item *prompts = calloc((size_t)n, sizeof *prompts);
-    if (!prompts) return status_no_memory(st, "the prompts to check");
-    for (int i = 0; i < n; i++) prompts[i].guard_text = items[i].guard_text;
-    status_code code = pipeline_check_all(pipeline, GUARD_INPUT, prompts, n, st);
-    for (int i = 0; i < n; i++) outcomes[i].record = prompts[i].record;
-    free(prompts);
-    return code;
-}
 
 static status_code score_kept(const struct pipeline *pipeline, struct backend *backend,
                               const struct loglikelihood_item *items, int n,
@@ -555,7 +567,7 @@ status_code pipeline_loglikelihood(const struct pipeline *pipeline, struct backe
     BUG_IF(n < 0);
     for (int i = 0; i < n; i++) outcomes[i] = (struct loglikelihood_outcome){0};
     if (!n) return STATUS_OK;
-    status_code code = check_questions(pipeline, items, n, outcomes, st);
+    status_code code = check_prompts(pipeline, loglikelihood_place, items, n, outcomes, st);
     return code == STATUS_OK ? score_kept(pipeline, backend, items, n, outcomes, st) : code;
 }
 

@@ -199,7 +199,8 @@ static void test_failures_are_closed(void)
                 CU_ASSERT_EQUAL(e->timed_out, slow);
                 CU_ASSERT_EQUAL(e->fires, closed);
                 CU_ASSERT_TRUE(e->error[0] != '\0');
-                if (slow) CU_ASSERT_STRING_EQUAL(e->error, "timeout: took longer than 5 ms");
+                if (slow)
+                    CU_ASSERT_STRING_EQUAL(e->error, "fake/v: timeout: took longer than 5 ms");
                 assert_text(o->delivered, closed ? "No." : reply);
                 CU_ASSERT_EQUAL(o->record.blocked_output, closed);
                 tear_down(&s);
