@@ -101,13 +101,33 @@ status_code cli_write_file(const char *path, const struct strbuf *text, struct s
     return st->code;
 }
 
-status_code cli_read_line(FILE *in, struct strbuf *line, bool *more, struct status *st)
+/* Waits for more input; none is the end. */
+static status_code refill(struct cli_input *in, struct status *st)
 {
-    int c;
+    ssize_t n;
+    if (cli_flush(st) != STATUS_OK) return st->code;
+    while ((n = read(STDIN_FILENO, in->bytes, sizeof in->bytes)) < 0 && errno == EINTR) continue;
+    if (n < 0) return status_set(st, STATUS_IO, "standard input: %s", strerror(errno));
+    in->next = 0;
+    in->end = (size_t)n;
+    return STATUS_OK;
+}
+
+status_code cli_read_line(struct cli_input *in, struct strbuf *line, bool *more, struct status *st)
+{
+    const char *newline = NULL;
     strbuf_clear(line);
-    while ((c = getc_unlocked(in)) != EOF && c != '\n') strbuf_append_char(line, (char)c);
-    if (ferror(in)) return status_set(st, STATUS_IO, "standard input: %s", strerror(errno));
-    *more = c != EOF || line->length > 0;
+    *more = false;
+    while (!newline) {
+        if (in->next == in->end && refill(in, st) != STATUS_OK) return st->code;
+        if (in->next == in->end) break;
+        const char *start = in->bytes + in->next;
+        newline = memchr(start, '\n', in->end - in->next);
+        size_t n = newline ? (size_t)(newline - start) : in->end - in->next;
+        strbuf_append(line, start, n);
+        in->next += n + (newline != NULL);
+        *more = true;
+    }
     return strbuf_check(line, "a line of standard input", st);
 }
 

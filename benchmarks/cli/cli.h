@@ -71,8 +71,17 @@ status_code cli_flush(struct status *st) MUST_CHECK;
 status_code cli_write_file(const char *path, const struct strbuf *text,
                            struct status *st) MUST_CHECK;
 
-/* Appends one line of stdin without its newline; *more is false at the end of input. */
-status_code cli_read_line(FILE *in, struct strbuf *line, bool *more, struct status *st) MUST_CHECK;
+/* Standard input, line by line.  Zero is the beginning. */
+struct cli_input {
+    char bytes[1 << 16];
+    size_t next, end; /* what of it was read and is no part of a line yet */
+};
+
+/* Reads the next line into `line`, without its newline; *more is false at the end of input.  What
+ * was written to standard output is sent off before the program might wait, so that whoever gives
+ * one line at a time gets its answer. */
+status_code cli_read_line(struct cli_input *in, struct strbuf *line, bool *more,
+                          struct status *st) MUST_CHECK;
 
 /* A word as the shell reads it back; and argv as one such line, for a run's record. */
 void cli_append_word(struct strbuf *out, const char *word);

@@ -23,7 +23,9 @@ struct classify_crew {
     struct classify_job job; /* each thread has a copy of its own */
     pthread_mutex_t reading, writing;
     pthread_cond_t written;
+    struct cli_input input; /* under `reading` */
     size_t n_read, n_written;
+    bool is_crowd;        /* others may be answering while one waits for the next line */
     bool ended;           /* under `reading`: no more lines, or one could not be read */
     struct status status; /* under `writing`: the first failure in the order of lines */
 };
@@ -164,7 +166,7 @@ static bool take_line(struct classify_crew *crew, struct classify_job *job, size
     bool more = false;
     pthread_mutex_lock(&crew->reading);
     *number = crew->n_read;
-    if (!crew->ended && cli_read_line(stdin, &job->line, &more, st) != STATUS_OK)
+    if (!crew->ended && cli_read_line(&crew->input, &job->line, &more, st) != STATUS_OK)
         status_prefix(st, "standard input line %zu", *number + 1);
     crew->ended = !more;
     bool taken = more || st->code != STATUS_OK;
@@ -182,6 +184,7 @@ static void give_answer(struct classify_crew *crew, const struct classify_job *j
     if (st->code == STATUS_OK) *st = *failure;
     if (st->code == STATUS_OK)
         st->code = cli_write_line(NULL, (struct text){job->out.data, job->out.length}, st);
+    if (st->code == STATUS_OK && crew->is_crowd) st->code = cli_flush(st);
     crew->n_written++;
     pthread_cond_broadcast(&crew->written);
     pthread_mutex_unlock(&crew->writing);
@@ -213,6 +216,7 @@ static status_code classify_all(const struct classify_job *job, struct status *s
     pthread_mutex_init(&crew.reading, NULL);
     pthread_mutex_init(&crew.writing, NULL);
     pthread_cond_init(&crew.written, NULL);
+    crew.is_crowd = wanted > 0;
     while (n < wanted && n < HTTP_MAX_PARALLEL &&
            pthread_create(&threads[n], NULL, classify_lines, &crew) == 0)
         n++;

@@ -36,9 +36,10 @@ static status_code encode_line(struct tokenize_job *job, struct status *st)
 
 static status_code encode_all(struct tokenize_job *job, struct status *st)
 {
+    struct cli_input input = {.next = 0};
     bool more;
     for (size_t number = 1;; number++) {
-        status_code code = cli_read_line(stdin, &job->line, &more, st);
+        status_code code = cli_read_line(&input, &job->line, &more, st);
         if (code != STATUS_OK || !more) return code;
         code = encode_line(job, st);
         if (code != STATUS_OK) {
