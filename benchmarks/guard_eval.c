@@ -85,18 +85,14 @@ static status_code read_labels(struct guard_eval *eval, const char *labels, stru
     return STATUS_OK;
 }
 
-/* The categories that the classifier judges and the first row has a cell for. */
+/* The categories that the classifier judges and that the first row has a column for. */
 static status_code find_labels(struct guard_eval *eval, const struct guard_eval_request *request,
                                const struct labelled_text *rows, struct status *st)
 {
     hazard_set judged = request->classifier ? classifier_categories(request->classifier) : 0;
     for (int c = 0; c < HAZARD_COUNT; c++) {
         const char *name = hazard_get((enum hazard_category)c)->name;
-        struct labelled_cell cell;
-        struct status none = {0};
-        if (!(judged & HAZARD_BIT(c))) continue;
-        if (labelled_text_cell(rows, name, &cell, &none) != STATUS_OK) continue;
-        if (cell.kind == CELL_ABSENT) continue;
+        if (!(judged & HAZARD_BIT(c)) || !labelled_text_has_column(rows, name)) continue;
         status_code code = add_label(eval, c, text_of(name), st);
         if (code != STATUS_OK) return code;
     }
@@ -175,13 +171,27 @@ static status_code find_words(const struct guard_eval *eval, struct text text, s
     return code;
 }
 
-static double target_of(const struct labelled_cell *cell, const char *positive)
+/* A label as a number; NAN where there is none. */
+static status_code read_target(const struct labelled_text *rows, const char *column,
+                               const char *positive, double *out, struct status *st)
 {
-    if (cell->kind == CELL_ABSENT) return (double)NAN;
-    if (positive) return text_equal(cell->text, text_of(positive)) ? 1 : 0;
-    if (cell->is_number) return cell->number;
-    if (text_equal(cell->text, text_of("true"))) return 1;
-    return text_equal(cell->text, text_of("false")) ? 0 : (double)NAN;
+    struct labelled_cell cell;
+    status_code code = labelled_text_cell(rows, column, &cell, st);
+    *out = (double)NAN;
+    if (code != STATUS_OK || cell.kind == CELL_ABSENT) return code;
+    if (positive)
+        *out = cell.kind == CELL_TEXT ? text_equal(cell.text, text_of(positive))
+                                      : cell.number == strtod(positive, NULL);
+    else if (cell.is_number)
+        *out = cell.number;
+    else if (text_equal(cell.text, text_of("true")) || text_equal(cell.text, text_of("false")))
+        *out = text_equal(cell.text, text_of("true"));
+    else
+        return status_set(st, STATUS_BAD_INPUT,
+                          "the label \"%.*s\" is no number; say which text means harmful "
+                          "(--positive)",
+                          (int)(cell.text.length > 32 ? 32 : cell.text.length), cell.text.data);
+    return STATUS_OK;
 }
 
 static void keep_failure(struct guard_eval *eval, const char *message)
@@ -297,6 +307,15 @@ static status_code make_room(struct guard_eval *eval, struct status *st)
     return STATUS_OK;
 }
 
+/* A row without a text has no score either. */
+static void add_empty_row(struct guard_eval *eval, const struct eval_row *row)
+{
+    for (int i = 0; i < eval->n_others * eval->n_labels; i++)
+        others_of(eval, eval->n)[i] = (double)NAN;
+    eval->rows[eval->n++] = *row;
+    keep_failure(eval, "a row has no text");
+}
+
 static status_code read_row(struct guard_eval *eval, const struct guard_eval_request *request,
                             const struct labelled_text *rows, struct eval_batch *batch,
                             struct status *st)
@@ -308,8 +327,7 @@ static status_code read_row(struct guard_eval *eval, const struct guard_eval_req
     if (code == STATUS_OK && request->prompt_column)
         code = labelled_text_cell(rows, request->prompt_column, &prompt, st);
     for (int i = 0; i < eval->n_labels && code == STATUS_OK; i++) {
-        code = labelled_text_cell(rows, eval->labels[i].column, &cell, st);
-        if (code == STATUS_OK) row.target[i] = target_of(&cell, request->positive);
+        code = read_target(rows, eval->labels[i].column, request->positive, &row.target[i], st);
         row.score[i] = (double)NAN;
     }
     if (code == STATUS_OK && request->group_column) {
@@ -323,6 +341,11 @@ static status_code read_row(struct guard_eval *eval, const struct guard_eval_req
     if (code == STATUS_OK) code = make_room(eval, st);
     if (code != STATUS_OK) return code;
     row.is_dev = in_dev_split(text.text, request->dev_share);
+    if (text.kind == CELL_ABSENT) {
+        code = score_batch(eval, request, batch, st);
+        if (code == STATUS_OK) add_empty_row(eval, &row);
+        return code;
+    }
     eval->rows[eval->n++] = row;
     batch->n++;
     bool is_full = batch->n == EVAL_BATCH_ROWS || batch->texts.used > LIMIT_PROMPT_BYTES;

@@ -139,17 +139,22 @@ static void set_text(struct labelled_cell *cell, struct text text)
     cell->is_number = parse_number(text, &cell->number);
 }
 
-static status_code json_cell(const struct labelled_text *rows, const char *column,
-                             struct labelled_cell *out, struct status *st)
+/* The member, or the member's member, that a column names; NULL: the line has none. */
+static const struct json_value *find_member(const struct labelled_text *rows, const char *column)
 {
     const char *dot = strchr(column, '.');
     const struct json_value *value = json_member(rows->object, column);
-    if (!value && dot && (size_t)(dot - column) < 64) {
-        char outer[64];
-        memcpy(outer, column, (size_t)(dot - column));
-        outer[dot - column] = '\0';
-        value = json_member(json_member(rows->object, outer), dot + 1);
-    }
+    char outer[64];
+    if (value || !dot || (size_t)(dot - column) >= sizeof outer) return value;
+    memcpy(outer, column, (size_t)(dot - column));
+    outer[dot - column] = '\0';
+    return json_member(json_member(rows->object, outer), dot + 1);
+}
+
+static status_code json_cell(const struct labelled_text *rows, const char *column,
+                             struct labelled_cell *out, struct status *st)
+{
+    const struct json_value *value = find_member(rows, column);
     if (!value) return STATUS_OK;
     switch (json_kind(value)) {
     case JSON_NULL:
@@ -182,7 +187,23 @@ static status_code find_column(const struct labelled_text *rows, const char *col
         *index = i;
         if (text_equal(rows->columns[i], text_of(column))) return STATUS_OK;
     }
-    return status_set(st, STATUS_BAD_INPUT, "%s: there is no column \"%.64s\"", rows->path, column);
+    struct strbuf names;
+    strbuf_init(&names, LIMIT_CONFIG_BYTES);
+    for (size_t i = 0; i < rows->n_columns; i++)
+        strbuf_appendf(&names, "%s%.*s", i ? ", " : "; there are ",
+                       (int)(rows->columns[i].length > 64 ? 64 : rows->columns[i].length),
+                       rows->columns[i].data);
+    status_set(st, STATUS_BAD_INPUT, "there is no column \"%.64s\"%.100s", column, names.data);
+    strbuf_release(&names);
+    return st->code;
+}
+
+bool labelled_text_has_column(const struct labelled_text *rows, const char *column)
+{
+    size_t index;
+    struct status none = {0};
+    if (rows->is_json) return find_member(rows, column) != NULL;
+    return find_column(rows, column, &index, &none) == STATUS_OK;
 }
 
 status_code labelled_text_cell(const struct labelled_text *rows, const char *column,

@@ -39,6 +39,9 @@ void labelled_text_free(struct labelled_text *rows);
 status_code labelled_text_next(struct labelled_text *rows, bool *more,
                                struct status *st) MUST_CHECK;
 
+/* Whether a table has such a column, or the current JSON line such a member. */
+bool labelled_text_has_column(const struct labelled_text *rows, const char *column);
+
 /* A cell of the current row.  A column that a table's header does not name is an error. */
 status_code labelled_text_cell(const struct labelled_text *rows, const char *column,
                                struct labelled_cell *out, struct status *st) MUST_CHECK;

@@ -31,8 +31,9 @@ struct training_set {
     double held_out;
     int fold;
     bool refit;
-    double distill;                            /* where a source does not say */
-    struct training_variants variants;         /* none when the recipe has none */
+    bool is_one_file;                  /* the recipe was made for it, and its user never saw one */
+    double distill;                    /* where a source does not say */
+    struct training_variants variants; /* none when the recipe has none */
     const char *domains[TRAINING_MAX_DOMAINS]; /* owned by root */
     int n_domains;
     struct origin origins[LIMIT_TRAINING_SOURCES];
@@ -620,7 +621,7 @@ static status_code read_recipe(struct training_set *set, const char *data_dir, s
     int i = 0;
     for (const struct json_value *v = json_first(sources); v; v = json_next(v), i++) {
         code = read_source(set, v, data_dir, st);
-        if (code != STATUS_OK) return status_prefix(st, "source %d", i);
+        if (code != STATUS_OK) return set->is_one_file ? code : status_prefix(st, "source %d", i);
     }
     return STATUS_OK;
 }
@@ -633,6 +634,7 @@ status_code training_set_load(struct training_set **out, struct text recipe, con
     if (!set) return status_no_memory(st, "a training set");
     arena_init(&set->texts, LIMIT_DATASET_BYTES);
     set->fold = fold;
+    set->is_one_file = !source;
     sha256_text(recipe, set->recipe_sha256);
     status_code code = json_parse(&set->root, recipe, st);
     if (code == STATUS_OK) code = read_recipe(set, data_dir, st);
@@ -641,7 +643,7 @@ status_code training_set_load(struct training_set **out, struct text recipe, con
         return STATUS_OK;
     }
     training_set_free(set);
-    return status_prefix(st, "%s", source);
+    return source ? status_prefix(st, "%s", source) : code;
 }
 
 void training_set_free(struct training_set *set)
@@ -732,7 +734,7 @@ static status_code append_named(const char *labels, struct strbuf *rules, struct
     return STATUS_OK;
 }
 
-/* Every hazard category that the first row has a cell for. */
+/* Every hazard category that a column, or a member of the first JSON line, is named as. */
 static status_code append_found(const char *path, struct strbuf *rules, struct strbuf *names,
                                 struct status *st)
 {
@@ -744,10 +746,7 @@ static status_code append_found(const char *path, struct strbuf *rules, struct s
     code = labelled_text_next(rows, &more, st);
     for (int c = 0; c < HAZARD_COUNT && code == STATUS_OK && more; c++) {
         const char *name = hazard_get((enum hazard_category)c)->name;
-        struct labelled_cell cell;
-        struct status none = {0};
-        if (labelled_text_cell(rows, name, &cell, &none) != STATUS_OK) continue;
-        if (cell.kind == CELL_ABSENT) continue;
+        if (!labelled_text_has_column(rows, name)) continue;
         if (n) strbuf_append_str(names, ", ");
         json_append_str(names, name);
         append_label(rules, &n, text_of(name), text_of(name));

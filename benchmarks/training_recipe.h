@@ -20,8 +20,9 @@
 
 struct training_set; /* opaque; owns the texts */
 
-/* Reads the recipe and every source.  `data_dir` is where relative paths start.  Fold 0, 1, ...
- * holds out the first, second, ... such share of the texts. */
+/* Reads the recipe and every source.  `source` stands in front of errors; NULL where the recipe is
+ * training_recipe_write()'s, for its file is named by them.  `data_dir` is where relative paths
+ * start.  Fold 0, 1, ... holds out the first, second, ... such share of the texts. */
 status_code training_set_load(struct training_set **out, struct text recipe, const char *source,
                               const char *data_dir, int fold, struct status *st) MUST_CHECK;
 void training_set_free(struct training_set *set);

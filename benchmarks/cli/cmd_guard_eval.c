@@ -8,6 +8,7 @@
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
 #include "reports/published.h"
+#include "reports/report_grid.h"
 
 static void member(struct strbuf *out, const char *key, double value)
 {
@@ -133,16 +134,24 @@ static status_code append_json(struct strbuf *out, const struct guard_eval *eval
     return code;
 }
 
-/* A figure in a column of 8, or a dash where it is not defined. */
-static void cell(struct strbuf *out, double value)
+static void figure_cell(struct report_grid *grid, double value)
 {
     if (isnan(value))
-        strbuf_appendf(out, " %8s", "-");
+        report_grid_cell(grid, "%s", "-");
     else
-        strbuf_appendf(out, " %8.4f", value);
+        report_grid_cell(grid, "%.4f", value);
 }
 
-static void append_figures_row(struct strbuf *out, const struct guard_figures *f)
+static void print_grid(struct report_grid *grid, status_code code, struct strbuf *out)
+{
+    if (code == STATUS_OK) {
+        strbuf_append_str(out, "\n");
+        report_grid_text(grid, out);
+    }
+    report_grid_release(grid);
+}
+
+static void figures_row(struct report_grid *grid, const struct guard_figures *f)
 {
     const double cells[] = {f->auroc,
                             f->auprc,
@@ -157,70 +166,90 @@ static void append_figures_row(struct strbuf *out, const struct guard_figures *f
                             f->ece,
                             f->pearson,
                             f->spearman};
-    strbuf_appendf(out, "%-17s %7zu %7zu", f->label, f->n, f->n_positive);
-    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) cell(out, cells[i]);
-    strbuf_append_str(out, "\n");
+    report_grid_cell(grid, "%s", f->label);
+    report_grid_cell(grid, "%zu", f->n);
+    report_grid_cell(grid, "%zu", f->n_positive);
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) figure_cell(grid, cells[i]);
+}
+
+static status_code append_figures(struct strbuf *out, const struct guard_eval *eval,
+                                  struct status *st)
+{
+    static const char *const headings[] = {
+        "Label",   ">n",       ">Positive", ">AUROC",   ">AUPRC",   ">Dev threshold",
+        ">F1@dev", ">Best F1", ">F1@0.5",   ">TPR@0.5", ">FPR@0.5", ">FPR@TPR80",
+        ">@TPR95", ">ECE",     ">Pearson",  ">Spearman"};
+    struct report_grid grid;
+    status_code code = STATUS_OK;
+    report_grid_init(&grid, headings, sizeof headings / sizeof headings[0]);
+    for (int i = 0; i < guard_eval_n_labels(eval) && code == STATUS_OK; i++) {
+        struct guard_figures f;
+        code = guard_eval_figures(eval, i, &f, st);
+        if (code == STATUS_OK) figures_row(&grid, &f);
+    }
+    print_grid(&grid, code, out);
+    return code;
 }
 
 static status_code append_groups(struct strbuf *out, const struct guard_eval *eval, int label,
                                  const char *name, struct status *st)
 {
+    static const char *const headings[] = {"Label",     "Group", ">n",    ">Positive",
+                                           ">In group", ">BPSN", ">BNSP", ">FPR@0.5"};
+    struct report_grid grid;
+    status_code code = STATUS_OK;
     if (!guard_eval_n_groups(eval)) return STATUS_OK;
-    strbuf_appendf(
-        out, "\n%-17s group                  n positive  in group     BPSN     BNSP  FPR@0.5\n",
-        name);
-    for (int g = 0; g < guard_eval_n_groups(eval); g++) {
+    report_grid_init(&grid, headings, sizeof headings / sizeof headings[0]);
+    for (int g = 0; g < guard_eval_n_groups(eval) && code == STATUS_OK; g++) {
         struct guard_group group;
-        status_code code = guard_eval_group(eval, label, g, &group, st);
-        if (code != STATUS_OK) return code;
-        strbuf_appendf(out, "%-17s %-16.16s %7zu %7zu ", "", group.name, group.n, group.n_positive);
-        cell(out, group.auroc);
-        cell(out, group.bpsn_auroc);
-        cell(out, group.bnsp_auroc);
-        cell(out, group.false_positive_rate);
-        strbuf_append_str(out, "\n");
+        code = guard_eval_group(eval, label, g, &group, st);
+        if (code != STATUS_OK) break;
+        report_grid_cell(&grid, "%s", name);
+        report_grid_cell(&grid, "%s", group.name);
+        report_grid_cell(&grid, "%zu", group.n);
+        report_grid_cell(&grid, "%zu", group.n_positive);
+        figure_cell(&grid, group.auroc);
+        figure_cell(&grid, group.bpsn_auroc);
+        figure_cell(&grid, group.bnsp_auroc);
+        figure_cell(&grid, group.false_positive_rate);
     }
-    return STATUS_OK;
+    print_grid(&grid, code, out);
+    return code;
 }
 
 static status_code append_agreements(struct strbuf *out, const struct guard_eval *eval,
                                      const struct subject *subject, struct status *st)
 {
-    if (guard_eval_n_agreements(eval))
-        strbuf_append_str(out,
-                          "\nagreement         first                          second            "
-                          "                   n  Pearson Spearman AUROC@.5 same side\n");
-    for (int i = 0; i < guard_eval_n_agreements(eval); i++) {
+    static const char *const headings[] = {"Label",    "First",     "Second",    ">n",
+                                           ">Pearson", ">Spearman", ">AUROC@.5", ">Same side"};
+    struct report_grid grid;
+    status_code code = STATUS_OK;
+    if (!guard_eval_n_agreements(eval)) return STATUS_OK;
+    report_grid_init(&grid, headings, sizeof headings / sizeof headings[0]);
+    for (int i = 0; i < guard_eval_n_agreements(eval) && code == STATUS_OK; i++) {
         struct guard_agreement a;
-        status_code code = guard_eval_agreement(eval, i, &a, st);
-        if (code != STATUS_OK) return code;
-        strbuf_appendf(out, "%-17s %-30.30s %-30.30s %6zu", a.label, name_of(subject, a.first),
-                       name_of(subject, a.second), a.n);
-        cell(out, a.pearson);
-        cell(out, a.spearman);
-        cell(out, a.auroc);
-        cell(out, a.same);
-        strbuf_append_str(out, "\n");
+        code = guard_eval_agreement(eval, i, &a, st);
+        if (code != STATUS_OK) break;
+        report_grid_cell(&grid, "%s", a.label);
+        report_grid_cell(&grid, "%s", name_of(subject, a.first));
+        report_grid_cell(&grid, "%s", name_of(subject, a.second));
+        report_grid_cell(&grid, "%zu", a.n);
+        figure_cell(&grid, a.pearson);
+        figure_cell(&grid, a.spearman);
+        figure_cell(&grid, a.auroc);
+        figure_cell(&grid, a.same);
     }
-    return STATUS_OK;
+    print_grid(&grid, code, out);
+    return code;
 }
 
 static status_code append_table(struct strbuf *out, const struct guard_eval *eval,
                                 const struct subject *subject, struct status *st)
 {
-    status_code code = STATUS_OK;
-    strbuf_appendf(out, "%s: %zu texts, %zu not scored, %.1f us a text (p95 %.1f us)\n\n",
+    strbuf_appendf(out, "%s: %zu texts, %zu not scored, %.1f us a text (p95 %.1f us)\n",
                    subject->id, guard_eval_n_rows(eval), guard_eval_n_failed(eval),
                    guard_eval_latency(eval, 0.5) * 1e6, guard_eval_latency(eval, 0.95) * 1e6);
-    strbuf_append_str(out,
-                      "label                   n positive    AUROC    AUPRC  dev thr    F1@dev  "
-                      "best F1   F1@0.5  TPR@0.5  FPR@0.5 FPR@TPR80 @TPR95      ECE  Pearson "
-                      "Spearman\n");
-    for (int i = 0; i < guard_eval_n_labels(eval) && code == STATUS_OK; i++) {
-        struct guard_figures f;
-        code = guard_eval_figures(eval, i, &f, st);
-        if (code == STATUS_OK) append_figures_row(out, &f);
-    }
+    status_code code = append_figures(out, eval, st);
     for (int i = 0; i < guard_eval_n_labels(eval) && code == STATUS_OK; i++) {
         struct guard_figures f;
         code = guard_eval_figures(eval, i, &f, st);

@@ -200,8 +200,7 @@ static status_code load_and_train(const char *recipe_path, const struct recipe_c
     status_code code = recipe_path ? strbuf_read_file(&recipe, recipe_path, st)
                                    : training_recipe_write(&recipe, choices, st);
     if (code == STATUS_OK)
-        code = training_set_load(&set, (struct text){recipe.data, recipe.length},
-                                 recipe_path ? recipe_path : choices->data,
+        code = training_set_load(&set, (struct text){recipe.data, recipe.length}, recipe_path,
                                  recipe_path ? choices->data : NULL, (int)fold, st);
     strbuf_release(&recipe);
     if (code != STATUS_OK) return code;

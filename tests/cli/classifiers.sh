@@ -52,7 +52,14 @@ same "a label that is no category" 2 $?
 printf 'text,insult\na,1\nb,2\n' >"$scratch/bad.csv"
 assay train --data "$scratch/bad.csv" --out "$scratch/e.bin" >"$scratch/o" 2>&1
 same "a label that is no probability" 3 $?
-same "and where" 1 "$(grep -c 'bad.csv: line 3: the label 2 is not between 0 and 1' "$scratch/o")"
+same "and where, once" "assay: $scratch/bad.csv: line 3: the label 2 is not between 0 and 1" "$(cat "$scratch/o")"
+printf 'text,insult,threat\na,,1\nb,no,0\n' >"$scratch/bad.csv"
+assay train --data "$scratch/bad.csv" --out "$scratch/e.bin" >"$scratch/o" 2>&1
+same "a column counts though its first cell is empty" \
+    "assay: $scratch/bad.csv: line 3: the label \"no\" is no number" "$(cat "$scratch/o")"
+assay train --data "$scratch/bad.csv" --labels insult=rude --out "$scratch/e.bin" >"$scratch/o" 2>&1
+same "a column that is none, and those there are" \
+    "assay: $scratch/bad.csv: line 2: there is no column \"rude\"; there are text, insult, threat" "$(cat "$scratch/o")"
 if [ -e "$scratch/e.bin" ]; then bad "nothing is written"; else good "nothing is written"; fi
 
 # guard-eval: figures of the trained one on its own file, groups, and a policy.
@@ -61,7 +68,18 @@ same "guard-eval ends well" 0 $?
 same "all in order" 1 "$(grep -c '"auroc": 1, "auprc": 1, ' "$scratch/e.json")"
 same "reliability bins" 10 "$(sed 's/.*"reliability": \[\([^]]*\)\].*/\1/' "$scratch/e.json" | tr '{' '\n' | grep -c '"n":')"
 assay guard-eval --data "$scratch/t.csv" --labels any=insult --group-words zorgish,river3 >"$scratch/e.txt"
-same "groups by word" 1 "$(grep -c '^ *zorgish  *150  *150 ' "$scratch/e.txt")"
+same "groups by word" 1 "$(grep -c '^any  *zorgish  *150  *150 ' "$scratch/e.txt")"
+assay guard-eval --data "$scratch/t.csv" --labels any=insult --group-words zorgish,averyverylonggroupword >"$scratch/e.txt"
+same "names are whole, in columns" 2 "$(awk '$1 == "any" && NF == 8 && $2 ~ /^(zorgish|averyverylonggroupword)$/' "$scratch/e.txt" | wc -l)"
+assay guard-eval --data "$scratch/bad.csv" --labels any=insult >"$scratch/o" 2>&1
+same "a label in words" "3 1" "$? $(grep -c 'bad.csv: line 3: the label "no" is no number; say which .*--positive' "$scratch/o")"
+printf 'text,insult\na,1\n,0\nb,1\n' >"$scratch/empty.csv"
+assay guard-eval --data "$scratch/empty.csv" >"$scratch/o" 2>"$scratch/err"
+same "a row without a text has no score" "4 1 1" \
+    "$? $(grep -c '3 texts, 1 not scored' "$scratch/o") $(grep -c 'the first: a row has no text' "$scratch/err")"
+echo '{"text": "a", "insult": 1}' >"$scratch/t.jsonl"
+assay guard-eval --data "$scratch/t.jsonl" --text-column absent >/dev/null 2>&1
+same "nor one whose member is not there" 4 $?
 assay guard-eval --policy balanced --data "$scratch/t.csv" --labels any=insult >"$scratch/e.txt"
 same "a policy" 1 "$(grep -c '^any  *300  *150 ' "$scratch/e.txt")"
 assay guard-eval --policy audit --stage output --prompt-column text --data "$scratch/t.csv" --labels any=insult >"$scratch/e.txt"
@@ -100,7 +118,7 @@ same "a pool that is none" 2 $?
 # agreement between classifiers, and what others report.
 assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --against builtin,lexicon \
     >"$scratch/e.txt"
-same "agreement of each pair" 3 "$(grep -cE '^insult  .* 300 ' "$scratch/e.txt" | awk '{ print $1 - 1 }')"
+same "agreement of each pair" 3 "$(grep -cE '^insult  .* 300 ' "$scratch/e.txt")"
 assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --against builtin --json |
     grep -c '"agreement": \[{"label": "insult", "first": "linear/[a-z0-9-]*", "second": "linear/builtin-4", "n": 300' >"$scratch/n"
 same "agreement as JSON" 1 "$(cat "$scratch/n")"
@@ -109,4 +127,24 @@ same "published figures of guards" 1 "$(grep -cE '^OpenAI Moderation +ShieldGemm
 same "with their sources" 1 "$(grep -c '^\[1\] ShieldGemma model card' "$scratch/e.txt")"
 assay list classifiers >"$scratch/e.txt"
 same "guards in the list" 13 "$(grep -c ' guard:.*=MODEL; templates [0-9a-f]' "$scratch/e.txt")"
+
+# Somebody who gives one line, waits for its answer, and then gives the next.
+mkfifo "$scratch/in" "$scratch/out"
+one_answer() { timeout 60 sh -c 'read -r line && echo "$line"' <&4; }
+echo_lines() { # echo_lines NAME COMMAND: two lines, each answered before the next is given
+    name=$1
+    shift
+    "$@" <"$scratch/in" >"$scratch/out" &
+    exec 3>"$scratch/in" 4<"$scratch/out"
+    for i in 1 2; do
+        echo '{"text": "you are an idiot"}' >&3
+        [ -n "$(one_answer)" ] && good || bad "$name: answer $i does not come"
+    done
+    exec 3>&- 4<&-
+    wait $!
+}
+echo_lines "one line at a time" assay classify
+echo_lines "and of a tokenizer" assay tokenize --model demo
+printf '{"text": "a"}\n\n{"text": "b"}' | assay classify >"$scratch/o"
+same "a last line without its end, an empty one" "3 1" "$(wc -l <"$scratch/o") $(grep -c '"error"' "$scratch/o")"
 finish
