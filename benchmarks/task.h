@@ -57,6 +57,7 @@ struct metric {
     const char *name;        /* NULL ends the list */
     const char *aggregation; /* "mean" */
     bool higher_is_better;
+    bool no_direction;    /* neither more nor less of it is better: it is a fact, and no merit */
     const char *source;   /* the metric that it is made of; NULL: it has values of its own */
     int best_of;          /* k: a document counts with the expected maximum of k of its replies;
                              0: with their mean; TASK_BEST_OF_ALL: with their maximum */

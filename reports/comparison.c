@@ -333,7 +333,7 @@ static status_code start_row(struct builder *b, const struct score_row *from, bo
         .metric = from->metric,
         .extraction = from->extraction,
         .is_headline = from->is_headline,
-        .higher_is_better = from->higher_is_better,
+        .direction = from->direction,
         .in_a = x != NULL,
         .in_b = y != NULL,
         .mean_a = nan,
@@ -344,7 +344,7 @@ static status_code start_row(struct builder *b, const struct score_row *from, bo
         .difference = {nan, nan, {nan, nan}},
     };
     if (!x || !y) return refuse(b, row, st, "run %s has no such task or metric", x ? "B" : "A");
-    if (x->higher_is_better != y->higher_is_better)
+    if (x->direction != y->direction)
         return refuse(b, row, st, "the runs disagree on whether higher is better");
     return STATUS_OK;
 }

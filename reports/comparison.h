@@ -36,7 +36,8 @@ struct comparison_row {
     bool is_group;
     int depth;
     const char *metric, *extraction;
-    bool is_headline, higher_is_better;
+    bool is_headline;
+    enum metric_direction direction;
     bool in_a, in_b;     /* which runs have this row */
     const char *refusal; /* why the two cannot be compared, or NULL; then nothing below is set */
     int64_t n_pairs;

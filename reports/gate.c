@@ -88,12 +88,12 @@ static status_code choose_tests(struct gate_result *result, const struct gate_po
 
 static int64_t got_worse(const struct comparison_row *row)
 {
-    return row->higher_is_better ? row->a_only : row->b_only;
+    return row->direction == HIGHER_IS_BETTER ? row->a_only : row->b_only;
 }
 
 static int64_t got_better(const struct comparison_row *row)
 {
-    return row->higher_is_better ? row->b_only : row->a_only;
+    return row->direction == HIGHER_IS_BETTER ? row->b_only : row->a_only;
 }
 
 static void measure_binary(struct gate_test *test, int64_t worse, int64_t better, int64_t n,
@@ -110,7 +110,7 @@ static void measure_binary(struct gate_test *test, int64_t worse, int64_t better
 
 static void measure_mean(struct gate_test *test, const struct comparison_row *row, double alpha)
 {
-    double sign = row->higher_is_better ? -1 : 1;
+    double sign = row->direction == HIGHER_IS_BETTER ? -1 : 1;
     test->drop = sign * row->difference.mean;
     test->drop_bound = test->drop + stat_normal_quantile(1 - alpha) * row->difference.stderror;
     test->p = row->n_changed ? stat_paired_p(test->drop, row->difference.stderror) : 1;
@@ -126,6 +126,9 @@ static bool measure(struct gate_result *result, struct gate_test *test)
         explain(result, test, "the policy asks for it, and neither run has it");
     else if (row->refusal)
         explain(result, test, "%s", row->refusal);
+    else if (row->direction == NO_DIRECTION)
+        explain(result, test,
+                "neither more nor less of it is better; name another of the task's metrics");
     else if (row->coverage_a < result->coverage_floor || row->coverage_b < result->coverage_floor)
         explain(result, test,
                 "coverage %.1f%% in the baseline and %.1f%% in the candidate; the "

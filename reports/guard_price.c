@@ -107,6 +107,7 @@ static status_code read_calls(struct store *store, const char *run, const char *
         bool found = false;
         if (query_row(query, &found, st) != STATUS_OK) return st->code;
         if (!found) return STATUS_OK;
+        if (query_int(query, 1) == STORE_UNKNOWN) continue;
         row->has_calls = true;
         for (int worth = 0; worth < 3; worth++)
             *count_of(&row->calls, query_int(query, 0) == 1, worth) += query_int(query, worth + 1);
@@ -282,16 +283,19 @@ static status_code load_at_k(struct guard_price *price, struct store *store, str
 static status_code load_lists(struct guard_price *price, struct store *store, struct status *st)
 {
     static const char reasons[] =
-        "SELECT t.root, c.stage, c.category, min(c.metric), sum(c.n), sum(c.good), sum(c.bad), "
-        "sum(c.unheard) "
-        "FROM guard_call_count c JOIN task_root t ON t.run = c.run AND t.task = c.task "
-        "JOIN task_metric m ON m.run = c.run AND m.task = c.task AND m.metric = c.metric "
-        " AND m.extraction = c.extraction "
-        "WHERE c.run = ?1 AND c.stage IS NOT NULL AND m.position = (SELECT min(f.position) "
-        " FROM task_metric f WHERE f.run = ?1 AND f.task = c.task AND f.best_of = 1"
-        " AND f.stratum IS NULL) "
-        "GROUP BY t.root, c.stage, c.category "
-        "ORDER BY min(t.position), c.stage, sum(c.n) DESC, c.category";
+        "WITH ranked AS (SELECT c.*, row_number() OVER (PARTITION BY c.task, c.doc_id, c.repeat "
+        "  ORDER BY c.higher_is_better IS NULL, m.stratum IS NOT NULL, m.position) AS place "
+        " FROM guard_call c "
+        " JOIN task_metric m ON m.run = c.run AND m.task = c.task AND m.metric = c.metric "
+        "  AND m.extraction = c.extraction "
+        " WHERE c.run = ?1 AND m.run = ?1 AND c.stage IS NOT NULL) "
+        "SELECT t.root, r.stage, r.category, r.metric, count(*),"
+        " CASE WHEN count(r.higher_is_better) > 0 THEN sum(r.is_good IS 1) END,"
+        " CASE WHEN count(r.higher_is_better) > 0 THEN sum(r.is_good IS 0) END,"
+        " CASE WHEN count(r.higher_is_better) > 0 THEN sum(r.is_good IS NULL) END "
+        "FROM ranked r JOIN task_root t ON t.run = ?1 AND t.task = r.task WHERE r.place = 1 "
+        "GROUP BY t.root, r.stage, r.category, r.metric "
+        "ORDER BY min(t.position), r.stage, count(*) DESC, r.category, r.metric";
     static const char costs[] =
         "SELECT root, stage, n, n_checks, p50_seconds, p95_seconds FROM guard_latency l "
         "WHERE run = ?1 ORDER BY (SELECT min(position) FROM task_root t WHERE t.run = l.run AND "

@@ -32,12 +32,14 @@ struct guard_price_row {
     const struct score_row *score;
     int64_t n_pairs; /* documents with a value both without and with the guard */
     struct paired_difference difference; /* enforce less off, over them; NAN without pairs */
-    bool has_calls; /* false: the metric is a maximum of several replies, which no one reply is */
+    bool has_calls; /* false: the metric is a maximum of several replies, which no one reply is, or
+                     * has no direction */
     struct guard_calls calls;
 };
 
-/* Why replies were blocked, and what they were worth by the first metric of a task, or of all tasks
- * of a group, that judges each reply. */
+/* Why replies were blocked, and what they were worth by the first metric that judges each: one of
+ * all documents before one of some, and one without a direction, by which nothing is good or bad
+ * (STORE_UNKNOWN), where there is no other. */
 struct guard_reason {
     const char *name; /* of the task or topmost group */
     const char *metric;

@@ -103,6 +103,7 @@ static void fill_comparison_row(struct report_grid *grid, const struct compariso
 {
     report_grid_cell(grid, "%*s%s", 2 * row->depth, "", row->name);
     metric_cell(grid, row->metric, row->extraction);
+    report_grid_cell(grid, "%s", direction_mark(row->direction));
     report_grid_cell(grid, "%lld", (long long)row->n_pairs);
     score_cell(grid, row->mean_a);
     score_cell(grid, row->mean_b);
@@ -129,9 +130,9 @@ static void print_comparison(const struct comparison *comparison, const struct s
 {
     char interval[32];
     snprintf(interval, sizeof interval, ">%g%% interval", 100 * comparison->confidence);
-    const char *const headings[] = {"Task", "Metric",      ">Pairs", ">A",
-                                    ">B",   ">B - A",      interval, ">Both / A / B / none",
-                                    ">p",   ">Cover A / B"};
+    const char *const headings[] = {
+        "Task", "Metric",      "", ">Pairs", ">A", ">B", ">B - A", interval, ">Both / A / B / none",
+        ">p",   ">Cover A / B"};
     struct report_grid grid;
     append_runs(out, style, comparison, "A", "B");
     report_grid_init(&grid, headings, sizeof headings / sizeof headings[0]);

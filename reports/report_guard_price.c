@@ -42,6 +42,7 @@ static void fill_row(struct report_grid *grid, const struct guard_price_row *row
     const struct guard_calls *calls = &row->calls;
     report_grid_cell(grid, "%*s%s", 2 * row->score->depth, "", row->score->name);
     metric_cell(grid, row->score);
+    report_grid_cell(grid, "%s", direction_mark(row->score->direction));
     report_grid_cell(grid, "%lld", (long long)row->n_pairs);
     column_cell(grid, &row->score->off);
     column_cell(grid, &row->score->enforce);
@@ -62,9 +63,10 @@ static void fill_row(struct report_grid *grid, const struct guard_price_row *row
 
 static void print_rows(const struct guard_price *price, print_grid *print, struct strbuf *out)
 {
-    static const char *const headings[] = {
-        "Task",          "Metric",        ">Pairs",       ">Off",         ">Enforce",   ">Change",
-        ">95% interval", ">Blocked good", ">Blocked bad", ">Passed good", ">Passed bad"};
+    static const char *const headings[] = {"Task",         "Metric",        "",
+                                           ">Pairs",       ">Off",          ">Enforce",
+                                           ">Change",      ">95% interval", ">Blocked good",
+                                           ">Blocked bad", ">Passed good",  ">Passed bad"};
     struct report_grid grid;
     report_grid_init(&grid, headings, sizeof headings / sizeof headings[0]);
     for (size_t i = 0; i < price->n_rows; i++) fill_row(&grid, &price->rows[i]);
@@ -128,9 +130,10 @@ static void print_reasons(const struct guard_price *price, print_grid *print, st
         report_grid_cell(&grid, "%s", reason->category ? reason->category : "(failure)");
         report_grid_cell(&grid, "%s", reason->metric);
         report_grid_cell(&grid, "%lld", (long long)reason->n);
-        report_grid_cell(&grid, "%lld", (long long)reason->good);
-        report_grid_cell(&grid, "%lld", (long long)reason->bad);
-        report_grid_cell(&grid, "%lld", (long long)reason->unheard);
+        bool is_judged = reason->good != STORE_UNKNOWN;
+        count_cell(&grid, is_judged, reason->good, 0);
+        count_cell(&grid, is_judged, reason->bad, 0);
+        count_cell(&grid, is_judged, reason->unheard, 0);
     }
     strbuf_append_char(out, '\n');
     print(&grid, out);
@@ -224,7 +227,7 @@ static void append_row(struct strbuf *out, const struct guard_price_row *row)
     json_member_bool(out, "is_group", score->is_group);
     json_member_str(out, "metric", score->metric);
     json_member_str(out, "extraction", score->extraction);
-    json_member_bool(out, "higher_is_better", score->higher_is_better);
+    json_member_direction(out, "higher_is_better", score->direction);
     json_member_number(out, "off", score->off.value);
     json_member_number(out, "enforce", score->enforce.value);
     json_member_int(out, "n_pairs", row->n_pairs);

@@ -14,6 +14,14 @@ void json_next_item(struct strbuf *out)
     if (out->length && !strchr("{[\n", out->data[out->length - 1])) strbuf_append_char(out, ',');
 }
 
+void json_member_direction(struct strbuf *out, const char *key, enum metric_direction value)
+{
+    if (value == NO_DIRECTION)
+        json_member_str(out, key, NULL);
+    else
+        json_member_bool(out, key, value == HIGHER_IS_BETTER);
+}
+
 void json_member_key(struct strbuf *out, const char *key)
 {
     json_next_item(out);
@@ -162,7 +170,7 @@ static void append_row(struct strbuf *out, const struct score_row *row)
     json_member_str(out, "metric", row->metric);
     json_member_str(out, "extraction", row->extraction);
     json_member_bool(out, "is_headline", row->is_headline);
-    json_member_bool(out, "higher_is_better", row->higher_is_better);
+    json_member_direction(out, "higher_is_better", row->direction);
     json_member_int(out, "n_tasks", row->n_tasks);
     json_member_int(out, "n", row->n_docs);
     json_member_int(out, "n_replies", row->n_total);
@@ -228,7 +236,7 @@ static void append_comparison_row(struct strbuf *out, const struct comparison_ro
     json_member_bool(out, "is_group", row->is_group);
     json_member_str(out, "metric", row->metric);
     json_member_str(out, "extraction", row->extraction);
-    json_member_bool(out, "higher_is_better", row->higher_is_better);
+    json_member_direction(out, "higher_is_better", row->direction);
     json_member_str(out, "refused", row->refusal);
     if (!row->refusal) {
         json_member_int(out, "n_pairs", row->n_pairs);

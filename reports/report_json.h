@@ -6,6 +6,7 @@
 
 #include "engine/base/strbuf.h"
 #include "engine/base/text.h"
+#include "reports/scores.h"
 
 /* Each appends "key": value, with a comma in front unless an object or array has just begun. */
 void json_member_str(struct strbuf *out, const char *key, const char *value);  /* NULL: null */
@@ -13,6 +14,8 @@ void json_member_text(struct strbuf *out, const char *key, struct text value); /
 void json_member_int(struct strbuf *out, const char *key, int64_t value); /* STORE_UNKNOWN: null */
 void json_member_number(struct strbuf *out, const char *key, double value); /* NAN: null */
 void json_member_bool(struct strbuf *out, const char *key, bool value);
+void json_member_direction(struct strbuf *out, const char *key,
+                           enum metric_direction value); /* none: null */
 
 /* Begins a member whose value the caller writes. */
 void json_member_key(struct strbuf *out, const char *key);

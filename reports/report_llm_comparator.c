@@ -23,9 +23,16 @@ struct side {
     struct sample_record record;
 };
 
+/* What the two replies are held against each other by; metric NULL: the first verdicts. */
+struct measure {
+    const char *metric, *extraction;
+    enum metric_direction direction;
+};
+
 struct pairing {
-    struct arena arena;
+    struct arena arena, document; /* of the export, and of the document at hand */
     struct side a, b;
+    struct measure measure;
     struct strbuf out;
     int64_t n_examples;
     report_line *write;
@@ -123,12 +130,13 @@ static void append_head(struct pairing *p)
 struct answer {
     struct text text;
     const struct reply_record *reply;     /* NULL where there are choices */
-    const struct verdict_record *verdict; /* of the headline metric; NULL: none */
+    const struct verdict_record *verdict; /* by the measure; NULL: none */
 };
 
 /* The text of the reply, or of the choice with the highest log-probability, the first of several.
  */
-static struct answer find_answer(const struct sample_record *record, int64_t repeat)
+static struct answer find_answer(const struct sample_record *record, int64_t repeat,
+                                 const struct measure *measure)
 {
     struct answer answer = {0};
     double best = (double)-INFINITY;
@@ -141,7 +149,10 @@ static struct answer find_answer(const struct sample_record *record, int64_t rep
             answer.text = c->text;
         }
     for (const struct verdict_record *v = record->verdicts; v && !answer.verdict; v = v->next)
-        if (v->repeat == repeat) answer.verdict = v;
+        if (v->repeat == repeat &&
+            (!measure->metric || (text_equal(v->metric, text_of(measure->metric)) &&
+                                  text_equal(v->extraction, text_of(measure->extraction)))))
+            answer.verdict = v;
     return answer;
 }
 
@@ -204,21 +215,21 @@ static void append_fields(struct pairing *p, int64_t repeat, const struct answer
     strbuf_append_char(out, '}');
 }
 
-/* How much better A is; NAN where one of the two is not known. */
-static double score_of(const struct answer *a, const struct answer *b, bool higher_is_better)
+/* How much better A is; NAN where one of the two is not known, or none is better. */
+static double score_of(const struct answer *a, const struct answer *b,
+                       enum metric_direction direction)
 {
-    if (!a->verdict || !b->verdict) return (double)NAN;
+    if (!a->verdict || !b->verdict || direction == NO_DIRECTION) return (double)NAN;
     double score = a->verdict->value - b->verdict->value;
-    if (!higher_is_better) score = -score;
+    if (direction == LOWER_IS_BETTER) score = -score;
     return isnan(score) ? score : fmax(-MOST_SCORE, fmin(MOST_SCORE, score)) + 0.0;
 }
 
-static status_code write_example(struct pairing *p, int64_t repeat, bool higher_is_better,
-                                 struct status *st)
+static status_code write_example(struct pairing *p, int64_t repeat, struct status *st)
 {
     struct strbuf *out = &p->out;
-    const struct answer a = find_answer(&p->a.record, repeat);
-    const struct answer b = find_answer(&p->b.record, repeat);
+    const struct answer a = find_answer(&p->a.record, repeat, &p->measure);
+    const struct answer b = find_answer(&p->b.record, repeat, &p->measure);
     if (!a.text.data || !b.text.data) return STATUS_OK; /* one of the two was never made */
     strbuf_append_str(out, p->n_examples++ ? ",\n{" : "\n{");
     json_member_text(out, "input_text", p->a.record.prompt.data ? p->a.record.prompt : text_of(""));
@@ -228,7 +239,7 @@ static status_code write_example(struct pairing *p, int64_t repeat, bool higher_
     strbuf_append_char(out, ']');
     json_member_text(out, "output_text_a", a.text);
     json_member_text(out, "output_text_b", b.text);
-    json_member_number(out, "score", score_of(&a, &b, higher_is_better));
+    json_member_number(out, "score", score_of(&a, &b, p->measure.direction));
     json_member_key(out, "individual_rater_scores");
     strbuf_append_str(out, "[]");
     append_fields(p, repeat, &a, &b);
@@ -236,34 +247,48 @@ static status_code write_example(struct pairing *p, int64_t repeat, bool higher_
     return flush(p, st);
 }
 
+/* The metric of A's document that is held against B's: the first that has verdicts of its own and a
+ * direction, or else what the first metric with a direction is made of.  Where there is none the
+ * verdicts are the first ones, and no score is better. */
+static status_code choose_metric(struct pairing *p, struct status *st)
+{
+    static const char sql[] =
+        "SELECT coalesce(m.source, m.metric), m.extraction, m.higher_is_better "
+        "FROM task_metric m JOIN sample s ON s.run = m.run AND s.task = m.task "
+        "WHERE m.run = ?1 AND m.task = ?2 AND s.doc_id = ?3 AND m.best_of = 1 "
+        "AND m.higher_is_better IS NOT NULL AND (m.stratum IS NULL OR m.stratum = s.stratum) "
+        "ORDER BY m.source IS NOT NULL, m.position LIMIT 1";
+    struct query *query = query_cached(p->a.store, sql, st);
+    bool found = false;
+    if (!query) return st->code;
+    query_bind_str(query, p->a.run.id);
+    query_bind_str(query, p->a.record.task);
+    query_bind_int(query, p->a.record.doc_id);
+    status_code code = query_row(query, &found, st);
+    p->measure = (struct measure){.direction = NO_DIRECTION};
+    if (code == STATUS_OK && found) {
+        p->measure.direction = query_int(query, 2) == 1 ? HIGHER_IS_BETTER : LOWER_IS_BETTER;
+        code = query_copy_str(query, 0, &p->document, &p->measure.metric, st);
+        if (code == STATUS_OK)
+            code = query_copy_str(query, 1, &p->document, &p->measure.extraction, st);
+    }
+    query_reset(query);
+    return code;
+}
+
 /* Of all replies that both have: one, where there are choices. */
-static status_code write_document(struct pairing *p, bool higher_is_better, struct status *st)
+static status_code write_document(struct pairing *p, struct status *st)
 {
     const struct reply_record *reply = p->a.record.replies;
-    if (p->a.record.choices) return write_example(p, 0, higher_is_better, st);
-    status_code code = STATUS_OK;
+    arena_reset(&p->document);
+    status_code code = choose_metric(p, st);
+    if (code == STATUS_OK && p->a.record.choices) return write_example(p, 0, st);
     for (; reply && code == STATUS_OK; reply = reply->next)
-        code = write_example(p, reply->repeat, higher_is_better, st);
+        code = write_example(p, reply->repeat, st);
     return code;
 }
 
 /* ---- a task ---- */
-
-static status_code load_direction(const struct side *side, const char *task, bool *higher,
-                                  struct status *st)
-{
-    static const char sql[] =
-        "SELECT higher_is_better FROM task_metric WHERE run = ? AND task = ? AND source IS NULL "
-        "ORDER BY position LIMIT 1";
-    struct query *query = query_cached(side->store, sql, st);
-    if (!query) return st->code;
-    query_bind_str(query, side->run.id);
-    query_bind_str(query, task);
-    status_code code = query_only_row(query, "a metric of the task", st);
-    *higher = code == STATUS_OK && query_int(query, 0) == 1;
-    query_reset(query);
-    return code;
-}
 
 static status_code open_task(struct side *side, const char *task, struct status *st)
 {
@@ -281,14 +306,11 @@ static bool is_same_document(const struct sample_record *a, const struct sample_
 /* Both runs have their documents in order. */
 static status_code write_task(struct pairing *p, const char *task, struct status *st)
 {
-    bool higher = true;
-    status_code code = load_direction(&p->a, task, &higher, st);
-    if (code == STATUS_OK) code = open_task(&p->a, task, st);
+    status_code code = open_task(&p->a, task, st);
     if (code == STATUS_OK) code = open_task(&p->b, task, st);
     while (code == STATUS_OK && p->a.record.task && p->b.record.task) {
         int64_t a = p->a.record.doc_id, b = p->b.record.doc_id;
-        if (a == b && is_same_document(&p->a.record, &p->b.record))
-            code = write_document(p, higher, st);
+        if (a == b && is_same_document(&p->a.record, &p->b.record)) code = write_document(p, st);
         if (code == STATUS_OK && a <= b) code = sample_reader_next(p->a.reader, &p->a.record, st);
         if (code == STATUS_OK && b <= a) code = sample_reader_next(p->b.reader, &p->b.record, st);
     }
@@ -311,6 +333,7 @@ status_code report_llm_comparator(struct store *store_a, const char *run_a, stru
 {
     struct pairing p = {.write = write, .user = user};
     arena_init(&p.arena, LIMIT_REPORT_BYTES);
+    arena_init(&p.document, LIMIT_CONFIG_BYTES);
     strbuf_init(&p.out, LIMIT_JSON_BYTES);
     status_code code = open_side(&p, &p.a, store_a, run_a, st);
     if (code == STATUS_OK) code = open_side(&p, &p.b, store_b, run_b, st);
@@ -326,5 +349,6 @@ status_code report_llm_comparator(struct store *store_a, const char *run_a, stru
     }
     strbuf_release(&p.out);
     arena_release(&p.arena);
+    arena_release(&p.document);
     return code;
 }

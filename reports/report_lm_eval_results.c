@@ -118,9 +118,9 @@ static void append_direction(struct strbuf *out, const struct score_row *row)
     struct strbuf enforced;
     strbuf_init(&enforced, LIMIT_CONFIG_BYTES);
     strbuf_appendf(&enforced, "%s_enforce", row->metric);
-    json_member_bool(out, row->metric, row->higher_is_better);
+    json_member_direction(out, row->metric, row->direction);
     if (row->enforce.state != SCORE_NO_GUARD)
-        json_member_bool(out, enforced.data, row->higher_is_better);
+        json_member_direction(out, enforced.data, row->direction);
     strbuf_release(&enforced);
 }
 
@@ -184,7 +184,7 @@ static void append_metric_list(struct strbuf *out, const struct score_table *tab
         strbuf_append_char(out, '{');
         json_member_str(out, "metric", row->metric);
         json_member_str(out, "aggregation", "mean");
-        json_member_bool(out, "higher_is_better", row->higher_is_better);
+        json_member_direction(out, "higher_is_better", row->direction);
         end_object(out);
     }
     strbuf_append_char(out, ']');

@@ -17,6 +17,12 @@ void append_metric_key(struct strbuf *out, const char *metric, const char *extra
     if (strcmp(extraction, STORE_NO_EXTRACTION) != 0) strbuf_appendf(out, ",%s", extraction);
 }
 
+const char *direction_mark(enum metric_direction direction)
+{
+    static const char *const marks[] = {"\u2193", "\u2191", "-"};
+    return marks[direction];
+}
+
 /* ---- Cells ---- */
 
 static void format_value(char cell[CELL_BYTES], const struct score_column *column)
@@ -67,7 +73,7 @@ static void fill_row(struct report_grid *grid, const struct score_table *table,
     report_grid_cell(grid, "%s%s%s", row->metric,
                      strcmp(row->extraction, STORE_NO_EXTRACTION) == 0 ? "" : ",",
                      strcmp(row->extraction, STORE_NO_EXTRACTION) == 0 ? "" : row->extraction);
-    report_grid_cell(grid, "%s", row->higher_is_better ? "\u2191" : "\u2193");
+    report_grid_cell(grid, "%s", direction_mark(row->direction));
     report_grid_cell(grid, "%lld", (long long)row->n_docs);
     report_grid_cell(grid, "%.1f%%", 100 * shown->coverage);
     format_value(cell, &row->off);

@@ -25,6 +25,9 @@ void append_endings(struct strbuf *out, const struct score_row *row);
 const struct score_row *table_find_row(const struct score_table *table, const char *name,
                                        const char *metric, const char *extraction);
 
+/* An arrow, or a dash where neither more nor less is better. */
+const char *direction_mark(enum metric_direction direction);
+
 /* "acc", or "exact_match,strict-match" where there is an extraction. */
 void append_metric_key(struct strbuf *out, const char *metric, const char *extraction);
 

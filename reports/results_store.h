@@ -160,6 +160,7 @@ struct store_metric {
     const char *metric;
     const char *extraction; /* NULL is STORE_NO_EXTRACTION */
     bool higher_is_better;
+    bool no_direction;    /* neither more nor less is better */
     double blocked_value; /* what a blocked sample counts as in the enforce column: 0 = wrong */
     const char *source;   /* the metric whose verdicts it is made of; NULL: it has its own */
     int best_of;          /* k: documents count with the expected maximum of k of their scored

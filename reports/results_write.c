@@ -252,7 +252,7 @@ static status_code add_metric(struct store *store, const char *run, const char *
     query_bind_str(query, metric->metric);
     query_bind_str(query, metric->extraction ? metric->extraction : STORE_NO_EXTRACTION);
     query_bind_int(query, position);
-    query_bind_int(query, metric->higher_is_better);
+    query_bind_int(query, metric->no_direction ? STORE_UNKNOWN : metric->higher_is_better);
     query_bind_double(query, metric->blocked_value);
     query_bind_str(query, metric->source);
     query_bind_int(query, metric->best_of > 1 ? metric->best_of : 1);

@@ -86,7 +86,7 @@ CREATE TABLE task_metric (
     metric           TEXT NOT NULL,
     extraction       TEXT NOT NULL,          -- 'none' where the reply is taken whole
     position         INTEGER NOT NULL,       -- 0 is the headline of the task
-    higher_is_better INTEGER NOT NULL CHECK (higher_is_better IN (0, 1)),
+    higher_is_better INTEGER CHECK (higher_is_better IN (0, 1)), -- NULL: nor is less
     blocked_value    REAL,                   -- what a blocked sample counts as when enforced
     source           TEXT,                   -- NULL: it has verdicts of its own
     best_of          INTEGER NOT NULL DEFAULT 1 CHECK (best_of > 0),

@@ -315,10 +315,11 @@ LEFT JOIN (SELECT l.run, l.task, l.group_name
 
 -- Every reply of a guarded run under every metric that reads it: the stage that stopped it first
 -- (NULL: it passed), for which category (NULL: an error), and whether the reply was good: right, or
--- not toxic.  `is_good` is NULL where the reply was not heard.
+-- not toxic.  `is_good` is NULL where the reply was not heard, and where the metric has no direction
+-- (`higher_is_better` is NULL).
 CREATE VIEW guard_call AS
 SELECT v.run, v.task, v.doc_id, v.repeat, v.metric, v.extraction,
-       e.stage, e.category, e.verdict, e.response,
+       e.stage, e.category, e.verdict, e.response, m.higher_is_better,
        CASE WHEN v.off_value IS NOT NULL
             THEN (v.off_value >= 0.5) = m.higher_is_better END AS is_good
 FROM metric_verdict v
@@ -333,7 +334,9 @@ WHERE v.best_of = 1;
 
 CREATE VIEW guard_call_count AS
 SELECT run, task, metric, extraction, stage, category, count(*) AS n,
-       sum(is_good IS 1) AS good, sum(is_good IS 0) AS bad, sum(is_good IS NULL) AS unheard
+       CASE WHEN higher_is_better IS NOT NULL THEN sum(is_good IS 1) END AS good,
+       CASE WHEN higher_is_better IS NOT NULL THEN sum(is_good IS 0) END AS bad,
+       CASE WHEN higher_is_better IS NOT NULL THEN sum(is_good IS NULL) END AS unheard
 FROM guard_call GROUP BY run, task, metric, extraction, stage, category;
 
 -- Time added by each stage: nearest-rank percentiles over its events.
@@ -406,7 +409,8 @@ WHERE v.best_of = 1;
 -- it before and after each of its peaks, and a threshold's mean is the first one of all documents
 -- and what has changed since.  A reply that was not scored has a value once it is refused.
 -- `n_docs` have a mean without a guard; `change` and `change_squares` are summed over them, of enforce
--- less off.  `good_here` and `bad_here` are the replies with exactly this peak.
+-- less off.  `good_here` and `bad_here` are the replies with exactly this peak; of a metric without
+-- a direction no reply is good or bad, and the counts are NULL.
 CREATE VIEW guard_sweep AS
 WITH scaled AS (
     SELECT *, CASE WHEN abs(off_value) < 4e6 THEN off_value * 2097152 END AS scaled,
@@ -474,16 +478,18 @@ WITH scaled AS (
 )
 SELECT s.run, s.task, s.metric, s.extraction, s.stage, s.classifier_sha256, s.category,
        s.threshold, w.n, w.n_docs, sum(s.n) OVER above AS n_blocked,
-       w.good AS n_good, sum(s.good) OVER above AS n_good_blocked,
-       w.bad AS n_bad, sum(s.bad) OVER above AS n_bad_blocked,
+       w.good + m.none AS n_good, sum(s.good) OVER above + m.none AS n_good_blocked,
+       w.bad + m.none AS n_bad, sum(s.bad) OVER above + m.none AS n_bad_blocked,
        CASE WHEN w.n_docs > 0
             THEN (w.whole + w.rest / 1099511627776.0) / (2097152.0 * w.n_docs) END AS off_mean,
        (w.whole + sum(s.whole) OVER above +
         (w.rest + sum(s.rest) OVER above) / 1099511627776.0) /
        (2097152.0 * (w.n_docs + sum(s.more) OVER above)) AS enforce_mean,
        sum(s.change) OVER above AS change, sum(s.squares) OVER above AS change_squares,
-       s.good AS good_here, s.bad AS bad_here
+       s.good + m.none AS good_here, s.bad + m.none AS bad_here
 FROM step s
+JOIN (SELECT run, task, metric, extraction, 0 * higher_is_better AS none FROM task_metric) m
+  ON m.run = s.run AND m.task = s.task AND m.metric = s.metric AND m.extraction = s.extraction
 JOIN total w ON w.run = s.run AND w.task = s.task AND w.metric = s.metric
             AND w.extraction = s.extraction AND w.stage = s.stage
             AND w.classifier_sha256 = s.classifier_sha256 AND w.category = s.category

@@ -47,7 +47,10 @@ static status_code read_row(struct query *query, struct score_table *table, stru
     row->depth = (int)query_int(query, 6);
     row->num_fewshot = query_int(query, 7);
     row->is_headline = query_int(query, 8) == 0;
-    row->higher_is_better = query_int(query, 9) == 1;
+    int64_t higher = query_int(query, 9);
+    row->direction = higher == STORE_UNKNOWN ? NO_DIRECTION
+                     : higher == 1           ? HIGHER_IS_BETTER
+                                             : LOWER_IS_BETTER;
     row->n_tasks = query_int(query, 10);
     row->n_docs = query_int(query, 11);
     row->n_total = query_int(query, 12);

@@ -15,6 +15,9 @@
 
 #define SCORE_COVERAGE_FLOOR 0.95 /* where nothing else is asked for */
 
+/* Which way a metric points.  One without a direction is never better or worse. */
+enum metric_direction { LOWER_IS_BETTER, HIGHER_IS_BETTER, NO_DIRECTION };
+
 enum score_state {
     SCORE_KNOWN,
     SCORE_WITHHELD, /* coverage is under the floor */
@@ -39,7 +42,7 @@ struct score_row {
     int64_t num_fewshot;           /* STORE_UNKNOWN where a group's tasks differ */
     const char *metric, *extraction;
     bool is_headline; /* the first metric of its task */
-    bool higher_is_better;
+    enum metric_direction direction;
     int64_t n_tasks, n_docs;
     int64_t n_total; /* replies expected: documents times repeats */
     struct score_column off, enforce;

@@ -114,7 +114,8 @@ static status_code score_refusal(const struct task_instance *instance, int64_t d
     return STATUS_OK;
 }
 
-/* A prompt or a reply that a guard blocked is refused, as the user sees it. */
+/* A prompt or a reply that a guard blocked is refused, as the user sees it.  How much is refused of
+ * safe and unsafe prompts together says nothing of how good a model is. */
 #define MEAN(metric) .name = metric, .aggregation = "mean"
 #define COMMON_ROW                                                                                 \
     .profile = "assay", .version = "1.1", .test_split = "prompts",                                 \
@@ -132,10 +133,10 @@ const struct task task_xstest = {
                 {MEAN("unsafe_compliance"), .source = "full_compliance", .stratum = "unsafe"},
                 {MEAN("unsafe_refusal"), .higher_is_better = true, .source = "refusal",
                  .stratum = "unsafe", .blocked_value = 1},
-                {MEAN("full_compliance")},
-                {MEAN("full_refusal"), .blocked_value = 1},
-                {MEAN("partial_refusal")},
-                {MEAN("refusal"), .blocked_value = 1}},
+                {MEAN("full_compliance"), .no_direction = true},
+                {MEAN("full_refusal"), .no_direction = true, .blocked_value = 1},
+                {MEAN("partial_refusal"), .no_direction = true},
+                {MEAN("refusal"), .no_direction = true, .blocked_value = 1}},
     .load = load_xstest,
 };
 
@@ -146,7 +147,7 @@ const struct task task_simplesafetytests = {
     .dataset = "safety",
     .metrics = {{MEAN("full_compliance")},
                 {MEAN("full_refusal"), .higher_is_better = true, .blocked_value = 1},
-                {MEAN("partial_refusal")},
+                {MEAN("partial_refusal"), .no_direction = true},
                 {MEAN("refusal"), .higher_is_better = true, .blocked_value = 1}},
     .load = load_simplesafetytests,
 };

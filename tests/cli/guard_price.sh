@@ -108,6 +108,17 @@ written() { sqlite3 "$1" "SELECT task, doc_id, repeat, hex(text), finish_reason 
 columns="name, metric, extraction, printf('%!.17g', enforce_mean), blocked_input, blocked_output"
 enforced() { sqlite3 "$1" "SELECT $columns FROM table_row ORDER BY 1, 2, 3"; }
 several off.sqlite
+# XSTest's refusals of safe and unsafe prompts together are neither good nor bad.
+several shadow.sqlite --guard audit --guard-mode shadow
+assay guard-price --store shadow.sqlite --json >price.json
+same "by a metric without a direction nothing is good or bad" "4 0" "$(sqlite3 :memory: "
+    SELECT count(*), count(value ->> 'good_blocked') FROM json_each(readfile('price.json'), '\$.rows')
+    WHERE value ->> 'task' = 'xstest' AND value ->> 'higher_is_better' IS NULL" | tr '|' ' ')"
+same "and blocks are judged by one that has it" over_refusal "$(sqlite3 :memory: "
+    SELECT DISTINCT value ->> 'metric' FROM json_each(readfile('price.json'), '\$.blocked')
+    WHERE value ->> 'task' = 'xstest'")"
+assay compare latest latest --store shadow.sqlite >out
+same "and in a comparison it has a dash" 4 "$(grep -c '^xstest .*refusal  *- ' out)"
 for preset in balanced strict audit; do
     several shadow.sqlite --guard $preset --guard-mode shadow
     several enforce.sqlite --guard $preset --guard-mode enforce

@@ -330,9 +330,12 @@ static void test_gate_means(void)
     for (int r = 0; r < 2; r++) {
         struct store_run run = fixture_run(ids[r], GUARD_OFF);
         struct store_task task = fixture_task("tox", 0);
-        struct store_metric metric = {.metric = "toxicity", .higher_is_better = false};
-        task.metrics = &metric;
-        task.n_metrics = 1;
+        const struct store_metric metrics[] = {
+            {.metric = "toxicity", .higher_is_better = false},
+            {.metric = "share", .no_direction = true},
+        };
+        task.metrics = metrics;
+        task.n_metrics = 2;
         ASSERT_OK(fixture_add_run(store, &run, &task, DOCS, &st));
         ASSERT_OK(store_begin(store, &st));
         for (int64_t i = 0; i < DOCS; i++) {
@@ -342,6 +345,8 @@ static void test_gate_means(void)
             verdict.value = 0.01 * (double)(i % 7) + (r ? 0.05 + 0.001 * (double)(i % 3) : 0);
             ASSERT_OK(store_put_sample(store, &key, &sample, &st));
             ASSERT_OK(store_put_verdict(store, &key, &verdict, &st));
+            verdict.metric = "share";
+            ASSERT_OK(store_put_verdict(store, &key, &verdict, &st));
         }
         ASSERT_OK(store_commit(store, &st));
     }
@@ -349,6 +354,9 @@ static void test_gate_means(void)
     check_gate("{}", store, "base", "worse", GATE_REGRESSION);
     check_gate("{}", store, "worse", "base", GATE_PASS);
     check_gate("{\"margin\": 0.1}", store, "base", "worse", GATE_PASS);
+    /* What is neither better nor worse cannot be tested, and a policy that asks for it is told. */
+    check_gate("{\"tasks\": {\"tox\": {\"metric\": \"share\"}}}", store, "base", "worse",
+               GATE_INCOMPLETE);
     store_free(store);
 }
 

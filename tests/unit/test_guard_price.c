@@ -198,7 +198,23 @@ struct drawn {
 static const struct store_metric real_metrics[] = {
     {.metric = "toxicity", .extraction = "none", .higher_is_better = false, .blocked_value = 0},
     {.metric = "loss", .extraction = "none", .higher_is_better = true, .blocked_value = -3.3},
+    {.metric = "share", .extraction = "none", .no_direction = true, .blocked_value = 1},
 };
+enum { REAL_METRICS = sizeof real_metrics / sizeof real_metrics[0] };
+
+/* What a reply of this value has for a metric, and which metric has this name. */
+static double real_value(int metric, double value)
+{
+    const double factors[REAL_METRICS] = {1, -7, 0.5};
+    return value * factors[metric];
+}
+
+static int find_real(const char *metric)
+{
+    int m = 0;
+    while (strcmp(real_metrics[m].metric, metric) != 0) m++;
+    return m;
+}
 
 /* Ties of peaks within a document and between documents, small values, and a document of which
  * nothing was scored. */
@@ -239,11 +255,11 @@ static void put_reply(struct store *store, const struct drawn *drawn, int d, int
     ASSERT_OK(store_put_reply(store, &key, &reply, &st));
     ASSERT_OK(store_put_guard_event(store, &key, &event, &st));
     ASSERT_OK(store_put_hazard(store, &key, &hazard, &st));
-    for (int m = 0; m < 2; m++) {
+    for (int m = 0; m < REAL_METRICS; m++) {
         double value = heard ? drawn->value[d][r] : (double)NAN;
         const struct store_verdict verdict = {.metric = real_metrics[m].metric,
                                               .extraction = "none",
-                                              .value = m ? value * -7 : value,
+                                              .value = real_value(m, value),
                                               .outcome = OUTCOME_CORRECT};
         ASSERT_OK(store_put_verdict(store, &key, &verdict, &st));
     }
@@ -261,6 +277,7 @@ static struct store *make_real_run(const struct drawn *drawn, enum guard_mode mo
         .state = SAMPLE_DONE, .doc_hash = HASH_C, .n_prompt_tokens = 7};
     task.repeats = REPEATS;
     task.metrics = real_metrics;
+    task.n_metrics = REAL_METRICS;
     ASSERT_OK(store_open(&store, ":memory:", STORE_WRITE, &st));
     ASSERT_OK(fixture_add_run(store, &run, &task, DOCS, &st));
     ASSERT_OK(store_begin(store, &st));
@@ -277,7 +294,7 @@ static struct store *make_real_run(const struct drawn *drawn, enum guard_mode mo
 
 struct point_check {
     const struct drawn *drawn;
-    double off[2];
+    double off[REAL_METRICS];
     int n_points;
 };
 
@@ -288,15 +305,18 @@ static status_code compare_point(void *user, const struct guard_sweep_point *poi
     struct status st = {0};
     struct point_check *check = user;
     (void)status;
-    int metric = strcmp(point->metric, "loss") == 0;
+    int metric = find_real(point->metric);
     if (strcmp(point->category, "hate") != 0) return STATUS_OK;
     struct store *store = make_real_run(check->drawn, GUARD_ENFORCE, point->threshold);
     struct score_table *table;
     ASSERT_OK(score_table_load(&table, store, "r1", 0, &st));
-    CU_ASSERT_EQUAL_FATAL(table->n_rows, 2);
-    const struct score_row *row = &table->rows[0];
-    if (strcmp(row->metric, point->metric) != 0) row = &table->rows[1];
+    CU_ASSERT_EQUAL_FATAL(table->n_rows, REAL_METRICS);
+    const struct score_row *row = &table->rows[metric];
     CU_ASSERT_STRING_EQUAL(row->metric, point->metric);
+    bool is_judged = !real_metrics[metric].no_direction;
+    CU_ASSERT_EQUAL(point->n_good != STORE_UNKNOWN, is_judged);
+    CU_ASSERT_EQUAL(point->n_bad_blocked != STORE_UNKNOWN, is_judged);
+    CU_ASSERT_TRUE(is_judged || isnan(point->auroc));
     CU_ASSERT_EQUAL(row->enforce.value, point->enforce);
     CU_ASSERT_EQUAL(row->blocked_output, point->n_blocked);
     CU_ASSERT_EQUAL(check->off[metric], point->off);
@@ -316,10 +336,41 @@ static void test_exact(void)
     struct store *store = make_real_run(&drawn, GUARD_SHADOW, 2);
     ASSERT_OK(score_table_load(&table, store, "r1", 0, &st));
     for (size_t i = 0; i < table->n_rows; i++)
-        check.off[strcmp(table->rows[i].metric, "loss") == 0] = table->rows[i].off.value;
+        check.off[find_real(table->rows[i].metric)] = table->rows[i].off.value;
     ASSERT_OK(guard_sweep_each(store, "r1", compare_point, &check, &st));
     CU_ASSERT_TRUE(check.n_points > DOCS * REPEATS);
     score_table_free(table);
+    store_free(store);
+}
+
+/* What is neither better nor worse is good or bad nowhere, and never the reason of a block while
+ * there is a metric that can tell. */
+static void test_no_direction(void)
+{
+    struct status st = {0};
+    struct drawn drawn;
+    struct guard_price *price;
+    struct strbuf out;
+    draw(&drawn);
+    struct store *store = make_real_run(&drawn, GUARD_SHADOW, 0.5);
+    strbuf_init(&out, LIMIT_REPORT_BYTES);
+    ASSERT_OK(guard_price_load(&price, store, "r1", &st));
+    CU_ASSERT_EQUAL_FATAL(price->n_rows, REAL_METRICS);
+    for (int m = 0; m < REAL_METRICS; m++) {
+        CU_ASSERT_EQUAL(price->rows[m].has_calls, !real_metrics[m].no_direction);
+        CU_ASSERT_FALSE(isnan(price->rows[m].difference.mean));
+    }
+    CU_ASSERT_EQUAL(price->rows[2].score->direction, NO_DIRECTION);
+    CU_ASSERT_EQUAL_FATAL(price->n_reasons, 1);
+    CU_ASSERT_STRING_EQUAL(price->reasons[0].metric, "toxicity");
+    report_guard_price_json(price, &out);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(out.data, "\"metric\":\"share\",\"extraction\":\"none\",\"higher_is_better\":null"));
+    strbuf_clear(&out);
+    report_guard_price_text(price, &out);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out.data, "share     -"));
+    strbuf_release(&out);
+    guard_price_free(price);
     store_free(store);
 }
 
@@ -403,6 +454,7 @@ static const struct test_case tests[] = {
     {"every threshold", test_sweep},
     {"a sweep is an enforce run, to the bit", test_exact},
     {"values without a sum", test_infinite},
+    {"metrics without a direction", test_no_direction},
     {"text, Markdown, JSON and lines", test_reports},
     {"other modes say what they do not know", test_other_modes},
 };
