@@ -531,8 +531,9 @@ static status_code load(struct safetensors *files, const char *path, struct stat
     const char *index = join(&files->arena, path, "model.safetensors.index.json");
     const char *single = join(&files->arena, path, "model.safetensors");
     if (!index || !single) return status_no_memory(st, path);
-    if (exists(index)) return load_sharded(files, path, index, st);
+    /* A folder that has both is read as transformers reads it. */
     if (exists(single)) return load_single(files, single, st);
+    if (exists(index)) return load_sharded(files, path, index, st);
     return missing(files, path, st);
 }
 

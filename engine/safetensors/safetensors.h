@@ -20,9 +20,9 @@
 
 struct safetensors; /* opaque */
 
-/* From a file, or from a directory: model.safetensors.index.json with its shards where there is
- * one, else model.safetensors.  A shard that is missing, and a tensor that the index names and no
- * shard holds, are errors that name both. */
+/* From a file, or from a directory: model.safetensors where there is one, else the shards that
+ * model.safetensors.index.json names.  A shard that is missing, and a tensor that the index names
+ * and no shard holds, are errors that name both. */
 status_code safetensors_open(struct safetensors **out, const char *path,
                              struct status *st) MUST_CHECK;
 void safetensors_free(struct safetensors *files);

@@ -262,8 +262,6 @@ static void test_shards(void)
     write_text(&folder, INDEX,
                "{\"metadata\":{},\"weight_map\":{\"c\":\"two.safetensors\","
                "\"b\":\"one.safetensors\",\"a\":\"two.safetensors\"}}");
-    /* The index wins over a single file beside it. */
-    write_text(&folder, NAME, "no safetensors file");
     ASSERT_OK(safetensors_open(&files, folder.path, &st));
     CU_ASSERT_EQUAL_FATAL(safetensors_file_count(files), 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(safetensors_file_path(files, 0), "/one.safetensors"));
@@ -275,6 +273,15 @@ static void test_shards(void)
     memcpy(&value, safetensors_tensor(files, "b")->data, sizeof value);
     CU_ASSERT_EQUAL(value, 1.0f);
     safetensors_free(files);
+    /* A single file beside them goes before the index, whatever that says. */
+    write_shard(&folder, NAME, "d", NULL);
+    ASSERT_OK(safetensors_open(&files, folder.path, &st));
+    CU_ASSERT_EQUAL(safetensors_file_count(files), 1);
+    CU_ASSERT_PTR_NOT_NULL(safetensors_tensor(files, "d"));
+    CU_ASSERT_PTR_NULL(safetensors_tensor(files, "a"));
+    safetensors_free(files);
+    write_text(&folder, NAME, "no safetensors file");
+    ASSERT_FAILS(safetensors_open(&files, folder.path, &st), STATUS_BAD_INPUT, "/" NAME);
     folder_remove(&folder);
 }
 
