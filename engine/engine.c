@@ -189,12 +189,14 @@ static void round_embedding_scale(struct model *m)
     m->config.embedding_scale = scale;
 }
 
-/* A vocabulary larger than the embedding would index past its end. */
+/* A vocabulary larger than the embedding would index past its end.  No text becomes a control
+ * piece, such as a padding token that was added and never trained: those may lie behind it. */
 static status_code check_vocabulary(const struct engine *e, struct status *st)
 {
-    if (!e->tokenizer) return STATUS_OK;
-    int pieces = tokenizer_get_info(e->tokenizer)->n_vocab;
-    if (pieces <= e->model.config.n_vocab) return STATUS_OK;
+    int pieces = e->tokenizer ? tokenizer_get_info(e->tokenizer)->n_vocab : 0;
+    int id = e->model.config.n_vocab;
+    while (id < pieces && tokenizer_is_control(e->tokenizer, id)) id++;
+    if (id >= pieces) return STATUS_OK;
     return status_set(st, STATUS_BAD_INPUT,
                       "%s: the tokenizer has %d pieces, the embedding only %d rows", e->path.data,
                       pieces, e->model.config.n_vocab);

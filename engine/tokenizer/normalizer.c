@@ -90,6 +90,8 @@ static bool adds_prefix(const struct normalizer_step *step, struct text text, bo
     switch (step->kind) {
     case NORMALIZE_PREPEND:
         return true;
+    case NORMALIZE_PREPEND_START:
+        return is_first;
     case NORMALIZE_PREPEND_MISSING:
         return !starts_with(text, step->to);
     case NORMALIZE_PREPEND_FIRST:
@@ -332,6 +334,7 @@ static status_code apply(const struct normalizer *normalizer, const struct norma
         collapse_spaces(out, text, normalizer->whole);
         break;
     case NORMALIZE_PREPEND:
+    case NORMALIZE_PREPEND_START:
     case NORMALIZE_PREPEND_MISSING:
     case NORMALIZE_PREPEND_FIRST:
         if (adds_prefix(step, text, is_first)) strbuf_append(out, step->to.data, step->to.length);

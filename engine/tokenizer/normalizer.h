@@ -18,8 +18,9 @@
 enum normalizer_kind {
     NORMALIZE_REPLACE,         /* every `from` becomes `to` */
     NORMALIZE_PREPEND,         /* `to` in front */
+    NORMALIZE_PREPEND_START,   /* `to` in front, only where the text is the start of the whole */
     NORMALIZE_PREPEND_MISSING, /* `to` in front, unless it is there already */
-    NORMALIZE_PREPEND_FIRST,   /* the same, only where the text is the start of the whole */
+    NORMALIZE_PREPEND_FIRST,   /* both: only at the start, and unless it is there */
     NORMALIZE_COLLAPSE,        /* SentencePiece's remove_extra_whitespaces */
     NORMALIZE_REPLACE_PATTERN, /* every match of `pattern` becomes `to` */
     NORMALIZE_FORM,            /* Unicode's normalization form `form` */

@@ -9,6 +9,7 @@
 #include "engine/base/mapped_file.h"
 #include "engine/base/utf8.h"
 #include "engine/gguf/gguf.h"
+#include "engine/tokenizer/added_tokens.h"
 #include "engine/tokenizer/tokenizer_cache.h"
 
 /* ---- lists ---- */
@@ -146,60 +147,43 @@ status_code tokenizer_add_charsmap(struct tokenizer *tokenizer, struct text byte
     return code == STATUS_OK ? normalizer_add(&tokenizer->normalizer, step, st) : code;
 }
 
-/* Room in a matcher for all pieces of the two types. */
-static status_code room_for(struct tokenizer *tokenizer, struct matcher *matcher,
-                            enum piece_type one, enum piece_type other, struct status *st)
+/* Room in the two matchers for all that add_matches() puts there. */
+static status_code make_matchers(struct tokenizer *tokenizer,
+                                 const struct sentencepiece_rules *rules, struct status *st)
 {
-    size_t total = 0;
+    size_t raw = 0, frozen = 0;
     for (int id = 0; id < tokenizer->vocab.n; id++) {
         const struct piece *piece = &tokenizer->vocab.pieces[id];
-        if (piece->type == one || piece->type == other) total += piece->stored.length;
+        if (piece->type == PIECE_CONTROL || piece->type == PIECE_UNKNOWN)
+            raw += piece->stored.length;
+        if (piece->type == PIECE_USER_DEFINED && !piece->is_word) frozen += piece->stored.length;
+        tokenizer->n_unused += piece->type == PIECE_UNUSED;
     }
-    return total ? matcher_create(matcher, &tokenizer->arena, total, st) : STATUS_OK;
-}
-
-static status_code add_normalizer_steps(struct tokenizer *tokenizer, bool add_dummy_prefix,
-                                        bool remove_extra_whitespaces, struct status *st)
-{
-    struct normalizer *normalizer = &tokenizer->normalizer;
-    struct text symbol = text_of(SPACE_SYMBOL);
+    for (size_t i = 0; i < rules->n_added; i++) raw += rules->added[i].content.length;
     status_code code = STATUS_OK;
-    normalizer->whole = &tokenizer->frozen;
-    if (remove_extra_whitespaces)
-        code = normalizer_add(normalizer, (struct normalizer_step){.kind = NORMALIZE_COLLAPSE}, st);
-    if (code == STATUS_OK && add_dummy_prefix)
-        code = normalizer_add(
-            normalizer, (struct normalizer_step){.kind = NORMALIZE_PREPEND, .to = symbol}, st);
-    if (code != STATUS_OK) return code;
-    struct normalizer_step escape = {.kind = NORMALIZE_REPLACE, .from = text_of(" "), .to = symbol};
-    return normalizer_add(normalizer, escape, st);
+    if (raw) code = matcher_create(&tokenizer->raw, &tokenizer->arena, raw, st);
+    if (code == STATUS_OK && frozen)
+        code = matcher_create(&tokenizer->frozen, &tokenizer->arena, frozen, st);
+    if (code != STATUS_OK || !tokenizer->n_unused) return code;
+    tokenizer->unused =
+        arena_array(&tokenizer->arena, (size_t)tokenizer->n_unused, sizeof *tokenizer->unused);
+    return tokenizer->unused ? STATUS_OK : status_no_memory(st, "the vocabulary");
 }
 
-status_code tokenizer_use_sentencepiece_rules(struct tokenizer *tokenizer, bool add_dummy_prefix,
-                                              bool remove_extra_whitespaces, struct status *st)
+static void add_matches(struct tokenizer *tokenizer, const struct sentencepiece_rules *rules)
 {
-    struct vocabulary *vocab = &tokenizer->vocab;
-    status_code code = room_for(tokenizer, &tokenizer->raw, PIECE_CONTROL, PIECE_UNKNOWN, st);
-    if (code == STATUS_OK)
-        code = room_for(tokenizer, &tokenizer->frozen, PIECE_USER_DEFINED, PIECE_USER_DEFINED, st);
-    if (code != STATUS_OK) return code;
-    for (int id = 0; id < vocab->n; id++)
-        tokenizer->n_unused += vocab->pieces[id].type == PIECE_UNUSED;
-    if (tokenizer->n_unused) {
-        tokenizer->unused =
-            arena_array(&tokenizer->arena, (size_t)tokenizer->n_unused, sizeof *tokenizer->unused);
-        if (!tokenizer->unused) return status_no_memory(st, "the vocabulary");
-    }
     int n_unused = 0;
-    for (int id = 0; id < vocab->n; id++) {
-        const struct piece *piece = &vocab->pieces[id];
+    for (int id = 0; id < tokenizer->vocab.n; id++) {
+        const struct piece *piece = &tokenizer->vocab.pieces[id];
         switch (piece->type) {
         case PIECE_CONTROL:
         case PIECE_UNKNOWN:
             matcher_add(&tokenizer->raw, piece->stored, id, MATCH_SPECIAL);
             break;
         case PIECE_USER_DEFINED:
-            matcher_add(&tokenizer->frozen, piece->stored, id, piece->is_marker ? MATCH_MARKER : 0);
+            if (!piece->is_word)
+                matcher_add(&tokenizer->frozen, piece->stored, id,
+                            piece->is_marker ? MATCH_MARKER : 0);
             break;
         case PIECE_UNUSED:
             tokenizer->unused[n_unused++] = id;
@@ -208,10 +192,42 @@ status_code tokenizer_use_sentencepiece_rules(struct tokenizer *tokenizer, bool 
             break;
         }
     }
+    for (size_t i = 0; i < rules->n_added; i++) {
+        const struct added_token *added = &rules->added[i];
+        bool is_marker = tokenizer->vocab.pieces[added->id].is_marker;
+        matcher_add(&tokenizer->raw, added->content, (int32_t)added->id,
+                    added->flags | (is_marker ? MATCH_MARKER : 0u));
+    }
+}
+
+static status_code add_normalizer_steps(struct tokenizer *tokenizer,
+                                        const struct sentencepiece_rules *rules, struct status *st)
+{
+    struct normalizer *normalizer = &tokenizer->normalizer;
+    struct text symbol = text_of(SPACE_SYMBOL);
+    struct normalizer_step prefix = {.kind = rules->prefix_start_only ? NORMALIZE_PREPEND_START
+                                                                      : NORMALIZE_PREPEND,
+                                     .to = symbol};
+    struct normalizer_step escape = {.kind = NORMALIZE_REPLACE, .from = text_of(" "), .to = symbol};
+    status_code code = STATUS_OK;
+    normalizer->whole = &tokenizer->frozen;
+    if (rules->remove_extra_whitespaces)
+        code = normalizer_add(normalizer, (struct normalizer_step){.kind = NORMALIZE_COLLAPSE}, st);
+    if (code == STATUS_OK && rules->add_dummy_prefix) code = normalizer_add(normalizer, prefix, st);
+    return code == STATUS_OK ? normalizer_add(normalizer, escape, st) : code;
+}
+
+status_code tokenizer_use_sentencepiece_rules(struct tokenizer *tokenizer,
+                                              const struct sentencepiece_rules *rules,
+                                              struct status *st)
+{
+    status_code code = make_matchers(tokenizer, rules, st);
+    if (code != STATUS_OK) return code;
+    add_matches(tokenizer, rules);
     tokenizer->fuse_unknown = true;
-    tokenizer->strip_first_space = add_dummy_prefix;
-    tokenizer->strip_leading_spaces = remove_extra_whitespaces;
-    return add_normalizer_steps(tokenizer, add_dummy_prefix, remove_extra_whitespaces, st);
+    tokenizer->strip_first_space = rules->add_dummy_prefix;
+    tokenizer->strip_leading_spaces = rules->remove_extra_whitespaces;
+    return add_normalizer_steps(tokenizer, rules, st);
 }
 
 /* ---- loading ---- */

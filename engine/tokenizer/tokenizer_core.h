@@ -50,6 +50,8 @@ struct byte_spelling {
     uint8_t length;
 };
 
+struct added_token; /* engine/tokenizer/added_tokens.h */
+
 struct tokenizer {
     struct tokenizer_info info;
     struct arena arena;
@@ -89,9 +91,16 @@ status_code tokenizer_finish(struct tokenizer *tokenizer, struct status *st) MUS
 status_code tokenizer_prepare_encoding(struct tokenizer *tokenizer, struct status *st) MUST_CHECK;
 
 /* The conventions of SentencePiece: `frozen` and `raw` matches from the pieces' types, and the
- * normalizer from its two options. */
-status_code tokenizer_use_sentencepiece_rules(struct tokenizer *tokenizer, bool add_dummy_prefix,
-                                              bool remove_extra_whitespaces,
+ * normalizer from its options.  Pieces that are words of their own are in neither: the folder adds
+ * them, and they are looked for as it says. */
+struct sentencepiece_rules {
+    bool add_dummy_prefix, remove_extra_whitespaces;
+    bool prefix_start_only;          /* not behind a control piece or an added token */
+    const struct added_token *added; /* (n_added) */
+    size_t n_added;
+};
+status_code tokenizer_use_sentencepiece_rules(struct tokenizer *tokenizer,
+                                              const struct sentencepiece_rules *rules,
                                               struct status *st) MUST_CHECK;
 
 /* The parts of a tokenizer.json that say how text is rewritten, in tokenizer_json_rules.c.  They

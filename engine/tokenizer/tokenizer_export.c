@@ -157,9 +157,10 @@ static void put_pieces(const struct tokenizer_export *from, const float *scores,
 
 /* ---- policy ---- */
 
-static void put_id(struct gguf_writer *w, const char *key, int32_t id)
+static void put_id(const struct tokenizer_export *from, struct gguf_writer *w, const char *key,
+                   int32_t id)
 {
-    if (id >= 0) gguf_writer_u32(w, key, (uint32_t)id);
+    if (id >= 0 && id < from->n_vocab) gguf_writer_u32(w, key, (uint32_t)id);
 }
 
 static status_code read_rule(const struct normalizer_step *step, bool *add_prefix, bool *collapse,
@@ -167,7 +168,8 @@ static status_code read_rule(const struct normalizer_step *step, bool *add_prefi
 {
     bool spaces = step->kind == NORMALIZE_REPLACE && text_equal(step->from, text_of(" ")) &&
                   text_equal(step->to, text_of(SPACE_SYMBOL));
-    bool prefix = step->kind == NORMALIZE_PREPEND && text_equal(step->to, text_of(SPACE_SYMBOL));
+    bool prefix = (step->kind == NORMALIZE_PREPEND || step->kind == NORMALIZE_PREPEND_START) &&
+                  text_equal(step->to, text_of(SPACE_SYMBOL));
     *add_prefix |= prefix;
     *collapse |= step->kind == NORMALIZE_COLLAPSE;
     if (spaces || prefix || step->kind == NORMALIZE_COLLAPSE) return STATUS_OK;
@@ -270,7 +272,9 @@ status_code tokenizer_to_gguf(const struct tokenizer_export *from, struct gguf_w
     if (t->kind != TOKENIZER_BPE && t->kind != TOKENIZER_SPM)
         return status_set(st, STATUS_UNSUPPORTED,
                           "a tokenizer of kind \"%s\" cannot be written to GGUF", t->info.kind);
-    if (t->vocab.n > from->n_vocab)
+    int surplus = from->n_vocab; /* control pieces without a row, as engine.c takes them */
+    while (surplus < t->vocab.n && t->vocab.pieces[surplus].type == PIECE_CONTROL) surplus++;
+    if (surplus < t->vocab.n)
         return status_set(st, STATUS_BAD_INPUT,
                           "the tokenizer has %d pieces, the embedding only %d rows", t->vocab.n,
                           from->n_vocab);
@@ -279,10 +283,10 @@ status_code tokenizer_to_gguf(const struct tokenizer_export *from, struct gguf_w
                                      : put_sentencepiece(from, &arena, w, st);
     arena_release(&arena);
     if (code != STATUS_OK) return code;
-    put_id(w, KEY("bos_token_id"), info->bos);
-    put_id(w, KEY("eos_token_id"), info->eos);
-    put_id(w, KEY("unknown_token_id"), info->unknown);
-    put_id(w, KEY("padding_token_id"), info->pad);
+    put_id(from, w, KEY("bos_token_id"), info->bos);
+    put_id(from, w, KEY("eos_token_id"), info->eos);
+    put_id(from, w, KEY("unknown_token_id"), info->unknown);
+    put_id(from, w, KEY("padding_token_id"), info->pad);
     gguf_writer_bool(w, KEY("add_bos_token"), info->add_bos);
     gguf_writer_bool(w, KEY("add_eos_token"), info->add_eos);
     if (info->chat_template.length)

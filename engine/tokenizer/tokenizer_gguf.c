@@ -196,16 +196,15 @@ static status_code read_scores(struct tokenizer *tokenizer, const struct gguf_ar
 static status_code read_sentencepiece(struct tokenizer *tokenizer, const struct gguf *file,
                                       const struct vocabulary_arrays *arrays, struct status *st)
 {
-    bool add_space_prefix = true, remove_extra_whitespaces = false;
+    struct sentencepiece_rules rules = {.add_dummy_prefix = true};
     bool unigram = tokenizer->kind == TOKENIZER_UNIGRAM;
-    status_code code = get_flag(file, KEY("add_space_prefix"), &add_space_prefix, st);
+    status_code code = get_flag(file, KEY("add_space_prefix"), &rules.add_dummy_prefix, st);
     if (code == STATUS_OK)
-        code = get_flag(file, KEY("remove_extra_whitespaces"), &remove_extra_whitespaces, st);
+        code = get_flag(file, KEY("remove_extra_whitespaces"), &rules.remove_extra_whitespaces, st);
     if (code == STATUS_OK && unigram) code = read_charsmap(tokenizer, file, st);
     if (code == STATUS_OK && unigram) code = read_scores(tokenizer, &arrays->scores, st);
     if (code != STATUS_OK) return code;
-    return tokenizer_use_sentencepiece_rules(tokenizer, add_space_prefix, remove_extra_whitespaces,
-                                             st);
+    return tokenizer_use_sentencepiece_rules(tokenizer, &rules, st);
 }
 
 /* ---- byte-level BPE ---- */

@@ -6,6 +6,7 @@
 
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
+#include "engine/tokenizer/added_tokens.h"
 #include "engine/tokenizer/tokenizer_core.h"
 
 /* What a reader of the file needs at hand. */
@@ -136,30 +137,12 @@ static status_code read_model(struct json_tokenizer *j, struct status *st)
 
 /* ---- pieces ---- */
 
-struct added_token {
-    struct text content;
-    int64_t id;
-    bool special, normalized;
-    unsigned flags;
-};
-
 static status_code read_added(const struct json_value *node, struct added_token *added,
                               struct status *st)
 {
-    bool lstrip = false, rstrip = false, single_word = false;
-    *added = (struct added_token){0};
-    status_code code = json_get_text(node, "content", &added->content, st);
+    status_code code = added_token_read(node, added, st);
     if (code == STATUS_OK) code = json_get_int(node, "id", 0, LIMIT_VOCAB - 1, &added->id, st);
-    if (code == STATUS_OK) code = get_flag(node, "special", &added->special, st);
-    added->normalized = !added->special;
-    if (code == STATUS_OK) code = get_flag(node, "normalized", &added->normalized, st);
-    if (code == STATUS_OK) code = get_flag(node, "lstrip", &lstrip, st);
-    if (code == STATUS_OK) code = get_flag(node, "rstrip", &rstrip, st);
-    if (code == STATUS_OK) code = get_flag(node, "single_word", &single_word, st);
-    if (code != STATUS_OK) return status_prefix(st, "added_tokens");
-    added->flags = (added->special ? MATCH_SPECIAL : 0u) | (lstrip ? MATCH_LSTRIP : 0u) |
-                   (rstrip ? MATCH_RSTRIP : 0u) | (single_word ? MATCH_WORD : 0u);
-    return STATUS_OK;
+    return code == STATUS_OK ? code : status_prefix(st, "added_tokens");
 }
 
 /* One piece of model.vocab: "piece": id in an object, ["piece", score] in Unigram's array. */

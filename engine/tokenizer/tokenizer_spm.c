@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/tokenizer/added_tokens.h"
 #include "engine/tokenizer/protobuf.h"
 #include "engine/tokenizer/tokenizer_core.h"
 
@@ -230,19 +231,68 @@ static status_code set_pieces(struct tokenizer *tokenizer, struct text bytes, do
     }
     if (code == STATUS_OK && tokenizer->info.unknown < 0)
         code = status_set(st, STATUS_BAD_INPUT, "no piece has type unknown");
-    return code == STATUS_OK ? vocabulary_finish(&tokenizer->vocab, st) : code;
+    return code;
+}
+
+/* Which of the added tokens are pieces of the model. */
+static status_code meet_pieces(struct text bytes, struct added_tokens *added, struct status *st)
+{
+    struct protobuf_reader reader = protobuf_start(bytes);
+    struct protobuf_field f;
+    struct text stored;
+    float score;
+    int64_t type;
+    int32_t id = 0;
+    status_code code;
+    while ((code = protobuf_next(&reader, &f, st)) == STATUS_OK && f.number) {
+        if (f.number != MODEL_PIECES) continue;
+        code = read_piece(f.bytes, &stored, &score, &type, st);
+        if (code != STATUS_OK) return status_prefix(st, "piece %d", id);
+        if ((code = added_tokens_meet(added, id++, stored, st)) != STATUS_OK) return code;
+    }
+    return code;
+}
+
+/* An added token that is no piece yet is a word of its own; a piece that is called special becomes
+ * a control piece. */
+static status_code set_added(struct tokenizer *tokenizer, const struct added_tokens *added,
+                             struct status *st)
+{
+    struct vocabulary *vocab = &tokenizer->vocab;
+    for (size_t i = 0; i < added->n; i++) {
+        const struct added_token *token = &added->items[i];
+        struct piece *piece = &vocab->pieces[token->id];
+        if (!piece->stored.data || !text_equal(piece->stored, token->content)) {
+            char *copy =
+                arena_strndup(&tokenizer->arena, token->content.data, token->content.length);
+            if (!copy) return status_no_memory(st, "the vocabulary");
+            struct text stored = {copy, token->content.length};
+            status_code code = vocabulary_set(vocab, token->id, stored, PIECE_USER_DEFINED, st);
+            if (code != STATUS_OK) return status_prefix(st, "%s", token->source);
+            piece->order = piece_order(0);
+            piece->is_word = true;
+        }
+        if (token->special && piece->type != PIECE_UNKNOWN && piece->type != PIECE_BYTE)
+            piece->type = PIECE_CONTROL;
+    }
+    return STATUS_OK;
 }
 
 static status_code read_pieces(struct tokenizer *tokenizer, const struct model_proto *model,
-                               struct text bytes, struct status *st)
+                               struct text bytes, struct added_tokens *added, struct status *st)
 {
-    size_t n = model->n_pieces;
-    status_code code =
-        vocabulary_create(&tokenizer->vocab, &tokenizer->arena, n, tokenizer->info.sha256, st);
+    size_t n = model->n_pieces, n_vocab;
+    status_code code = meet_pieces(bytes, added, st);
+    if (code == STATUS_OK) code = added_tokens_place(added, n, &n_vocab, st);
     if (code != STATUS_OK) return code;
-    double *scores = calloc(n, sizeof *scores);
+    code = vocabulary_create(&tokenizer->vocab, &tokenizer->arena, n_vocab, tokenizer->info.sha256,
+                             st);
+    if (code != STATUS_OK) return code;
+    double *scores = calloc(n ? n : 1, sizeof *scores);
     if (!scores) return status_no_memory(st, "the vocabulary");
     code = set_pieces(tokenizer, bytes, scores, st);
+    if (code == STATUS_OK) code = set_added(tokenizer, added, st);
+    if (code == STATUS_OK) code = vocabulary_finish(&tokenizer->vocab, st);
     if (code == STATUS_OK && tokenizer->kind == TOKENIZER_UNIGRAM)
         code = tokenizer_use_scores(tokenizer, scores, (int)n, true, st);
     free(scores);
@@ -267,38 +317,81 @@ static status_code check_bytes(const struct tokenizer *tokenizer, const struct m
 
 /* ---- the whole ---- */
 
+/* What lies beside the file. */
+struct spm_folder {
+    const char *directory;
+    struct tokenizer_config config;
+    struct added_tokens added;
+};
+
+/* The piece that the folder gives for a role, or the model's own. */
+static int32_t find_role(const struct tokenizer *tokenizer, const struct spm_folder *folder,
+                         const char *field, struct text own)
+{
+    struct text named = added_tokens_named(&folder->added, &folder->config, field);
+    int32_t id = named.length ? vocabulary_find(&tokenizer->vocab, named) : -1;
+    return id >= 0 ? id : vocabulary_find_control(&tokenizer->vocab, own);
+}
+
 static status_code read_policy(struct tokenizer *tokenizer, const struct model_proto *model,
-                               const char *directory, struct status *st)
+                               const struct spm_folder *folder, struct status *st)
 {
     struct tokenizer_info *info = &tokenizer->info;
-    info->bos = vocabulary_find_control(&tokenizer->vocab, model->bos_piece);
-    info->eos = vocabulary_find_control(&tokenizer->vocab, model->eos_piece);
-    info->pad = vocabulary_find_control(&tokenizer->vocab, model->pad_piece);
-    struct tokenizer_config config;
-    status_code code = tokenizer_config_open(&config, directory, st);
+    info->bos = find_role(tokenizer, folder, "bos_token", model->bos_piece);
+    info->eos = find_role(tokenizer, folder, "eos_token", model->eos_piece);
+    info->pad = find_role(tokenizer, folder, "pad_token", model->pad_piece);
+    info->add_bos = folder->config.has_add_bos ? folder->config.add_bos : true;
+    return tokenizer_config_template(&folder->config, folder->directory, tokenizer, st);
+}
+
+/* transformers' LlamaTokenizer puts a space in front of every stretch between special tokens, or
+ * with "legacy" false in front of the first alone. */
+static status_code use_rules(struct tokenizer *tokenizer, const struct model_proto *model,
+                             const struct spm_folder *folder, struct status *st)
+{
+    bool legacy = true;
+    status_code code = tokenizer_config_flag(&folder->config, "legacy", &legacy, st);
     if (code != STATUS_OK) return code;
-    info->add_bos = config.has_add_bos ? config.add_bos : true;
-    code = tokenizer_config_template(&config, directory, tokenizer, st);
-    tokenizer_config_close(&config);
-    return code;
+    const struct sentencepiece_rules rules = {
+        .add_dummy_prefix = model->add_dummy_prefix,
+        .remove_extra_whitespaces = model->remove_extra_whitespaces,
+        .prefix_start_only = !legacy,
+        .added = folder->added.items,
+        .n_added = folder->added.n,
+    };
+    return tokenizer_use_sentencepiece_rules(tokenizer, &rules, st);
 }
 
 static status_code fill(struct tokenizer *tokenizer, const struct model_proto *model,
-                        struct text bytes, const char *directory, struct status *st)
+                        struct text bytes, struct spm_folder *folder, struct status *st)
 {
-    status_code code = read_pieces(tokenizer, model, bytes, st);
+    status_code code = read_pieces(tokenizer, model, bytes, &folder->added, st);
     if (code == STATUS_OK) code = check_bytes(tokenizer, model, st);
-    if (code == STATUS_OK) code = read_policy(tokenizer, model, directory, st);
-    if (code == STATUS_OK) code = tokenizer_config_ends(directory, &tokenizer->vocab, st);
+    if (code == STATUS_OK) code = read_policy(tokenizer, model, folder, st);
+    if (code == STATUS_OK) code = tokenizer_config_ends(folder->directory, &tokenizer->vocab, st);
     tokenizer->byte_fallback = model->byte_fallback;
     if (code == STATUS_OK && model->charsmap.length) {
         code = tokenizer_add_charsmap(tokenizer, model->charsmap, NORMALIZE_CHARSMAP, st);
         if (code != STATUS_OK) status_prefix(st, "normalizer_spec.precompiled_charsmap");
     }
-    if (code == STATUS_OK)
-        code = tokenizer_use_sentencepiece_rules(tokenizer, model->add_dummy_prefix,
-                                                 model->remove_extra_whitespaces, st);
+    if (code == STATUS_OK) code = use_rules(tokenizer, model, folder, st);
     return code == STATUS_OK ? tokenizer_finish(tokenizer, st) : code;
+}
+
+static status_code open_folder(struct spm_folder *folder, const char *directory, struct status *st)
+{
+    *folder = (struct spm_folder){.directory = directory};
+    status_code code = tokenizer_config_open(&folder->config, directory, st);
+    if (code != STATUS_OK) return code;
+    code = added_tokens_collect(&folder->added, &folder->config, directory, st);
+    if (code != STATUS_OK) tokenizer_config_close(&folder->config);
+    return code;
+}
+
+static void close_folder(struct spm_folder *folder)
+{
+    added_tokens_release(&folder->added);
+    tokenizer_config_close(&folder->config);
 }
 
 status_code tokenizer_read_spm(struct tokenizer **out, struct text bytes, const char *directory,
@@ -310,14 +403,16 @@ status_code tokenizer_read_spm(struct tokenizer **out, struct text bytes, const 
     if (code != STATUS_OK) return code;
     char digest[SHA256_HEX_SIZE];
     sha256_text(bytes, digest);
-    struct tokenizer *tokenizer;
+    struct spm_folder folder;
+    if ((code = open_folder(&folder, directory, st)) != STATUS_OK) return code;
+    struct tokenizer *tokenizer = NULL;
     enum tokenizer_kind kind = model.model_type == MODEL_BPE ? TOKENIZER_SPM : TOKENIZER_UNIGRAM;
     code = tokenizer_create(&tokenizer, kind, digest, st);
-    if (code != STATUS_OK) return code;
-    code = fill(tokenizer, &model, bytes, directory, st);
+    if (code == STATUS_OK) code = fill(tokenizer, &model, bytes, &folder, st);
     if (code == STATUS_OK)
         *out = tokenizer;
     else
         tokenizer_free(tokenizer);
+    close_folder(&folder);
     return code;
 }

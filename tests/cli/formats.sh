@@ -35,6 +35,23 @@ same "a missing shard" 3 $?
 same "is named" 1 "$(grep -c 'model-00002-of-00002.safetensors' "$scratch/err")"
 same "and leaves no output" 0 "$(ls "$scratch/d" 2>/dev/null | wc -l)"
 
+# Tokens beside a tokenizer.model: a padding token behind the embedding's rows is no hindrance, since
+# no text becomes it; a token that text can spell needs its row.
+rm -rf "$scratch"/m*
+$make_model --format safetensors --shape tiny --vocab 4097 "$scratch/m" >/dev/null
+cp tests/vectors/demo/tokenizer.model "$scratch/m"
+echo '{"<x>": 4096, "[PAD]": 4097}' >"$scratch/m/added_tokens.json"
+echo '{"pad_token": "[PAD]"}' >"$scratch/m/special_tokens_map.json"
+same "an added token" '{"ids": [4096, 4096]}' "$(echo '{"text": "<x><x>"}' | assay tokenize --model "$scratch/m")"
+logits "$scratch/m" "$scratch/d"
+same "padding behind the embedding" $((20 * 4097 * 4)) "$(wc -c <"$scratch/d")"
+assay convert "$scratch/m" "$scratch/m.gguf" --type F16 >"$scratch/err" 2>&1 || bad "convert" "$(cat "$scratch/err")"
+same "is kept in GGUF" 1 "$(echo '{"text": "a<x>"}' | assay tokenize --model "$scratch/m.gguf" | grep -c ', 4096]')"
+echo '{}' >"$scratch/m/special_tokens_map.json"
+assay logits --model "$scratch/m" --tokens "$scratch/ids.json" --out "$scratch/d" >"$scratch/err" 2>&1
+same "a word without a row" 3 $?
+same "is told" 1 "$(grep -c 'the tokenizer has 4098 pieces, the embedding only 4097 rows' "$scratch/err")"
+
 $make_model --format gguf --shape gemma-2b --layers 2 --vocab 4096 --type q8_0 --seed 1 \
     "$scratch/wide.gguf" >/dev/null || bad "make_model at Gemma 2B's width"
 logits "$scratch/wide.gguf" "$scratch/w1" --threads 1

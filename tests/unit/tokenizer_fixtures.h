@@ -33,17 +33,10 @@ static inline void fixture_write(struct fixture *f, const char *name, struct tex
 
 static inline void fixture_release(struct fixture *f)
 {
-    static const char *const names[] = {"tokenizer.json",
-                                        "tokenizer.model",
-                                        "model.gguf",
-                                        "tokenizer_config.json",
-                                        "vocab.json",
-                                        "merges.txt",
-                                        "added_tokens.json",
-                                        "chat_template.jinja",
-                                        "chat_template.json",
-                                        "config.json",
-                                        "generation_config.json"};
+    static const char *const names[] = {
+        "tokenizer.json",      "tokenizer.model",    "model.gguf",        "tokenizer_config.json",
+        "vocab.json",          "merges.txt",         "added_tokens.json", "special_tokens_map.json",
+        "chat_template.jinja", "chat_template.json", "config.json",       "generation_config.json"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(f->path, sizeof f->path, "%s/%s", f->folder, names[i]);
         unlink(f->path);
