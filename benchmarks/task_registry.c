@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "benchmarks/name_guess.h"
 #include "benchmarks/task_file.h"
 #include "benchmarks/tasks/tasks.h"
 #include "engine/base/limits.h"
@@ -148,10 +149,15 @@ static status_code find_task(const struct request *request, const struct task **
     }
     int shown = request->name.length > 80 ? 80 : (int)request->name.length;
     if (known)
-        return status_set(st, STATUS_USAGE, "task %.*s has no profile \"%s\"; see `list tasks`",
-                          shown, request->name.data, request->profile);
-    return status_set(st, STATUS_USAGE, "unknown task \"%.*s\"; see `list tasks`", shown,
-                      request->name.data);
+        return status_set(st, STATUS_USAGE,
+                          "task %.*s has no profile \"%s\"; see `assay list tasks`", shown,
+                          request->name.data, request->profile);
+    struct name_guess meant;
+    char hint[NAME_GUESS_HINT_SIZE];
+    name_guess_init(&meant, request->name);
+    for (size_t i = 0; i < N_ROWS; i++) name_guess_consider(&meant, rows[i]->name);
+    return status_set(st, STATUS_USAGE, "unknown task \"%.*s\"%s; see `assay list tasks`", shown,
+                      request->name.data, name_guess_hint(&meant, "", hint));
 }
 
 /* ---- which subsets the data has ---- */

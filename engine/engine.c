@@ -98,6 +98,12 @@ static status_code read_config(struct engine *e, struct status *st)
     if (n < 0 || (size_t)n >= sizeof path)
         return status_set(st, STATUS_LIMIT, "%s: the path is too long", e->path.data);
     status_code code = json_parse_file(&config, path, LIMIT_CONFIG_BYTES, st);
+    if (code == STATUS_NOT_FOUND)
+        return status_set(
+            st, code,
+            "%s: is no model: it has no config.json (a GGUF file is named itself, not "
+            "its folder)",
+            e->path.data);
     if (code != STATUS_OK) return code;
     code = model_config_from_json(&e->model.config, config, st);
     if (code == STATUS_OK) code = read_labels(e, config, st);

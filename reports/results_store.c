@@ -1,6 +1,7 @@
 /* results_store.c - the file itself: opening, migrating, batches, and the only calls to SQLite. */
 #include "reports/results_store.h"
 
+#include <errno.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -419,17 +420,27 @@ static void harden(struct store *store)
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
 }
 
+static status_code check_there(const struct store *store, struct status *st)
+{
+    if (strcmp(store->path, ":memory:") == 0) return STATUS_OK;
+    FILE *file = fopen(store->path, "rb");
+    if (!file && errno == ENOENT)
+        return status_set(st, STATUS_NOT_FOUND, "%s: there is no store here", store->path);
+    if (!file) return status_set(st, STATUS_IO, "%s: %s", store->path, strerror(errno));
+    fclose(file);
+    return STATUS_OK;
+}
+
 static status_code open_file(struct store *store, enum store_access access, struct status *st)
 {
-    int flags =
-        access == STORE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    if (access == STORE_READ && strcmp(store->path, ":memory:") != 0) {
-        FILE *file = fopen(store->path, "rb");
-        if (!file)
-            return status_set(st, STATUS_NOT_FOUND, "%s: there is no store here", store->path);
-        fclose(file);
-    }
-    int result = sqlite3_open_v2(store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    static const int flags[] = {
+        [STORE_WRITE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+        [STORE_CHANGE] = SQLITE_OPEN_READWRITE,
+        [STORE_READ] = SQLITE_OPEN_READONLY,
+    };
+    if (access != STORE_WRITE && check_there(store, st) != STATUS_OK) return st->code;
+    int result =
+        sqlite3_open_v2(store->path, &store->db, flags[access] | SQLITE_OPEN_NOMUTEX, NULL);
     if (!store->db) return status_no_memory(st, store->path);
     if (result == SQLITE_OK && access == STORE_READ && !can_read(store))
         result = open_immutable(store);

@@ -42,8 +42,9 @@
 struct store; /* opaque */
 
 enum store_access {
-    STORE_WRITE, /* made when absent, migrated when older */
-    STORE_READ   /* must exist and have this program's schema version */
+    STORE_WRITE,  /* made when absent, migrated when older */
+    STORE_CHANGE, /* must exist, migrated when older */
+    STORE_READ    /* must exist and have this program's schema version */
 };
 
 /* A file that is not a database, is another program's, is newer than this program, or is from

@@ -46,7 +46,7 @@ int cmd_rescore(const struct command *self, int argc, const char **argv)
         r.format = json ? TABLE_JSON : TABLE_TEXT;
         if (words.n_positional > 1)
             code = cli_usage_error(self, "one run at a time");
-        else if (store_open(&store, r.store, STORE_WRITE, &st) == STATUS_OK &&
+        else if (store_open(&store, r.store, STORE_CHANGE, &st) == STATUS_OK &&
                  rescore_in(store, &r, &complete, &st) == STATUS_OK)
             code = complete ? EXIT_DONE : EXIT_INCOMPLETE;
         else

@@ -383,7 +383,7 @@ int cmd_resume(const struct command *self, int argc, const char **argv)
     r.format = json ? TABLE_JSON : TABLE_TEXT;
     struct status st = {0};
     struct store *store = NULL;
-    if (store_open(&store, r.store, STORE_WRITE, &st) != STATUS_OK) return cli_fail(&st);
+    if (store_open(&store, r.store, STORE_CHANGE, &st) != STATUS_OK) return cli_fail(&st);
     code = resume_in(store, &r);
     store_free(store);
     return code;

@@ -8,6 +8,7 @@
 
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/cli/lost_file.h"
+#include "benchmarks/name_guess.h"
 #include "benchmarks/version.h"
 
 static const struct command commands[] = {
@@ -87,6 +88,17 @@ static void wait_passively(char **argv)
         execv("/proc/self/exe", argv);
 }
 
+static int unknown_command(const char *word)
+{
+    struct name_guess meant;
+    char hint[NAME_GUESS_HINT_SIZE];
+    name_guess_init(&meant, text_of(word));
+    for (size_t i = 0; i < N_COMMANDS; i++) name_guess_consider(&meant, commands[i].name);
+    fprintf(stderr, "assay: there is no command \"%s\"%s; assay -h lists them\n", word,
+            name_guess_hint(&meant, "", hint));
+    return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_NUMERIC, "C");
@@ -110,6 +122,5 @@ int main(int argc, char **argv)
             if (commands[i].computes) wait_passively(argv);
             return commands[i].run(&commands[i], argc - 1, (const char **)(void *)(argv + 1));
         }
-    fprintf(stderr, "assay: there is no command \"%s\"; assay -h lists them\n", argv[1]);
-    return EXIT_USAGE;
+    return unknown_command(argv[1]);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "benchmarks/name_guess.h"
+
 static status_code read_int(const struct option_row *row, const char *word, struct status *st)
 {
     char *end;
@@ -82,13 +84,25 @@ static const struct option_row *find_row(const struct option_row *rows, int n_ro
     return NULL;
 }
 
+static status_code unknown_option(const struct option_row *rows, int n_rows, const char *word,
+                                  struct status *st)
+{
+    struct name_guess meant;
+    char hint[NAME_GUESS_HINT_SIZE];
+    const char *name = word + strspn(word, "-");
+    name_guess_init(&meant, (struct text){name, strcspn(name, "=")});
+    for (int i = 0; i < n_rows; i++) name_guess_consider(&meant, rows[i].name);
+    return status_set(st, STATUS_USAGE, "unknown option %s%s; -h lists them", word,
+                      name_guess_hint(&meant, "--", hint));
+}
+
 /* Reads the option at argv[*i] and, where its value is the next word, moves *i to that. */
 static status_code read_option(const struct option_row *rows, int n_rows, int argc,
                                const char **argv, int *i, struct status *st)
 {
     const char *word = argv[*i];
     const struct option_row *row = word[1] == '-' ? find_row(rows, n_rows, word) : NULL;
-    if (!row) return status_set(st, STATUS_USAGE, "unknown option %s; -h lists them", word);
+    if (!row) return unknown_option(rows, n_rows, word, st);
     const char *equals = strchr(word, '=');
     if (row->kind == OPTION_FLAG) {
         if (equals) return status_set(st, STATUS_USAGE, "--%s takes no value", row->name);

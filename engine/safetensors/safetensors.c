@@ -513,8 +513,8 @@ static status_code missing(struct safetensors *files, const char *path, struct s
         const char *pickle = join(&files->arena, path, pickles[i]);
         if (pickle && exists(pickle))
             return status_set(st, STATUS_UNSUPPORTED,
-                              "%s: is a pickle, which is a program and is not read here: save the "
-                              "model as safetensors (save_pretrained)",
+                              "%s: pickles are programs and are not read here: save the model as "
+                              "safetensors (save_pretrained)",
                               pickle);
     }
     return status_set(st, STATUS_NOT_FOUND,
