@@ -7,11 +7,32 @@ O       := build/$(BUILD)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-PACKAGES := gcc make pkg-config libcurl4-openssl-dev libcjson-dev libsqlite3-dev libcunit1-dev \
-            libpcre2-dev zlib1g-dev libssl-dev libutf8proc-dev sqlite3 \
-            bubblewrap python3
-LIBS     := libcurl libcjson sqlite3 libpcre2-8 zlib libcrypto libutf8proc
-TEST_LIBS := cunit
+# Libraries: what pkg-config calls them, and the Debian package.
+LIBRARIES     := libcurl:libcurl4-openssl-dev libcjson:libcjson-dev sqlite3:libsqlite3-dev \
+                 libpcre2-8:libpcre2-dev zlib:zlib1g-dev libcrypto:libssl-dev \
+                 libutf8proc:libutf8proc-dev
+TEST_LIBRARY  := cunit:libcunit1-dev
+name_of        = $(foreach l,$(1),$(firstword $(subst :, ,$(l))))
+package_of     = $(foreach l,$(1),$(lastword $(subst :, ,$(l))))
+LIBS          := $(call name_of,$(LIBRARIES))
+TEST_LIBS     := $(call name_of,$(TEST_LIBRARY))
+PACKAGES      := gcc make pkg-config $(call package_of,$(LIBRARIES) $(TEST_LIBRARY)) sqlite3 \
+                 bubblewrap python3
+
+# What this call of make will compile with; `demo` and `test` install what is missing first.
+GOALS   := $(filter-out demo test deps asan tsan layers format clean help,$(or $(MAKECMDGOALS),all))
+NEEDED  := $(if $(GOALS),$(LIBRARIES)) $(if $(filter check %/tests/unit/%,$(GOALS)),$(TEST_LIBRARY))
+NEEDED  := $(if $(filter cross,$(BUILD)),,$(strip $(NEEDED)))
+lacks    = $(if $(shell pkg-config --exists $(call name_of,$(1)) && echo 1),,$(1))
+ifneq ($(NEEDED),)
+ifeq ($(shell pkg-config --version 2>/dev/null),)
+$(error pkg-config is missing (Debian package pkg-config): `make deps` installs it)
+endif
+MISSING := $(strip $(foreach l,$(NEEDED),$(call lacks,$(l))))
+ifneq ($(MISSING),)
+$(error missing: $(call name_of,$(MISSING)) (Debian: $(call package_of,$(MISSING))): `make deps` installs what is missing)
+endif
+endif
 
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wundef \
            -Wwrite-strings -Wcast-qual -Wpointer-arith -Wstrict-prototypes \
@@ -26,7 +47,8 @@ MODE_cross   := -O3 -ffunction-sections -DEMULATED
 MODE    := $(or $(MODE_$(BUILD)),$(error unknown BUILD=$(BUILD): release asan tsan cov cross))
 CFLAGS  ?=
 ALL_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -I. $(WARN) $(NUMERIC) $(MODE) -fopenmp -MMD -MP \
-             $(if $(filter cross,$(BUILD)),,$(shell pkg-config --cflags $(LIBS))) $(CFLAGS)
+             $(LIB_CFLAGS) $(CFLAGS)
+LIB_CFLAGS := $(if $(NEEDED),$(shell pkg-config --cflags $(LIBS)))
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS)) -lm $(LDLIBS)
 
 LIB_SRC := $(wildcard engine/*.c engine/*/*.c classifiers/*.c datasets/*.c reports/*.c \
