@@ -58,6 +58,7 @@ static bool is_needed(struct text name)
                                         "vocab.json",
                                         "merges.txt",
                                         "chat_template.jinja",
+                                        "chat_template.json",
                                         "adapter_config.json",
                                         "README.md",
                                         "model.safetensors.index.json",

@@ -11,6 +11,7 @@
 #include "datasets/fetch.h"
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
+#include "engine/model/model_path.h"
 
 struct fetch_display {
     bool terminal, open_line;
@@ -87,29 +88,30 @@ static int fetch_named_dataset(const char *name, const char *data_dir, const cha
 static int fetch_named_model(struct model_fetch *request)
 {
     struct status st = {0};
-    struct model_fetched result;
+    struct model_fetched result = {0};
     struct fetch_display display = {.terminal = isatty(STDERR_FILENO) != 0,
                                     .last_line = clock_seconds()};
     const struct fetch_listener listener = {show, progress_should_stop, &display};
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     const char *hub = getenv("HF_ENDPOINT"), *token = getenv("HF_TOKEN");
-    char root[PATH_MAX], endpoint[2048];
-    if (cache && *cache)
-        snprintf(root, sizeof root, "%s/assay/models", cache);
-    else
-        snprintf(root, sizeof root, "%s/.cache/assay/models", home ? home : "");
+    char endpoint[2048];
+    struct strbuf root;
+    strbuf_init(&root, PATH_MAX);
+    model_path_own_cache(&root);
     if (!request->endpoint) request->endpoint = hub && *hub ? hub : "https://huggingface.co";
     snprintf(endpoint, sizeof endpoint, "%s", request->endpoint);
     if (*endpoint && endpoint[strlen(endpoint) - 1] == '/') endpoint[strlen(endpoint) - 1] = '\0';
     request->endpoint = endpoint;
-    request->root = root;
+    request->root = root.data;
     request->token = token && *token ? token : NULL;
     request->listener = &listener;
-    status_code code = model_fetch(request, &result, &st);
+    status_code code = strbuf_check(&root, "the cache's path", &st);
+    if (code == STATUS_OK) code = model_fetch(request, &result, &st);
     if (code == STATUS_OK)
         fprintf(stderr, "assay: %s at commit %s, licence %s\n", request->name, result.commit,
                 *result.licence ? result.licence : "not named by its card");
-    return end(&display, code, &result.files, result.path, &st);
+    int exit_code = end(&display, code, &result.files, result.path, &st);
+    strbuf_release(&root);
+    return exit_code;
 }
 
 int cmd_fetch(const struct command *self, int argc, const char **argv)

@@ -13,6 +13,7 @@
 #include "classifiers/policy.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
+#include "engine/model/model_path.h"
 
 /* What a list collects: one line for each entry, for people or as JSON. */
 struct listing {
@@ -157,24 +158,21 @@ static void add_own_models(struct listing *list, const char *folder, const char 
     if (n > 0 && (size_t)n < sizeof path) each_entry(list, path, add_own_model);
 }
 
-static void list_cache(struct listing *list, const char *variable, const char *fallback,
-                       const char *below,
+static void list_cache(struct listing *list, void (*append_folder)(struct strbuf *out),
                        void (*call)(struct listing *list, const char *folder, const char *name))
 {
-    char path[PATH_MAX];
-    const char *base = getenv(variable), *home = getenv("HOME");
-    if (base && *base)
-        snprintf(path, sizeof path, "%s/%s", base, below);
-    else
-        snprintf(path, sizeof path, "%s/%s/%s", home ? home : "", fallback, below);
-    each_entry(list, path, call);
+    struct strbuf path;
+    strbuf_init(&path, PATH_MAX);
+    append_folder(&path);
+    if (path.state == STATUS_OK) each_entry(list, path.data, call);
+    strbuf_release(&path);
 }
 
 static void list_models(struct listing *list)
 {
     if (cli_demo_dir()) add(list, "model", "demo", 0, "comes with the program");
-    list_cache(list, "XDG_CACHE_HOME", ".cache", "assay/models", add_own_models);
-    list_cache(list, "HF_HOME", ".cache/huggingface", "hub", add_hub_model);
+    list_cache(list, model_path_own_cache, add_own_models);
+    list_cache(list, model_path_hub_cache, add_hub_model);
 }
 
 static void list_datasets(struct listing *list)

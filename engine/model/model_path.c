@@ -8,17 +8,36 @@
 
 #define MAX_PATH_BYTES 4096
 
-/* $variable/below, or $HOME/fallback/below where the variable is not set. */
-static void append_cache(struct strbuf *out, const char *variable, const char *fallback,
-                         const char *below)
+static const char *variable(const char *name)
 {
-    const char *base = getenv(variable);
-    if (base && *base) {
-        strbuf_appendf(out, "%s/%s", base, below);
-    } else {
-        const char *home = getenv("HOME");
-        strbuf_appendf(out, "%s/%s/%s", home ? home : "", fallback, below);
-    }
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+static void append_user_cache(struct strbuf *out, const char *below)
+{
+    const char *cache = variable("XDG_CACHE_HOME"), *home = variable("HOME");
+    if (cache)
+        strbuf_appendf(out, "%s/%s", cache, below);
+    else
+        strbuf_appendf(out, "%s/.cache/%s", home ? home : "", below);
+}
+
+void model_path_own_cache(struct strbuf *out)
+{
+    append_user_cache(out, "assay/models");
+}
+
+void model_path_hub_cache(struct strbuf *out)
+{
+    const char *whole = variable("HF_HUB_CACHE"), *home = variable("HF_HOME");
+    if (!whole) whole = variable("HUGGINGFACE_HUB_CACHE");
+    if (whole)
+        strbuf_append_str(out, whole);
+    else if (home)
+        strbuf_appendf(out, "%s/hub", home);
+    else
+        append_user_cache(out, "huggingface/hub");
 }
 
 static bool is_hub_name(const char *name)
@@ -32,10 +51,11 @@ static bool exists(const struct strbuf *path)
     return path->state == STATUS_OK && access(path->data, F_OK) == 0;
 }
 
-/* models--org--name/snapshots/<commit that refs/main holds> */
-static void append_snapshot(struct strbuf *out, const char *name)
+/* models--org--name/snapshots/<commit that refs/main holds>; false where that names none. */
+static bool append_snapshot(struct strbuf *out, const char *name)
 {
-    append_cache(out, "HF_HOME", ".cache/huggingface", "hub/models--");
+    model_path_hub_cache(out);
+    strbuf_append_str(out, "/models--");
     for (const char *p = name; *p; p++)
         strbuf_append_str(out, *p == '/' ? "--" : (char[]){*p, '\0'});
     struct strbuf reference, commit;
@@ -43,12 +63,12 @@ static void append_snapshot(struct strbuf *out, const char *name)
     strbuf_init(&reference, MAX_PATH_BYTES);
     strbuf_init(&commit, MAX_PATH_BYTES);
     strbuf_appendf(&reference, "%s/refs/main", out->data);
-    if (strbuf_read_file(&commit, reference.data, &ignored) == STATUS_OK) {
-        struct text id = utf8_strip((struct text){commit.data, commit.length});
-        strbuf_appendf(out, "/snapshots/%.*s", TEXT_ARGS(id));
-    }
+    bool found = strbuf_read_file(&commit, reference.data, &ignored) == STATUS_OK;
+    struct text id = utf8_strip((struct text){commit.data, commit.length});
+    strbuf_appendf(out, "/snapshots/%.*s", TEXT_ARGS(id));
     strbuf_release(&reference);
     strbuf_release(&commit);
+    return found && exists(out);
 }
 
 status_code model_path_resolve(struct strbuf *out, const char *name, struct status *st)
@@ -66,14 +86,13 @@ status_code model_path_resolve(struct strbuf *out, const char *name, struct stat
         return status_set(st, STATUS_NOT_FOUND, "%s: no such model file or directory", name);
     struct strbuf path;
     strbuf_init(&path, MAX_PATH_BYTES);
-    append_cache(&path, "XDG_CACHE_HOME", ".cache", "assay/models/");
-    strbuf_append_str(&path, name);
-    if (!exists(&path)) {
+    model_path_own_cache(&path);
+    strbuf_appendf(&path, "/%s", name);
+    bool found = exists(&path);
+    if (!found) {
         strbuf_clear(&path);
-        append_snapshot(&path, name);
+        found = append_snapshot(&path, name);
     }
-    bool found = exists(&path) && strstr(path.data, "/snapshots/") != NULL;
-    found = found || (exists(&path) && strstr(path.data, "/assay/models/") != NULL);
     if (found) strbuf_append(out, path.data, path.length);
     strbuf_release(&path);
     if (found) return strbuf_check(out, "model path", st);
