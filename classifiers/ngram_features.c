@@ -48,9 +48,10 @@ static void add_word(void *user, const struct normalized_word *word)
         size_t stop = i + NGRAM_MAX < length ? i + NGRAM_MAX : length;
         for (size_t k = i; k < stop; k++) {
             hash = (hash ^ marked[k]) * HASH_PRIME;
-            if (k + 1 - i >= NGRAM_MIN) hashes[n++] = spread(hash + (uint32_t)(k - i));
+            if (k + 1 - i >= NGRAM_MIN) hashes[n++] = hash + (uint32_t)(k - i);
         }
     }
+    for (size_t i = 0; i < n; i++) hashes[i] = spread(hashes[i]); /* several at a time */
     emit(sink, hashes, n, NGRAM_VALUE, word->start, word->end, false);
     uint32_t hash = spread(whole ^ WORD_SEED);
     emit(sink, &hash, 1, WORD_VALUE, word->start, word->end, false);
