@@ -23,6 +23,15 @@ status_code task_list_documents(struct dataset *dataset, const void *array, size
     return STATUS_OK;
 }
 
+status_code task_check_file(const struct task *task, const char *subset, struct dataset *dataset,
+                            const char *file, struct status *st)
+{
+    const char *path = file ? dataset_path(dataset, file) : NULL;
+    if (!path) return status_no_memory(st, "a path");
+    if (dataset_has(dataset, file)) return STATUS_OK;
+    return status_set(st, STATUS_NOT_FOUND, "task %s_%s: %s is missing", task->name, subset, path);
+}
+
 /* ---- loading ---- */
 
 /* Whether a document to be evaluated and one of the few-shot split are the same row. */

@@ -88,6 +88,13 @@ status_code task_list_documents(struct dataset *dataset, const void *array, size
                                 size_t item_size, struct document_list *out,
                                 struct status *st) MUST_CHECK;
 
+struct task;
+
+/* Whether `file` of the dataset, which may be NULL for want of memory, is there: what check_files()
+ * of a task with one file for each subset comes to. */
+status_code task_check_file(const struct task *task, const char *subset, struct dataset *dataset,
+                            const char *file, struct status *st) MUST_CHECK;
+
 struct task {
     const char *name;    /* leaves of a task with subsets are called name_subset */
     const char *profile; /* whose protocol this is: "lm-eval" */

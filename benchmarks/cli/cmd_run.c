@@ -179,40 +179,77 @@ static status_code settle_shard(struct run_config *c, const char *words, struct 
     return status_set(st, STATUS_USAGE, "--shard \"%s\": I/N, from 1/2 to 99999/99999", words);
 }
 
+/* What was said and is no part of the config as it stands. */
+struct run_words {
+    const char *mode, *store, *scale, *task_dir, *shard;
+    struct cli_chat chat;
+    struct option_list adapters;
+    int64_t show; /* a document whose prompts are shown, or -1 */
+    bool json;
+};
+
+static status_code settle(struct run_config *c, struct run_words *w, struct status *st)
+{
+    enum compute_type compute;
+    c->round_embedding_scale = strcmp(w->scale, "weights") == 0;
+    if (!c->round_embedding_scale && strcmp(w->scale, "f32") != 0)
+        return status_set(st, STATUS_USAGE, "--embedding-scale \"%s\": f32 or weights", w->scale);
+    if (!compute_type_find(c->type, &compute))
+        return status_set(st, STATUS_USAGE, "--type \"%s\": auto or f32", c->type);
+    status_code code = cli_settle_guard(&c->guard, w->mode, &c->guard_mode, st);
+    if (code == STATUS_OK) code = settle_chat(c, &w->chat, st);
+    return code == STATUS_OK ? settle_shard(c, w->shard, st) : code;
+}
+
+static int settle_and_run(const struct command *self, struct run_config *c, struct run_words *w,
+                          const char *line)
+{
+    struct status st = {0};
+    struct strbuf tasks;
+    int code;
+    if (!c->model || !c->tasks) return cli_usage_error(self, "--model and --tasks are needed");
+    if (settle(c, w, &st) != STATUS_OK) return cli_usage_error(self, "%s", st.message);
+    strbuf_init(&tasks, LIMIT_LINE_BYTES);
+    if (settle_tasks(c, w->task_dir, &tasks, &st) != STATUS_OK)
+        code = cli_fail(&st);
+    else if (w->show >= 0)
+        code = show_prompts(c, w->show, w->json);
+    else
+        code = run_with_adapters(
+            self, &(struct run_request){*c, w->store, line, w->json ? TABLE_JSON : TABLE_TEXT},
+            &w->adapters);
+    strbuf_release(&tasks);
+    return code;
+}
+
 int cmd_run(const struct command *self, int argc, const char **argv)
 {
     struct run_config c = run_config_default();
-    const char *mode = NULL, *store = CLI_DEFAULT_STORE, *scale = "f32", *task_dir = NULL;
-    const char *shard = NULL;
-    struct cli_chat chat = {0};
-    int64_t show = -1;
-    bool json = false;
-    struct option_list adapters = {.count = 0};
-    struct strbuf line, tasks;
+    struct run_words w = {.store = CLI_DEFAULT_STORE, .scale = "f32", .show = -1};
+    struct strbuf line;
     strbuf_init(&line, LIMIT_LINE_BYTES);
-    strbuf_init(&tasks, LIMIT_LINE_BYTES);
     cli_append_command_line(&line, argc, argv);
     const struct option_row rows[] = {
         {"model", OPTION_TEXT, &c.model, "M",
          "GGUF file, Hugging Face folder, cached name, or demo", 0, 0},
-        {"adapter", OPTION_LIST, &adapters, "LORA,...",
+        {"adapter", OPTION_LIST, &w.adapters, "LORA,...",
          "LoRA adapters for it (PEFT folders, GGUF files): a run each; none is the base alone", 0,
          0},
         {"tasks", OPTION_TEXT, &c.tasks, "T,...",
          "names of `assay list tasks`, or paths of task files", 0, 0},
-        {"task-dir", OPTION_TEXT, &task_dir, "DIR", CLI_TASK_DIR_HELP, 0, 0},
+        {"task-dir", OPTION_TEXT, &w.task_dir, "DIR", CLI_TASK_DIR_HELP, 0, 0},
         {"profile", OPTION_TEXT, &c.profile, "P", "protocol to follow (lm-eval)", 0, 0},
         {"data", OPTION_TEXT, &c.data_dir, "DIR",
          "folder of datasets; default $ASSAY_DATA, the cache, the demo samples", 0, 0},
-        {"store", OPTION_TEXT, &store, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
+        {"store", OPTION_TEXT, &w.store, "FILE", "results (" CLI_DEFAULT_STORE ")", 0, 0},
         {"num-fewshot", OPTION_INT, &c.num_fewshot, "N",
          "examples before each question; default: the task's own", 0, 1000},
         {"limit", OPTION_INT, &c.limit, "N", "first N documents of each task only", 1, INT32_MAX},
-        {"shard", OPTION_TEXT, &shard, "I/N",
+        {"shard", OPTION_TEXT, &w.shard, "I/N",
          "each Nth document, from the Ith: `assay merge` joins the stores of all N", 0, 0},
         {"guard", OPTION_TEXT, &c.guard, "POLICY",
          "strict, balanced, audit (these judge toxic words, not intent) or a policy file", 0, 0},
-        {"guard-mode", OPTION_TEXT, &mode, "MODE", "off, shadow (record only) or enforce", 0, 0},
+        {"guard-mode", OPTION_TEXT, &w.mode, "MODE", "off, shadow (record only) or enforce", 0, 0},
         {"seed", OPTION_SEED, &c.seed, "S", "of every draw (1234)", 0, 0},
         {"threads", OPTION_INT, &c.threads, "N",
          "default: one per processor; results do not depend on it", 1, 1024},
@@ -237,42 +274,20 @@ int cmd_run(const struct command *self, int argc, const char **argv)
          0, 0},
         {"type", OPTION_TEXT, &c.type, "auto|f32",
          "compute in the fastest type for the weights, or in f32 throughout (auto)", 0, 0},
-        {"embedding-scale", OPTION_TEXT, &scale, "f32|weights",
+        {"embedding-scale", OPTION_TEXT, &w.scale, "f32|weights",
          "round Gemma's embedding scale to the weights' type", 0, 0},
-        CLI_CHAT_ROWS(chat),
-        {"show-prompt", OPTION_MAYBE_INT, &show, "[DOC]",
+        CLI_CHAT_ROWS(w.chat),
+        {"show-prompt", OPTION_MAYBE_INT, &w.show, "[DOC]",
          "print the token ids of one document of each task (0), and run nothing", 0, INT32_MAX},
-        {"json", OPTION_FLAG, &json, NULL, "print the table as JSON", 0, 0},
+        {"json", OPTION_FLAG, &w.json, NULL, "print the table as JSON", 0, 0},
     };
     struct command_line words;
-    struct status st = {0};
-    enum compute_type compute;
     int code;
-    if (cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code)) {
-        c.round_embedding_scale = strcmp(scale, "weights") == 0;
-        if (!c.model || !c.tasks)
-            code = cli_usage_error(self, "--model and --tasks are needed");
-        else if (words.n_positional)
-            code = cli_usage_error(self, "\"%s\" is not an option", words.positional[0]);
-        else if (!c.round_embedding_scale && strcmp(scale, "f32") != 0)
-            code = cli_usage_error(self, "--embedding-scale \"%s\": f32 or weights", scale);
-        else if (!compute_type_find(c.type, &compute))
-            code = cli_usage_error(self, "--type \"%s\": auto or f32", c.type);
-        else if (cli_settle_guard(&c.guard, mode, &c.guard_mode, &st) != STATUS_OK ||
-                 settle_chat(&c, &chat, &st) != STATUS_OK ||
-                 settle_shard(&c, shard, &st) != STATUS_OK)
-            code = cli_usage_error(self, "%s", st.message);
-        else if (settle_tasks(&c, task_dir, &tasks, &st) != STATUS_OK)
-            code = cli_fail(&st);
-        else if (show >= 0)
-            code = show_prompts(&c, show, json);
-        else
-            code = run_with_adapters(
-                self, &(struct run_request){c, store, line.data, json ? TABLE_JSON : TABLE_TEXT},
-                &adapters);
-    }
+    if (cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
+        code = words.n_positional
+                   ? cli_usage_error(self, "\"%s\" is not an option", words.positional[0])
+                   : settle_and_run(self, &c, &w, line.data);
     strbuf_release(&line);
-    strbuf_release(&tasks);
     return code;
 }
 

@@ -62,11 +62,7 @@ static void set_native(struct task *row, const char *subset)
 static status_code check_files(const struct task *task, const char *subset, struct dataset *dataset,
                                struct status *st)
 {
-    const char *file = mgsm_file(dataset, subset);
-    const char *path = file ? dataset_path(dataset, file) : NULL;
-    if (!path) return status_no_memory(st, "a path");
-    if (dataset_has(dataset, file)) return STATUS_OK;
-    return status_set(st, STATUS_NOT_FOUND, "task %s_%s: %s is missing", task->name, subset, path);
+    return task_check_file(task, subset, dataset, mgsm_file(dataset, subset), st);
 }
 
 static status_code load(const struct task *task, const char *subset, const char *split,

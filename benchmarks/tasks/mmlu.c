@@ -71,11 +71,7 @@ static const char *const letters[MMLU_CHOICES] = {"A", "B", "C", "D"};
 static status_code check_files(const struct task *task, const char *subset, struct dataset *dataset,
                                struct status *st)
 {
-    const char *file = mmlu_file(dataset, subset, task->test_split);
-    const char *path = file ? dataset_path(dataset, file) : NULL;
-    if (!path) return status_no_memory(st, "a path");
-    if (dataset_has(dataset, file)) return STATUS_OK;
-    return status_set(st, STATUS_NOT_FOUND, "task mmlu_%s: %s is missing", subset, path);
+    return task_check_file(task, subset, dataset, mmlu_file(dataset, subset, task->test_split), st);
 }
 
 static status_code load(const struct task *task, const char *subset, const char *split,

@@ -34,11 +34,7 @@ static status_code check_files(const struct task *task, const char *subset, stru
 {
     char locale[LOCALE_SIZE];
     locale_of(subset, locale);
-    const char *file = mmmlu_file(dataset, locale);
-    const char *path = file ? dataset_path(dataset, file) : NULL;
-    if (!path) return status_no_memory(st, "a path");
-    if (dataset_has(dataset, file)) return STATUS_OK;
-    return status_set(st, STATUS_NOT_FOUND, "task %s_%s: %s is missing", task->name, subset, path);
+    return task_check_file(task, subset, dataset, mmmlu_file(dataset, locale), st);
 }
 
 static status_code load(const struct task *task, const char *subset, const char *split,
