@@ -51,7 +51,8 @@ struct tokenizer_info {
     /* -1 where the vocabulary has none.  Encoders call theirs [CLS] and [SEP], or <s> and </s>. */
     int32_t bos, eos, unknown, pad;
     bool add_bos, add_eos;        /* what the model's own files ask for */
-    char sha256[SHA256_HEX_SIZE]; /* of the tokenizer's file, or of the GGUF vocabulary arrays */
+    char sha256[SHA256_HEX_SIZE]; /* of the tokenizer's file, and of the tokens that a folder adds
+                                   * to its tokenizer.model; or of the GGUF vocabulary arrays */
     struct text chat_template; /* the model's own, as its files spell it; "" where there is none */
 };
 

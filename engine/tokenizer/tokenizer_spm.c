@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/limits.h"
 #include "engine/tokenizer/added_tokens.h"
 #include "engine/tokenizer/protobuf.h"
 #include "engine/tokenizer/tokenizer_core.h"
@@ -278,12 +279,33 @@ static status_code set_added(struct tokenizer *tokenizer, const struct added_tok
     return STATUS_OK;
 }
 
+/* The digest names the vocabulary: where tokens were added, theirs is part of it. */
+static status_code add_to_digest(struct tokenizer *tokenizer, const struct added_tokens *added,
+                                 size_t n_pieces, struct status *st)
+{
+    struct strbuf text;
+    strbuf_init(&text, LIMIT_TOKENIZER_BYTES);
+    strbuf_append_str(&text, tokenizer->info.sha256);
+    for (size_t i = 0; i < added->n; i++) {
+        const struct added_token *token = &added->items[i];
+        if (token->id < (int64_t)n_pieces) continue;
+        strbuf_appendf(&text, "\n%lld %u ", (long long)token->id, token->flags);
+        strbuf_append(&text, token->content.data, token->content.length);
+    }
+    status_code code = strbuf_check(&text, "added tokens", st);
+    if (code == STATUS_OK)
+        sha256_text((struct text){text.data, text.length}, tokenizer->info.sha256);
+    strbuf_release(&text);
+    return code;
+}
+
 static status_code read_pieces(struct tokenizer *tokenizer, const struct model_proto *model,
                                struct text bytes, struct added_tokens *added, struct status *st)
 {
     size_t n = model->n_pieces, n_vocab;
     status_code code = meet_pieces(bytes, added, st);
     if (code == STATUS_OK) code = added_tokens_place(added, n, &n_vocab, st);
+    if (code == STATUS_OK && n_vocab > n) code = add_to_digest(tokenizer, added, n, st);
     if (code != STATUS_OK) return code;
     code = vocabulary_create(&tokenizer->vocab, &tokenizer->arena, n_vocab, tokenizer->info.sha256,
                              st);

@@ -138,6 +138,28 @@ static void test_legacy(void)
     fixture_release(&f);
 }
 
+/* The digest is the file's own until something is added, and then says what was. */
+static void test_digest(void)
+{
+    static const char *const added[] = {"{}", "{\"<unk>\": 0}", "{\"<y>\": 264}", "{\"<z>\": 264}"};
+    char digests[4][SHA256_HEX_SIZE], file[SHA256_HEX_SIZE];
+    struct status st = {0};
+    struct fixture f;
+    write_model(&f);
+    ASSERT_OK(sha256_file(f.path, file, &st));
+    for (size_t i = 0; i < 4; i++) {
+        write_text(&f, ADDED_AS, added[i]);
+        struct tokenizer *tok = load(&f);
+        memcpy(digests[i], tokenizer_get_info(tok)->sha256, SHA256_HEX_SIZE);
+        tokenizer_free(tok);
+    }
+    CU_ASSERT_STRING_EQUAL(digests[0], file);
+    CU_ASSERT_STRING_EQUAL(digests[1], file);
+    CU_ASSERT_STRING_NOT_EQUAL(digests[2], file);
+    CU_ASSERT_STRING_NOT_EQUAL(digests[3], digests[2]);
+    fixture_release(&f);
+}
+
 static void test_refused(void)
 {
     static const struct {
@@ -228,6 +250,7 @@ static const struct test_case tests[] = {
     {"added_tokens_decoder of tokenizer_config.json", test_decoder},
     {"special tokens that are only named", test_named_only},
     {"\"legacy\" says what gets a space in front", test_legacy},
+    {"the digest names what was added", test_digest},
     {"what is refused", test_refused},
     {"the three files with random damage", test_damaged},
 };
