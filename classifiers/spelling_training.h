@@ -3,7 +3,9 @@
  *
  * Words are counted in the examples that are learned from, as they were found: neither made-up
  * variants nor held-out texts have a part in it.  A word that is there `min_count` times is known;
- * a target is there 4 times as often, a common word 10 times.  Of equally frequent words the first
+ * a target is there 10 times as often, a common word 25 times.  What is written twice in many texts
+ * is a word, however rare: with a `min_count` of 2 "shifts" stays what it is, with one of 5 it does
+ * not.  Of equally frequent words the first
  * by their letters comes first, so the same examples give the same bytes.  A vocabulary of more
  * than SPELLING_MAX_WORDS words keeps the most frequent.
  */
