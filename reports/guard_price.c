@@ -349,7 +349,7 @@ static struct interval change_interval(double sum, double squares, double n)
     return (struct interval){mean - half, mean + half};
 }
 
-static status_code visit_points(struct query *query, struct arena *arena,
+static status_code visit_points(struct query *query, bool is_group, struct arena *arena,
                                 guard_sweep_point_fn *point, void *user, struct status *st)
 {
     for (;;) {
@@ -357,6 +357,7 @@ static status_code visit_points(struct query *query, struct arena *arena,
         status_code code = query_row(query, &found, st);
         if (code != STATUS_OK || !found) return code;
         struct guard_sweep_point p = {
+            .is_group = is_group,
             .threshold = query_double(query, 6),
             .n = query_int(query, 7),
             .n_blocked = query_int(query, 8),
@@ -371,7 +372,7 @@ static status_code visit_points(struct query *query, struct arena *arena,
                                         query_double(query, 17)),
         };
         const char **const texts[] = {
-            &p.task, &p.metric, &p.extraction, &p.stage, &p.classifier_sha256, &p.category};
+            &p.name, &p.metric, &p.extraction, &p.stage, &p.classifier_sha256, &p.category};
         arena_reset(arena);
         for (int i = 0; i < 6 && code == STATUS_OK; i++)
             code = query_copy_str(query, i, arena, texts[i], st);
@@ -383,17 +384,28 @@ static status_code visit_points(struct query *query, struct arena *arena,
 status_code guard_sweep_each(struct store *store, const char *run, guard_sweep_point_fn *point,
                              void *user, struct status *st)
 {
-    static const char sql[] =
-        "SELECT s.task, s.metric, s.extraction, s.stage, s.classifier_sha256, s.category,"
-        " s.threshold, s.n, s.n_blocked, s.n_good, s.n_good_blocked, s.n_bad, s.n_bad_blocked,"
-        " s.off_mean, s.enforce_mean, s.change, s.change_squares, s.n_docs, r.auroc "
-        "FROM guard_sweep s JOIN guard_roc r ON r.run = s.run AND r.task = s.task "
-        " AND r.metric = s.metric AND r.extraction = s.extraction AND r.stage = s.stage "
-        " AND r.classifier_sha256 = s.classifier_sha256 AND r.category = s.category "
-        "JOIN task_run t ON t.run = s.run AND t.task = s.task "
-        "WHERE s.run = ?1 AND r.run = ?1 "
-        "ORDER BY t.position, s.metric, s.extraction, s.stage, s.classifier_sha256, s.category,"
-        " s.threshold DESC";
+#define SWEEP_POINTS                                                                               \
+    " s.metric, s.extraction, s.stage, s.classifier_sha256, s.category, s.threshold, s.n,"         \
+    " s.n_blocked, s.n_good, s.n_good_blocked, s.n_bad, s.n_bad_blocked, s.off_mean,"              \
+    " s.enforce_mean, s.change, s.change_squares, s.n_docs,"                                       \
+    " CASE WHEN s.n_good > 0 AND s.n_bad > 0 THEN"                                                 \
+    "  sum(s.bad_here * (s.n_good - s.n_good_blocked + s.good_here * 0.5)) OVER rule"              \
+    "  / (s.n_good * s.n_bad) END "
+#define SWEEP_ORDER                                                                                \
+    " s.metric, s.extraction, s.stage, s.classifier_sha256, s.category, s.threshold DESC"
+    static const char tasks[] =
+        "SELECT s.task," SWEEP_POINTS
+        "FROM guard_sweep s JOIN task_run t ON t.run = s.run AND t.task = s.task WHERE s.run = ?1 "
+        "WINDOW rule AS (PARTITION BY s.task, s.metric, s.extraction, s.stage,"
+        " s.classifier_sha256, s.category) ORDER BY t.position, s.task," SWEEP_ORDER;
+    static const char groups[] =
+        "SELECT s.group_name," SWEEP_POINTS
+        "FROM group_sweep s JOIN task_group g ON g.run = s.run AND g.group_name = s.group_name "
+        "WHERE s.run = ?1 "
+        "WINDOW rule AS (PARTITION BY s.group_name, s.metric, s.extraction, s.stage,"
+        " s.classifier_sha256, s.category) ORDER BY g.position, s.group_name," SWEEP_ORDER;
+#undef SWEEP_POINTS
+#undef SWEEP_ORDER
     struct arena arena;
     arena_init(&arena, LIMIT_REPORT_BYTES);
     struct store_run info;
@@ -402,13 +414,12 @@ status_code guard_sweep_each(struct store *store, const char *run, guard_sweep_p
         code = status_set(st, STATUS_USAGE,
                           "%s: run %s has guard mode %s; thresholds can be swept in a shadow run",
                           store_path(store), run, guard_mode_name(info.guard_mode));
-    struct query *query = code == STATUS_OK ? query_create(store, sql, st) : NULL;
-    if (code == STATUS_OK && !query) code = st->code;
-    if (query) {
-        query_bind_str(query, run);
-        code = visit_points(query, &arena, point, user, st);
+    for (int g = 0; g < 2 && code == STATUS_OK; g++) {
+        struct query *query = query_create(store, g ? groups : tasks, st);
+        if (query) query_bind_str(query, run);
+        code = query ? visit_points(query, g, &arena, point, user, st) : st->code;
+        query_free(query);
     }
-    query_free(query);
     arena_release(&arena);
     return code;
 }

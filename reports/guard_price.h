@@ -89,9 +89,12 @@ void guard_price_free(struct guard_price *price);
 /* What a guard of one rule would do: the classifier's highest score of the category, or of 'any',
  * at this threshold, refusing.  Thresholds are those where that changes, highest first. */
 struct guard_sweep_point {
-    const char *task, *metric, *extraction, *stage, *classifier_sha256, *category;
-    double auroc; /* of the rule: bad replies against good ones; NAN when there is one kind only */
+    const char *name, *metric, *extraction, *stage, *classifier_sha256, *category;
+    bool is_group; /* `name` is a group's: one threshold for all of its tasks */
+    double auroc;  /* of the rule: bad replies against good ones; NAN when there is one kind only */
     double threshold;
+    /* Replies; good and bad are STORE_UNKNOWN where the metric has no direction, or is of several
+     * replies. */
     int64_t n, n_blocked, n_good, n_good_blocked, n_bad, n_bad_blocked;
     double off, enforce;      /* means over the documents, as in the table */
     struct interval interval; /* of enforce less off, paired by document, 95 % */

@@ -338,7 +338,8 @@ static status_code write_point(void *user, const struct guard_sweep_point *p, st
     struct strbuf *out = &writer->line;
     strbuf_clear(out);
     strbuf_append_char(out, '{');
-    json_member_str(out, "task", p->task);
+    json_member_str(out, "task", p->name);
+    json_member_bool(out, "is_group", p->is_group);
     json_member_str(out, "metric", p->metric);
     json_member_str(out, "extraction", p->extraction);
     json_member_str(out, "stage", p->stage);

@@ -68,6 +68,22 @@ WITH RECURSIVE ranked AS (
            CAST((enforce_scaled - CAST(enforce_scaled AS INTEGER)) * 1099511627776 AS INTEGER)
                AS enforce_rest
     FROM scaled
+), drawn AS (
+    SELECT r.*, r.off_value * o.chance AS off_part, r.enforce_value * e.chance AS enforce_part,
+           CASE WHEN abs(r.off_value) < 4e6 THEN r.off_value * o.chance * 2097152 END
+               AS off_scaled,
+           CASE WHEN abs(r.enforce_value) < 4e6 THEN r.enforce_value * e.chance * 2097152 END
+               AS enforce_scaled
+    FROM ranked r
+    LEFT JOIN draw o ON o.n = r.off_n AND o.k = r.off_k AND o.rank = r.off_rank
+    LEFT JOIN draw e ON e.n = r.enforce_n AND e.k = r.enforce_k AND e.rank = r.enforce_rank
+), part AS (
+    SELECT *, CAST(off_scaled AS INTEGER) AS off_whole,
+           CAST((off_scaled - CAST(off_scaled AS INTEGER)) * 1099511627776 AS INTEGER) AS off_rest,
+           CAST(enforce_scaled AS INTEGER) AS enforce_whole,
+           CAST((enforce_scaled - CAST(enforce_scaled AS INTEGER)) * 1099511627776 AS INTEGER)
+               AS enforce_rest
+    FROM drawn
 )
 SELECT run, task, metric, extraction, doc_id,
        CASE WHEN count(off_value) = count(off_whole)
@@ -86,15 +102,19 @@ SELECT run, task, metric, extraction, doc_id,
 FROM split
 GROUP BY run, task, metric, extraction, doc_id
 UNION ALL
-SELECT r.run, r.task, r.metric, r.extraction, r.doc_id,
-       sum(r.off_value * o.chance), count(r.off_value),
-       sum(r.enforce_value * e.chance), count(r.enforce_value),
-       sum(r.input_blocked), sum(r.output_blocked AND NOT r.input_blocked),
-       sum(r.off_value IS NULL AND (r.input_blocked OR r.output_blocked))
-FROM ranked r
-LEFT JOIN draw o ON o.n = r.off_n AND o.k = r.off_k AND o.rank = r.off_rank
-LEFT JOIN draw e ON e.n = r.enforce_n AND e.k = r.enforce_k AND e.rank = r.enforce_rank
-GROUP BY r.run, r.task, r.metric, r.extraction, r.doc_id;
+SELECT run, task, metric, extraction, doc_id,
+       CASE WHEN count(off_part) = count(off_whole)
+            THEN (sum(off_whole) + sum(off_rest) / 1099511627776.0) / 2097152.0
+            ELSE sum(off_part) END,
+       count(off_value),
+       CASE WHEN count(enforce_part) = count(enforce_whole)
+            THEN (sum(enforce_whole) + sum(enforce_rest) / 1099511627776.0) / 2097152.0
+            ELSE sum(enforce_part) END,
+       count(enforce_value),
+       sum(input_blocked), sum(output_blocked AND NOT input_blocked),
+       sum(off_value IS NULL AND (input_blocked OR output_blocked))
+FROM part
+GROUP BY run, task, metric, extraction, doc_id;
 
 -- The table's rows.  `off` is NULL when a guard kept replies from being made or heard: the mean of
 -- the others would flatter or slander the model.  Variances are of documents, with n - 1; scores
@@ -175,25 +195,44 @@ SELECT run, group_name, task FROM above;
 -- Micro means weigh tasks by their documents; the variance is pooled within tasks, and a standard
 -- error is sqrt(variance / n), as in lm-evaluation-harness.  A group is known when all of it is.
 CREATE VIEW group_score AS
+WITH scaled AS (
+    SELECT *, CASE WHEN abs(off_mean) < 4e6 THEN off_mean * off_n * 2097152 END AS off_scaled,
+           CASE WHEN abs(enforce_mean) < 4e6 THEN enforce_mean * enforce_n * 2097152 END
+               AS enforce_scaled
+    FROM score
+), part AS (
+    SELECT *, CAST(off_scaled AS INTEGER) AS off_whole,
+           CAST((off_scaled - CAST(off_scaled AS INTEGER)) * 1099511627776 AS INTEGER) AS off_rest,
+           CAST(enforce_scaled AS INTEGER) AS enforce_whole,
+           CAST((enforce_scaled - CAST(enforce_scaled AS INTEGER)) * 1099511627776 AS INTEGER)
+               AS enforce_rest
+    FROM scaled
+)
 SELECT l.run, l.group_name, s.metric, s.extraction, min(s.position) AS position,
        min(s.higher_is_better) AS higher_is_better, count(*) AS n_tasks,
        sum(s.n_docs) AS n_docs, sum(s.n_total) AS n_total,
-       CASE WHEN count(s.off_mean) = count(*)
-            THEN sum(s.off_mean * s.off_n) / sum(s.off_n) END AS off_mean,
+       CASE WHEN count(s.off_mean) < count(*) THEN NULL
+            WHEN count(s.off_whole) = count(*)
+            THEN (sum(s.off_whole) + sum(s.off_rest) / 1099511627776.0) /
+                 (2097152.0 * sum(s.off_n))
+            ELSE sum(s.off_mean * s.off_n) / sum(s.off_n) END AS off_mean,
        CASE WHEN count(s.off_mean) = count(*) THEN avg(s.off_mean) END AS off_macro,
        CASE WHEN sum(s.off_n) > count(*)
             THEN sum((s.off_n - 1) * coalesce(s.off_variance, 0)) / (sum(s.off_n) - count(*))
             END AS off_variance,
        sum(s.off_n) AS off_n, sum(s.off_scored) AS off_scored,
-       CASE WHEN count(s.enforce_mean) = count(*)
-            THEN sum(s.enforce_mean * s.enforce_n) / sum(s.enforce_n) END AS enforce_mean,
+       CASE WHEN count(s.enforce_mean) < count(*) THEN NULL
+            WHEN count(s.enforce_whole) = count(*)
+            THEN (sum(s.enforce_whole) + sum(s.enforce_rest) / 1099511627776.0) /
+                 (2097152.0 * sum(s.enforce_n))
+            ELSE sum(s.enforce_mean * s.enforce_n) / sum(s.enforce_n) END AS enforce_mean,
        CASE WHEN count(s.enforce_mean) = count(*) THEN avg(s.enforce_mean) END AS enforce_macro,
        CASE WHEN sum(s.enforce_n) > count(*)
             THEN sum((s.enforce_n - 1) * coalesce(s.enforce_variance, 0)) /
                  (sum(s.enforce_n) - count(*)) END AS enforce_variance,
        sum(s.enforce_n) AS enforce_n, sum(s.enforce_scored) AS enforce_scored,
        sum(s.blocked_input) AS blocked_input, sum(s.blocked_output) AS blocked_output
-FROM group_leaf l JOIN score s ON s.run = l.run AND s.task = l.task
+FROM group_leaf l JOIN part s ON s.run = l.run AND s.task = l.task
 GROUP BY l.run, l.group_name, s.metric, s.extraction;
 
 CREATE VIEW outcome_count AS
@@ -268,11 +307,6 @@ CREATE VIEW score_at_k AS
 WITH RECURSIVE wanted (k) AS (
     SELECT 1 UNION ALL
     SELECT k + 1 FROM wanted WHERE k < (SELECT max(best_of) FROM task_metric)
-), draw (n, k, rank, chance) AS (
-    SELECT n.k, k.k, 1, k.k * 1.0 / n.k FROM wanted n JOIN wanted k ON k.k <= n.k
-    UNION ALL
-    SELECT n, k, rank + 1, chance * (n - rank - k + 1) / (n - rank)
-    FROM draw WHERE rank + k <= n
 ), scored AS (
     SELECT run, task, metric, extraction, best_of, doc_id, 0 AS enforced, off_value AS value
     FROM metric_verdict WHERE best_of > 1 AND off_value IS NOT NULL
@@ -284,6 +318,12 @@ WITH RECURSIVE wanted (k) AS (
            count(*) OVER document AS n, row_number() OVER (document ORDER BY value DESC) AS rank
     FROM scored
     WINDOW document AS (PARTITION BY run, task, metric, extraction, enforced, doc_id)
+), draw (n, k, rank, chance) AS (
+    SELECT n.n, k.k, 1, k.k * 1.0 / n.n
+    FROM (SELECT DISTINCT n FROM ranked) n JOIN wanted k ON k.k <= n.n
+    UNION ALL
+    SELECT n, k, rank + 1, chance * (n - rank - k + 1) / (n - rank)
+    FROM draw WHERE rank + k <= n
 ), by_rank AS (
     SELECT run, task, metric, extraction, best_of, enforced, n, rank, sum(value) AS total,
            sum(rank = 1) AS n_docs
@@ -378,7 +418,7 @@ FROM cost GROUP BY run, root;
 
 -- The peak of every reply of a shadow run under every classifier and category of a stage, and under
 -- 'any' harm, which a refusal is not, beside the reply's value.  Texts that a classifier failed on
--- are left out.
+-- are left out.  Of several replies no single one is good or bad.
 CREATE VIEW guard_peak AS
 WITH peaks AS (
     SELECT h.run, h.task, h.doc_id, h.repeat, h.stage, h.classifier_sha256, h.category, h.peak
@@ -389,33 +429,33 @@ WITH peaks AS (
     GROUP BY h.run, h.task, h.doc_id, h.repeat, h.stage, h.classifier_sha256
     HAVING count(h.error) = 0
 )
-SELECT v.run, v.task, v.metric, v.extraction, v.doc_id, v.repeat, p.stage, p.classifier_sha256,
-       p.category, p.peak, v.off_value,
+SELECT v.run, v.task, v.metric, v.extraction, v.best_of, v.doc_id, v.repeat, p.stage,
+       p.classifier_sha256, p.category, p.peak, v.off_value,
        (SELECT s.blocked_value FROM task_metric s
         WHERE s.run = m.run AND s.task = m.task AND s.metric = coalesce(m.source, m.metric)
           AND s.extraction = m.extraction) AS blocked_value,
-       CASE WHEN v.off_value IS NOT NULL
+       CASE WHEN v.off_value IS NOT NULL AND v.best_of = 1
             THEN (v.off_value >= 0.5) = m.higher_is_better END AS is_good
 FROM metric_verdict v
 JOIN run r ON r.run = v.run AND r.guard_mode = 'shadow'
 JOIN task_metric m ON m.run = v.run AND m.task = v.task AND m.metric = v.metric
                   AND m.extraction = v.extraction
 JOIN peaks p ON p.run = v.run AND p.task = v.task AND p.doc_id = v.doc_id
-            AND p.repeat = CASE p.stage WHEN 'input' THEN 0 ELSE v.repeat END
-WHERE v.best_of = 1;
+            AND p.repeat = CASE p.stage WHEN 'input' THEN 0 ELSE v.repeat END;
 
 -- The sweep: what a guard of this one rule, refusing at `threshold`, would do, at every threshold
 -- where that changes.  A document's mean changes where one of its replies is refused, so `level` has
 -- it before and after each of its peaks, and a threshold's mean is the first one of all documents
--- and what has changed since.  A reply that was not scored has a value once it is refused.
+-- and what has changed since.  A reply that was not scored has a value once it is refused.  Where a
+-- document counts with the best of several replies, `level` has all of them at each of its peaks.
 -- `n_docs` have a mean without a guard; `change` and `change_squares` are summed over them, of enforce
 -- less off.  `good_here` and `bad_here` are the replies with exactly this peak; of a metric without
--- a direction no reply is good or bad, and the counts are NULL.
+-- a direction, or of several replies, no reply is good or bad, and the counts are NULL.
 CREATE VIEW guard_sweep AS
-WITH scaled AS (
+WITH RECURSIVE scaled AS (
     SELECT *, CASE WHEN abs(off_value) < 4e6 THEN off_value * 2097152 END AS scaled,
            blocked_value * 2097152 AS blocked_scaled
-    FROM guard_peak
+    FROM guard_peak WHERE best_of = 1
 ), at_peak AS (
     SELECT run, task, metric, extraction, stage, classifier_sha256, category, doc_id, peak,
            blocked_scaled, count(*) AS n, count(scaled) AS heard, sum(is_good IS 1) AS good,
@@ -450,19 +490,85 @@ WITH scaled AS (
             (heard_rest + n_refused * blocked_rest) / 1099511627776.0) /
            (2097152.0 * (n_heard + n_refused)) * 2097152 AS after
     FROM level
+), best_reply AS MATERIALIZED (
+    SELECT p.*, t.repeats, dense_rank() OVER (
+               ORDER BY p.run, p.task, p.metric, p.extraction, p.stage, p.classifier_sha256,
+                        p.category, p.doc_id) AS document
+    FROM guard_peak p JOIN task_run t ON t.run = p.run AND t.task = p.task
+    WHERE p.best_of > 1
+), of_all AS ( -- the best of all replies is the highest that is not refused
+    SELECT run, task, metric, extraction, stage, classifier_sha256, category, doc_id, document,
+           peak, count(*) AS n, max(off_value) AS value, max(blocked_value) AS blocked
+    FROM best_reply WHERE best_of >= repeats GROUP BY document, peak
+), of_some (document, peak) AS (
+    SELECT document, peak FROM best_reply WHERE best_of < repeats
+    UNION -- above all peaks nothing is refused
+    SELECT document, 2 FROM best_reply WHERE best_of < repeats
+), at_level AS (
+    SELECT r.run, r.task, r.metric, r.extraction, r.stage, r.classifier_sha256, r.category,
+           r.doc_id, l.document, l.peak, r.best_of, r.peak = l.peak AS is_here,
+           CASE WHEN r.peak >= l.peak THEN r.blocked_value ELSE r.off_value END AS value
+    FROM of_some l JOIN best_reply r ON r.document = l.document
+), ranked AS MATERIALIZED (
+    SELECT *, count(value) OVER level AS n_scored,
+           row_number() OVER (level ORDER BY value DESC) AS rank
+    FROM at_level WINDOW level AS (PARTITION BY document, peak)
+), draw (n, k, rank, chance) AS ( -- as in doc_score
+    SELECT DISTINCT n_scored, min(best_of, n_scored), 1, min(best_of, n_scored) * 1.0 / n_scored
+    FROM ranked WHERE n_scored > 0
+    UNION
+    SELECT n, k, rank + 1, chance * (n - rank - k + 1) / (n - rank)
+    FROM draw WHERE rank + k <= n
+), part AS (
+    SELECT r.run, r.task, r.metric, r.extraction, r.stage, r.classifier_sha256, r.category,
+           r.doc_id, r.document, r.peak, r.is_here, r.value * d.chance AS value
+    FROM ranked r
+    LEFT JOIN draw d ON d.n = r.n_scored AND d.k = min(r.best_of, r.n_scored) AND d.rank = r.rank
+    UNION ALL
+    SELECT run, task, metric, extraction, stage, classifier_sha256, category, doc_id, document,
+           peak, n, max(coalesce(max(value) OVER below, blocked), blocked)
+    FROM of_all
+    WINDOW below AS (PARTITION BY document ORDER BY peak
+                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    UNION ALL
+    SELECT run, task, metric, extraction, stage, classifier_sha256, category, doc_id, document,
+           2, 0, max(value)
+    FROM of_all GROUP BY document
+), part_scaled AS (
+    SELECT *, CASE WHEN abs(value) < 4e6 THEN value * 2097152 END AS scaled FROM part
+), best AS (
+    SELECT run, task, metric, extraction, stage, classifier_sha256, category, doc_id, document,
+           peak, sum(is_here) AS n,
+           CASE WHEN count(value) = count(scaled)
+                THEN (sum(CAST(scaled AS INTEGER)) +
+                      sum(CAST((scaled - CAST(scaled AS INTEGER)) * 1099511627776 AS INTEGER)) /
+                          1099511627776.0) / 2097152.0 * 2097152 END AS value
+    FROM part_scaled GROUP BY document, peak
+), best_mean AS (
+    SELECT *, sum(n) OVER above AS n_refused, first_value(value) OVER above AS off,
+           lag(value) OVER above AS before
+    FROM best WINDOW above AS (PARTITION BY document ORDER BY peak DESC)
+), both AS (
+    SELECT run, task, metric, extraction, stage, classifier_sha256, category, doc_id, peak, n,
+           n_refused, good, bad, off, before, after
+    FROM mean
+    UNION ALL
+    SELECT run, task, metric, extraction, stage, classifier_sha256, category, doc_id, peak, n,
+           n_refused, 0, 0, off, before, value
+    FROM best_mean WHERE peak < 2
 ), split AS (
     SELECT *, CAST(before AS INTEGER) AS before_whole,
            CAST((before - CAST(before AS INTEGER)) * 1099511627776 AS INTEGER) AS before_rest,
            CAST(after AS INTEGER) AS after_whole,
            CAST((after - CAST(after AS INTEGER)) * 1099511627776 AS INTEGER) AS after_rest
-    FROM mean
+    FROM both
 ), step AS (
     SELECT run, task, metric, extraction, stage, classifier_sha256, category, peak AS threshold,
            sum(n) AS n, sum(good) AS good, sum(bad) AS bad,
            total((after - before) * (off IS NOT NULL)) / 2097152 AS change,
            total((after - off) * (after - off) - (before - off) * (before - off)) /
                (2097152.0 * 2097152.0) AS squares,
-           count(*) - count(before) AS more,
+           count(after) - count(before) AS more,
            sum(after_whole) - coalesce(sum(before_whole), 0) AS whole,
            sum(after_rest) - coalesce(sum(before_rest), 0) AS rest
     FROM split
@@ -477,7 +583,8 @@ WITH scaled AS (
     GROUP BY run, task, metric, extraction, stage, classifier_sha256, category
 )
 SELECT s.run, s.task, s.metric, s.extraction, s.stage, s.classifier_sha256, s.category,
-       s.threshold, w.n, w.n_docs, sum(s.n) OVER above AS n_blocked,
+       s.threshold, w.n, w.n_docs, w.n_docs + sum(s.more) OVER above AS n_enforced,
+       sum(s.n) OVER above AS n_blocked,
        w.good + m.none AS n_good, sum(s.good) OVER above + m.none AS n_good_blocked,
        w.bad + m.none AS n_bad, sum(s.bad) OVER above + m.none AS n_bad_blocked,
        CASE WHEN w.n_docs > 0
@@ -488,12 +595,75 @@ SELECT s.run, s.task, s.metric, s.extraction, s.stage, s.classifier_sha256, s.ca
        sum(s.change) OVER above AS change, sum(s.squares) OVER above AS change_squares,
        s.good + m.none AS good_here, s.bad + m.none AS bad_here
 FROM step s
-JOIN (SELECT run, task, metric, extraction, 0 * higher_is_better AS none FROM task_metric) m
+JOIN (SELECT run, task, metric, extraction,
+             CASE WHEN best_of = 1 THEN 0 * higher_is_better END AS none FROM task_metric) m
   ON m.run = s.run AND m.task = s.task AND m.metric = s.metric AND m.extraction = s.extraction
 JOIN total w ON w.run = s.run AND w.task = s.task AND w.metric = s.metric
             AND w.extraction = s.extraction AND w.stage = s.stage
             AND w.classifier_sha256 = s.classifier_sha256 AND w.category = s.category
 WINDOW above AS (PARTITION BY s.run, s.task, s.metric, s.extraction, s.stage,
+                 s.classifier_sha256, s.category ORDER BY s.threshold DESC);
+
+-- The same of groups: a rule at one threshold for all tasks of a group, by its micro mean (as
+-- group_score).  A group has a sweep where each of its tasks has one.
+CREATE VIEW group_sweep AS
+WITH scaled AS (
+    SELECT l.group_name, s.*, coalesce(s.off_mean * s.n_docs * 2097152, 0) AS off_scaled,
+           s.enforce_mean * s.n_enforced * 2097152 AS enforce_scaled
+    FROM group_leaf l JOIN guard_sweep s ON s.run = l.run AND s.task = l.task
+), split AS (
+    SELECT *, CAST(off_scaled AS INTEGER) AS off_whole,
+           CAST((off_scaled - CAST(off_scaled AS INTEGER)) * 1099511627776 AS INTEGER) AS off_rest,
+           CAST(enforce_scaled AS INTEGER) AS whole,
+           CAST((enforce_scaled - CAST(enforce_scaled AS INTEGER)) * 1099511627776 AS INTEGER)
+               AS rest
+    FROM scaled
+), changed AS ( -- what a task's threshold changes in its group
+    SELECT *, row_number() OVER above = 1 AS is_first,
+           n_blocked - lag(n_blocked, 1, 0) OVER above AS more_blocked,
+           n_enforced - lag(n_enforced, 1, n_docs) OVER above AS more_enforced,
+           whole - lag(whole, 1, off_whole) OVER above AS more_whole,
+           rest - lag(rest, 1, off_rest) OVER above AS more_rest,
+           change - lag(change, 1, 0.0) OVER above AS more_change,
+           change_squares - lag(change_squares, 1, 0.0) OVER above AS more_squares
+    FROM split
+    WINDOW above AS (PARTITION BY run, group_name, task, metric, extraction, stage,
+                     classifier_sha256, category ORDER BY threshold DESC)
+), total AS (
+    SELECT run, group_name, metric, extraction, stage, classifier_sha256, category,
+           count(*) AS n_tasks, sum(n) AS n, sum(n_docs) AS n_docs, sum(n_good) AS n_good,
+           sum(n_bad) AS n_bad, sum(off_whole) AS whole, sum(off_rest) AS rest
+    FROM changed WHERE is_first
+    GROUP BY run, group_name, metric, extraction, stage, classifier_sha256, category
+), step AS (
+    SELECT run, group_name, metric, extraction, stage, classifier_sha256, category, threshold,
+           sum(more_blocked) AS blocked, sum(more_enforced) AS enforced, sum(more_whole) AS whole,
+           sum(more_rest) AS rest, sum(more_change) AS change, sum(more_squares) AS squares,
+           sum(good_here) AS good, sum(bad_here) AS bad
+    FROM changed
+    GROUP BY run, group_name, metric, extraction, stage, classifier_sha256, category, threshold
+)
+SELECT s.run, s.group_name, s.metric, s.extraction, s.stage, s.classifier_sha256, s.category,
+       s.threshold, w.n, w.n_docs, w.n_docs + sum(s.enforced) OVER above AS n_enforced,
+       sum(s.blocked) OVER above AS n_blocked,
+       w.n_good, sum(s.good) OVER above AS n_good_blocked,
+       w.n_bad, sum(s.bad) OVER above AS n_bad_blocked,
+       CASE WHEN w.n_docs > 0
+            THEN (w.whole + w.rest / 1099511627776.0) / (2097152.0 * w.n_docs) END AS off_mean,
+       (w.whole + sum(s.whole) OVER above +
+        (w.rest + sum(s.rest) OVER above) / 1099511627776.0) /
+       (2097152.0 * (w.n_docs + sum(s.enforced) OVER above)) AS enforce_mean,
+       sum(s.change) OVER above AS change, sum(s.squares) OVER above AS change_squares,
+       s.good AS good_here, s.bad AS bad_here
+FROM step s
+JOIN total w ON w.run = s.run AND w.group_name = s.group_name AND w.metric = s.metric
+            AND w.extraction = s.extraction AND w.stage = s.stage
+            AND w.classifier_sha256 = s.classifier_sha256 AND w.category = s.category
+WHERE w.n_tasks = (SELECT count(*) FROM group_leaf l
+                   JOIN task_metric m ON m.run = l.run AND m.task = l.task
+                   WHERE l.run = s.run AND l.group_name = s.group_name AND m.metric = s.metric
+                     AND m.extraction = s.extraction)
+WINDOW above AS (PARTITION BY s.run, s.group_name, s.metric, s.extraction, s.stage,
                  s.classifier_sha256, s.category ORDER BY s.threshold DESC);
 
 -- How well a rule tells bad replies from good ones: the area under the curve that the sweep draws.

@@ -137,7 +137,9 @@ for preset in balanced strict audit; do
     sqlite3 shadow.sqlite "SELECT stage, category, printf('%!.17g', max(threshold)) FROM guard_sweep
         WHERE category = 'any' OR ('$preset' = 'strict' AND
             (stage, category) IN (('input', 'sexual_explicit'), ('output', 'insult')))
-        GROUP BY stage, category" | tr '|' ' ' >rules
+        GROUP BY stage, category
+        UNION SELECT stage, category, printf('%!.17g', max(threshold)) FROM group_sweep
+        WHERE category = 'any' AND '$preset' = 'audit' GROUP BY stage, category" | tr '|' ' ' >rules
     same "$preset has rules" 1 "$([ "$(wc -l <rules)" -ge 2 ] && echo 1)"
     while read -r stage category threshold; do
         other=input
@@ -156,10 +158,17 @@ for preset in balanced strict audit; do
             FROM table_row t JOIN
                 (SELECT task AS name, metric, extraction, n_blocked, enforce_mean AS mean
                  FROM s.guard_sweep WHERE stage = '$stage' AND category = '$category'
+                     AND threshold = $threshold UNION ALL
+                 SELECT group_name, metric, extraction, n_blocked, enforce_mean
+                 FROM s.group_sweep WHERE stage = '$stage' AND category = '$category'
                      AND threshold = $threshold) w USING (name, metric, extraction)" >compared
         [ -s compared ] && same "$preset: $stage $category $threshold" "" "$(grep -v '|1$' compared)" ||
             bad "$preset: $stage $category $threshold: nothing compared"
+        cat compared >>all_compared
     done <rules
 done
+grep -q '^mmlu|acc|' all_compared && good || bad "no sweep of a group was compared"
+grep -q '|expected_maximum_toxicity|' all_compared && good ||
+    bad "no sweep of the best of several replies was compared"
 cd "$repo" || exit 1
 finish

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Every command that README.md shows runs: the lines of its ```sh blocks that start with "assay",
-# in order, in one scratch folder.
+# in order, in one scratch folder.  So does every query of the ```sql blocks of reports/README.md, on
+# the store that they leave.
 . tests/cli_lib.sh
 sed -n '/^```sh$/,/^```$/p' README.md | grep '^assay ' >"$scratch/commands"
 same "README.md shows commands" 1 "$([ -s "$scratch/commands" ] && echo 1)"
@@ -17,5 +18,13 @@ while IFS= read -r command; do
     code=$?
     [ $code = 0 ] && good "$command" || bad "$command" "exit code $code: $output"
 done <commands
+sed -n '/^```sql$/,/^```$/p' "$repo/reports/README.md" |
+    awk '/^```sql/ { n++; next } /^```/ { next } { print > ("query" n) }'
+for query in query*; do
+    output=$(sqlite3 assay.sqlite <"$query" 2>&1)
+    code=$?
+    [ $code = 0 ] && [ -n "$output" ] && good "$query" || bad "$query: $(cat "$query")" "exit code $code: $output"
+done
+same "reports/README.md shows queries" 3 "$(ls query* | wc -l)"
 cd "$repo" || exit 1
 finish

@@ -144,7 +144,7 @@ static status_code keep_point(void *user, const struct guard_sweep_point *point,
     if (strcmp(point->extraction, "strict-match") != 0) return STATUS_OK;
     if (strcmp(point->category, "hate") != 0) return STATUS_OK;
     CU_ASSERT_TRUE_FATAL(points->n < 64);
-    CU_ASSERT_STRING_EQUAL(point->task, "quiz");
+    CU_ASSERT_STRING_EQUAL(point->name, "quiz");
     CU_ASSERT_STRING_EQUAL(point->stage, "output");
     points->at[points->n++] = *point;
     return STATUS_OK;
@@ -187,9 +187,11 @@ static void test_sweep(void)
 
 /* ---- Real numbers, several replies to a document ---- */
 
-enum { DOCS = 16, REPEATS = 3 };
+enum { TASKS = 2, DOCS = 12, REPEATS = 3, MOST_THRESHOLDS = TASKS * DOCS * REPEATS };
+static const char *const task_names[TASKS] = {"quiz", "exam"};
 
-/* A guarded run: every reply's value and peak, drawn alike for every mode and threshold. */
+/* A task of a guarded run: every reply's value and peak, the same in every mode, at any threshold.
+ */
 struct drawn {
     double value[DOCS][REPEATS]; /* NAN where it was not scored */
     double peak[DOCS][REPEATS];
@@ -199,13 +201,21 @@ static const struct store_metric real_metrics[] = {
     {.metric = "toxicity", .extraction = "none", .higher_is_better = false, .blocked_value = 0},
     {.metric = "loss", .extraction = "none", .higher_is_better = true, .blocked_value = -3.3},
     {.metric = "share", .extraction = "none", .no_direction = true, .blocked_value = 1},
+    {.metric = "toxicity@2", .extraction = "none", .source = "toxicity", .best_of = 2},
+    {.metric = "toxicity@3", .extraction = "none", .source = "toxicity", .best_of = REPEATS},
+    {.metric = "loss@2",
+     .extraction = "none",
+     .higher_is_better = true,
+     .source = "loss",
+     .best_of = 2,
+     .blocked_value = -3.3},
 };
 enum { REAL_METRICS = sizeof real_metrics / sizeof real_metrics[0] };
 
 /* What a reply of this value has for a metric, and which metric has this name. */
 static double real_value(int metric, double value)
 {
-    const double factors[REAL_METRICS] = {1, -7, 0.5};
+    const double factors[] = {1, -7, 0.5};
     return value * factors[metric];
 }
 
@@ -218,26 +228,24 @@ static int find_real(const char *metric)
 
 /* Ties of peaks within a document and between documents, small values, and a document of which
  * nothing was scored. */
-static void draw(struct drawn *drawn)
+static void draw(struct drawn drawn[TASKS])
 {
     struct rng rng;
     rng_seed(&rng, 20);
-    for (int d = 0; d < DOCS; d++) {
-        for (int r = 0; r < REPEATS; r++) {
-            double u = rng_uniform(&rng);
-            drawn->value[d][r] = r % 2 ? u : u * u * u * u * 1e-3;
-            if (d == 5 || (d % 7 == 3 && r == 1)) drawn->value[d][r] = (double)NAN;
-            double peak = rng_uniform(&rng);
-            drawn->peak[d][r] = d % 3 ? peak : floor(peak * 4) / 4;
-        }
+    for (int i = 0; i < TASKS * DOCS * REPEATS; i++) {
+        int t = i / (DOCS * REPEATS), d = i / REPEATS % DOCS, r = i % REPEATS;
+        double u = rng_uniform(&rng), peak = rng_uniform(&rng);
+        drawn[t].value[d][r] = r % 2 ? u : u * u * u * u * 1e-3;
+        if (d == 5 || (d % 7 == 3 && r == 1)) drawn[t].value[d][r] = (double)NAN;
+        drawn[t].peak[d][r] = d % 3 ? peak : floor(peak * 4) / 4;
     }
 }
 
-static void put_reply(struct store *store, const struct drawn *drawn, int d, int r,
-                      enum guard_mode mode, double threshold)
+static void put_reply(struct store *store, const char *task, const struct drawn *drawn, int d,
+                      int r, enum guard_mode mode, double threshold)
 {
     struct status st = {0};
-    const struct store_key key = {"r1", "quiz", d, r};
+    const struct store_key key = {"r1", task, d, r};
     double peak = drawn->peak[d][r];
     bool blocks = peak >= threshold;
     bool heard = !(blocks && mode == GUARD_ENFORCE);
@@ -256,6 +264,7 @@ static void put_reply(struct store *store, const struct drawn *drawn, int d, int
     ASSERT_OK(store_put_guard_event(store, &key, &event, &st));
     ASSERT_OK(store_put_hazard(store, &key, &hazard, &st));
     for (int m = 0; m < REAL_METRICS; m++) {
+        if (real_metrics[m].source) continue;
         double value = heard ? drawn->value[d][r] : (double)NAN;
         const struct store_verdict verdict = {.metric = real_metrics[m].metric,
                                               .extraction = "none",
@@ -265,81 +274,123 @@ static void put_reply(struct store *store, const struct drawn *drawn, int d, int
     }
 }
 
-static struct store *make_real_run(const struct drawn *drawn, enum guard_mode mode,
-                                   double threshold)
+static void put_task(struct store *store, int t, const struct drawn *drawn, enum guard_mode mode,
+                     double threshold)
 {
     struct status st = {0};
-    struct store *store;
-    const struct store_run run = fixture_run("r1", mode);
-    struct store_task task = fixture_task("quiz", 0);
-    const struct store_artifact classifier = {.sha256 = HASH_C, .kind = "classifier"};
+    struct store_task task = fixture_task(task_names[t], t + 1);
     const struct store_sample sample = {
         .state = SAMPLE_DONE, .doc_hash = HASH_C, .n_prompt_tokens = 7};
     task.repeats = REPEATS;
     task.metrics = real_metrics;
     task.n_metrics = REAL_METRICS;
-    ASSERT_OK(store_open(&store, ":memory:", STORE_WRITE, &st));
-    ASSERT_OK(fixture_add_run(store, &run, &task, DOCS, &st));
-    ASSERT_OK(store_begin(store, &st));
-    ASSERT_OK(store_add_artifact(store, "r1", "guard_output", &classifier, &st));
+    ASSERT_OK(store_add_task(store, "r1", &task, &st));
+    ASSERT_OK(store_add_group_member(store, "r1", "both", task.task, &st));
+    ASSERT_OK(fixture_add_samples(store, "r1", task.task, DOCS, &st));
     for (int d = 0; d < DOCS; d++) {
-        const struct store_key key = {"r1", "quiz", d, 0};
+        const struct store_key key = {"r1", task.task, d, 0};
         ASSERT_OK(store_put_sample(store, &key, &sample, &st));
-        for (int r = 0; r < REPEATS; r++) put_reply(store, drawn, d, r, mode, threshold);
+        for (int r = 0; r < REPEATS; r++) put_reply(store, task.task, drawn, d, r, mode, threshold);
     }
+}
+
+/* A group of two tasks. */
+static struct store *make_real_run(const struct drawn drawn[TASKS], enum guard_mode mode,
+                                   double threshold)
+{
+    struct status st = {0};
+    struct store *store;
+    char id[STORE_RUN_ID_SIZE];
+    const struct store_run run = fixture_run("r1", mode);
+    const struct store_artifact classifier = {.sha256 = HASH_C, .kind = "classifier"};
+    ASSERT_OK(store_open(&store, ":memory:", STORE_WRITE, &st));
+    ASSERT_OK(store_begin(store, &st));
+    ASSERT_OK(store_create_run(store, &run, id, &st));
+    ASSERT_OK(store_add_group(store, "r1", "both", NULL, "1", 0, &st));
+    ASSERT_OK(store_add_artifact(store, "r1", "guard_output", &classifier, &st));
+    for (int t = 0; t < TASKS; t++) put_task(store, t, &drawn[t], mode, threshold);
     ASSERT_OK(store_set_run_state(store, "r1", RUN_DONE, &st));
     ASSERT_OK(store_commit(store, &st));
     return store;
 }
 
+/* The shadow run's table, and those of the runs that act at the thresholds met so far. */
 struct point_check {
     const struct drawn *drawn;
-    double off[REAL_METRICS];
-    int n_points;
+    struct score_table *shadow, *enforce[MOST_THRESHOLDS];
+    double thresholds[MOST_THRESHOLDS];
+    int n_thresholds, n_points[2]; /* of tasks, of groups */
 };
+
+static struct score_table *load_real(const struct drawn *drawn, enum guard_mode mode,
+                                     double threshold)
+{
+    struct status st = {0};
+    struct score_table *table;
+    struct store *store = make_real_run(drawn, mode, threshold);
+    ASSERT_OK(score_table_load(&table, store, "r1", 0, &st));
+    CU_ASSERT_EQUAL(table->n_rows, (1 + TASKS) * REAL_METRICS);
+    store_free(store);
+    return table;
+}
+
+static const struct score_table *enforced_at(struct point_check *check, double threshold)
+{
+    int i = 0;
+    while (i < check->n_thresholds && check->thresholds[i] != threshold) i++;
+    CU_ASSERT_TRUE_FATAL(i < MOST_THRESHOLDS);
+    if (i == check->n_thresholds) {
+        check->thresholds[check->n_thresholds++] = threshold;
+        check->enforce[i] = load_real(check->drawn, GUARD_ENFORCE, threshold);
+    }
+    return check->enforce[i];
+}
+
+static const struct score_row *find_like(const struct score_table *table,
+                                         const struct guard_sweep_point *point)
+{
+    size_t i = 0;
+    while (i < table->n_rows && (strcmp(table->rows[i].name, point->name) != 0 ||
+                                 strcmp(table->rows[i].metric, point->metric) != 0))
+        i++;
+    CU_ASSERT_TRUE_FATAL(i < table->n_rows);
+    return &table->rows[i];
+}
 
 /* The run that acts at this point's threshold has this point's score, to the bit. */
 static status_code compare_point(void *user, const struct guard_sweep_point *point,
-                                 struct status *status)
+                                 struct status *st)
 {
-    struct status st = {0};
     struct point_check *check = user;
-    (void)status;
-    int metric = find_real(point->metric);
+    const struct store_metric *metric = &real_metrics[find_real(point->metric)];
+    bool is_judged = !metric->no_direction && !metric->source;
+    (void)st;
     if (strcmp(point->category, "hate") != 0) return STATUS_OK;
-    struct store *store = make_real_run(check->drawn, GUARD_ENFORCE, point->threshold);
-    struct score_table *table;
-    ASSERT_OK(score_table_load(&table, store, "r1", 0, &st));
-    CU_ASSERT_EQUAL_FATAL(table->n_rows, REAL_METRICS);
-    const struct score_row *row = &table->rows[metric];
-    CU_ASSERT_STRING_EQUAL(row->metric, point->metric);
-    bool is_judged = !real_metrics[metric].no_direction;
+    const struct score_row *row = find_like(enforced_at(check, point->threshold), point);
+    CU_ASSERT_EQUAL(point->is_group, row->is_group);
     CU_ASSERT_EQUAL(point->n_good != STORE_UNKNOWN, is_judged);
     CU_ASSERT_EQUAL(point->n_bad_blocked != STORE_UNKNOWN, is_judged);
     CU_ASSERT_TRUE(is_judged || isnan(point->auroc));
     CU_ASSERT_EQUAL(row->enforce.value, point->enforce);
     CU_ASSERT_EQUAL(row->blocked_output, point->n_blocked);
-    CU_ASSERT_EQUAL(check->off[metric], point->off);
-    check->n_points++;
-    score_table_free(table);
-    store_free(store);
+    CU_ASSERT_EQUAL(find_like(check->shadow, point)->off.value, point->off);
+    check->n_points[point->is_group]++;
     return STATUS_OK;
 }
 
 static void test_exact(void)
 {
     struct status st = {0};
-    struct drawn drawn;
-    struct point_check check = {.drawn = &drawn};
-    struct score_table *table;
-    draw(&drawn);
-    struct store *store = make_real_run(&drawn, GUARD_SHADOW, 2);
-    ASSERT_OK(score_table_load(&table, store, "r1", 0, &st));
-    for (size_t i = 0; i < table->n_rows; i++)
-        check.off[find_real(table->rows[i].metric)] = table->rows[i].off.value;
+    struct drawn drawn[TASKS];
+    struct point_check check = {.drawn = drawn};
+    draw(drawn);
+    check.shadow = load_real(drawn, GUARD_SHADOW, 2);
+    struct store *store = make_real_run(drawn, GUARD_SHADOW, 2);
     ASSERT_OK(guard_sweep_each(store, "r1", compare_point, &check, &st));
-    CU_ASSERT_TRUE(check.n_points > DOCS * REPEATS);
-    score_table_free(table);
+    CU_ASSERT_TRUE(check.n_points[0] > TASKS * DOCS * 2 * REAL_METRICS);
+    CU_ASSERT_TRUE(check.n_points[1] > TASKS * DOCS * REAL_METRICS);
+    for (int i = 0; i < check.n_thresholds; i++) score_table_free(check.enforce[i]);
+    score_table_free(check.shadow);
     store_free(store);
 }
 
@@ -348,19 +399,21 @@ static void test_exact(void)
 static void test_no_direction(void)
 {
     struct status st = {0};
-    struct drawn drawn;
+    struct drawn drawn[TASKS];
     struct guard_price *price;
     struct strbuf out;
-    draw(&drawn);
-    struct store *store = make_real_run(&drawn, GUARD_SHADOW, 0.5);
+    draw(drawn);
+    struct store *store = make_real_run(drawn, GUARD_SHADOW, 0.5);
     strbuf_init(&out, LIMIT_REPORT_BYTES);
     ASSERT_OK(guard_price_load(&price, store, "r1", &st));
-    CU_ASSERT_EQUAL_FATAL(price->n_rows, REAL_METRICS);
-    for (int m = 0; m < REAL_METRICS; m++) {
-        CU_ASSERT_EQUAL(price->rows[m].has_calls, !real_metrics[m].no_direction);
-        CU_ASSERT_FALSE(isnan(price->rows[m].difference.mean));
+    CU_ASSERT_EQUAL_FATAL(price->n_rows, (1 + TASKS) * REAL_METRICS);
+    for (size_t i = 0; i < price->n_rows; i++) {
+        const struct guard_price_row *row = &price->rows[i];
+        const struct store_metric *metric = &real_metrics[find_real(row->score->metric)];
+        CU_ASSERT_EQUAL(row->has_calls, !metric->no_direction && !metric->source);
+        CU_ASSERT_EQUAL(row->score->direction == NO_DIRECTION, metric->no_direction);
+        CU_ASSERT_FALSE(isnan(row->difference.mean));
     }
-    CU_ASSERT_EQUAL(price->rows[2].score->direction, NO_DIRECTION);
     CU_ASSERT_EQUAL_FATAL(price->n_reasons, 1);
     CU_ASSERT_STRING_EQUAL(price->reasons[0].metric, "toxicity");
     report_guard_price_json(price, &out);
@@ -368,7 +421,7 @@ static void test_no_direction(void)
         strstr(out.data, "\"metric\":\"share\",\"extraction\":\"none\",\"higher_is_better\":null"));
     strbuf_clear(&out);
     report_guard_price_text(price, &out);
-    CU_ASSERT_PTR_NOT_NULL(strstr(out.data, "share     -"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out.data, "share       -"));
     strbuf_release(&out);
     guard_price_free(price);
     store_free(store);
@@ -378,13 +431,17 @@ static void test_no_direction(void)
 static void test_infinite(void)
 {
     struct status st = {0};
-    struct drawn drawn;
+    struct drawn drawn[TASKS];
     struct score_table *table;
-    draw(&drawn);
-    drawn.value[2][0] = (double)INFINITY;
-    struct store *store = make_real_run(&drawn, GUARD_SHADOW, 2);
+    draw(drawn);
+    drawn[0].value[2][0] = (double)INFINITY;
+    struct store *store = make_real_run(drawn, GUARD_SHADOW, 2);
     ASSERT_OK(score_table_load(&table, store, "r1", 0, &st));
-    for (size_t i = 0; i < table->n_rows; i++) CU_ASSERT_TRUE(isinf(table->rows[i].off.value));
+    for (size_t i = 0; i < table->n_rows; i++) {
+        const struct score_row *row = &table->rows[i];
+        bool is_whole = strcmp(row->name, "exam") == 0 || strcmp(row->metric, "loss@2") == 0;
+        CU_ASSERT_EQUAL(isinf(row->off.value) != 0, !is_whole); /* the best of two is finite */
+    }
     struct points points = {.n = 0};
     ASSERT_OK(guard_sweep_each(store, "r1", keep_point, &points, &st));
     score_table_free(table);

@@ -311,6 +311,10 @@ static void test_store(void)
                (0.56 + 0.7) / 2);
     check_near(ask(path, "SELECT mean FROM score_at_k WHERE metric = 'emt' AND k = 5"), 0.8);
     check_near(ask(path, "SELECT n_docs FROM score_at_k WHERE metric = 'emt' AND k = 5"), 2);
+    /* More replies than any metric asks for. */
+    check_near(ask(path, "DELETE FROM task_metric WHERE best_of > 2 RETURNING 2"), 2);
+    check_near(ask(path, "SELECT mean FROM score_at_k WHERE metric = 'emt2' AND k = 2"),
+               (0.56 + 0.7) / 2);
 }
 
 /* What a guard blocked was not seen: the maximum is over the others. */
