@@ -290,12 +290,20 @@ static void learn_weights(struct learner *learner)
     }
 }
 
+/* The domain whose heads an example is learned by: labels that are not to be distilled are as good
+ * as those of domain 0. */
+static int domain_of(const struct learner *learner, const struct training_example *example)
+{
+    return learner->options->distill && !(example->distill > 0) ? 0 : example->domain;
+}
+
 /* Adds a text to the gradients; returns its loss. */
 static double learn_text(struct learner *learner, size_t i)
 {
     const struct training_example *example = learner->examples[i];
-    const float *bias = learner->values + learner->at.head_bias + (size_t)example->domain * H;
-    const float *heads = learner->values + learner->at.heads + (size_t)example->domain * 2 * U * H;
+    int domain = domain_of(learner, example);
+    const float *bias = learner->values + learner->at.head_bias + (size_t)domain * H;
+    const float *heads = learner->values + learner->at.heads + (size_t)domain * 2 * U * H;
     float logits[H], gradient[H] = {0}, of_pooled[2 * U];
     double loss = 0;
     read_text(learner, i);
@@ -309,7 +317,7 @@ static double learn_text(struct learner *learner, size_t i)
         loss -= (double)example->weight *
                 (y * portable_log(p + 1e-12) + (1 - y) * portable_log(1 - p + 1e-12));
     }
-    learn_heads(learner, example->domain, gradient, of_pooled);
+    learn_heads(learner, domain, gradient, of_pooled);
     learn_units(learner, of_pooled);
     learn_weights(learner);
     return loss;
