@@ -100,9 +100,9 @@ static void append_header(struct strbuf *out, const struct linear_model *model,
     if (model->spelling) {
         const struct spelling_size *size = spelling_size(model->spelling);
         strbuf_appendf(out,
-                       ", \"spelling\": {\"words\": %zu, \"targets\": %zu, \"common\": %zu, "
-                       "\"bytes\": %zu}",
-                       size->n_words, size->n_targets, size->n_common,
+                       ", \"spelling\": {\"words\": %zu, \"sure\": %zu, \"targets\": %zu, "
+                       "\"common\": %zu, \"bytes\": %zu}",
+                       size->n_words, size->n_sure, size->n_targets, size->n_common,
                        spelling_words(model->spelling).length);
     }
     strbuf_append_str(out, ", \"heads\": [");
@@ -253,21 +253,23 @@ struct spelling_block {
 static status_code read_spelling_block(const struct json_value *root, struct spelling_block *block,
                                        struct status *st)
 {
-    static const char *const fields[] = {"words", "targets", "common", "bytes"};
+    static const char *const fields[] = {"words", "sure", "targets", "common", "bytes"};
     const int64_t most = SPELLING_MAX_WORDS;
     const struct json_value *value;
-    int64_t words, targets, common;
+    int64_t words, sure, targets, common;
     *block = (struct spelling_block){0};
     if (!json_has(root, "spelling")) return STATUS_OK;
     status_code code = json_get_object(root, "spelling", &value, st);
-    if (code == STATUS_OK) code = strict_json_fields(value, fields, 4, st);
+    if (code == STATUS_OK) code = strict_json_fields(value, fields, 5, st);
     if (code == STATUS_OK) code = json_get_int(value, "words", 1, most, &words, st);
+    if (code == STATUS_OK) code = json_get_int(value, "sure", 0, most, &sure, st);
     if (code == STATUS_OK) code = json_get_int(value, "targets", 0, most, &targets, st);
     if (code == STATUS_OK) code = json_get_int(value, "common", 0, most, &common, st);
     if (code == STATUS_OK)
         code = json_get_int(value, "bytes", 1, SPELLING_MAX_BYTES, &block->bytes, st);
     if (code != STATUS_OK) return status_prefix(st, "spelling");
-    block->size = (struct spelling_size){(size_t)words, (size_t)targets, (size_t)common};
+    block->size =
+        (struct spelling_size){(size_t)words, (size_t)sure, (size_t)targets, (size_t)common};
     return STATUS_OK;
 }
 

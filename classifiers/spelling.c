@@ -190,11 +190,12 @@ static status_code check_size(const struct spelling_size *size, size_t length, s
     if (!size->n_words || size->n_words > SPELLING_MAX_WORDS || length > SPELLING_MAX_BYTES)
         return status_set(st, STATUS_BAD_INPUT, "%zu words of %zu bytes, expected 1 to %d words",
                           size->n_words, length, SPELLING_MAX_WORDS);
-    if (size->n_common > size->n_targets || size->n_targets > size->n_words)
+    if (size->n_common > size->n_targets || size->n_targets > size->n_sure ||
+        size->n_sure > size->n_words)
         return status_set(st, STATUS_BAD_INPUT,
-                          "%zu common words among %zu targets among %zu words: each may be no more "
-                          "than the next",
-                          size->n_common, size->n_targets, size->n_words);
+                          "%zu common words among %zu targets among %zu sure ones among %zu words: "
+                          "each may be no more than the next",
+                          size->n_common, size->n_targets, size->n_sure, size->n_words);
     return STATUS_OK;
 }
 
@@ -373,20 +374,24 @@ static void give_word(const struct spelling *spelling, size_t i, size_t start, s
     on_word(user, &(struct normalized_word){letters, n, start, end});
 }
 
-static void repair(const struct speller *speller, on_normalized_word *on_word, void *user)
+static void repair(const struct speller *speller, bool is_rare, on_normalized_word *on_word,
+                   void *user)
 {
     const struct spelling *spelling = speller->spelling;
     size_t start = speller->start, end = speller->end, parts[2];
     struct unknown w = {.letters = speller->letters, .n = speller->n};
     w.hash[0] = 0;
     for (size_t i = 0; i < w.n; i++) w.hash[i + 1] = add_letter(w.hash[i], w.letters[i]);
-    size_t best = find_lacking(spelling, &w), found = find_too_many(spelling, &w);
-    best = found < best ? found : best;
-    found = find_swapped(spelling, &w);
-    best = found < best ? found : best;
+    size_t best = find_swapped(spelling, &w), found = NO_WORD;
+    if (!is_rare) {
+        found = find_lacking(spelling, &w);
+        best = found < best ? found : best;
+        found = find_too_many(spelling, &w);
+        best = found < best ? found : best;
+    }
     if (best != NO_WORD) {
         give_word(spelling, best, start, end, on_word, user);
-    } else if (find_parts(spelling, &w, parts)) {
+    } else if (!is_rare && find_parts(spelling, &w, parts)) {
         give_word(spelling, parts[0], start, end, on_word, user);
         give_word(spelling, parts[1], start, end, on_word, user);
     } else {
@@ -394,22 +399,23 @@ static void repair(const struct speller *speller, on_normalized_word *on_word, v
     }
 }
 
-static bool is_known(const struct spelling *spelling, uint64_t hash)
+/* The place of the first word of this hash, NO_WORD if there is none. */
+static size_t find_hash(const struct spelling *spelling, uint64_t hash)
 {
     size_t at = table_start(&spelling->words, hash);
-    return table_next(&spelling->words, hash, &at) != NO_WORD;
+    return table_next(&spelling->words, hash, &at);
 }
 
 /* Hands over the word that is held back, if any. */
 static void give_held(const struct speller *speller, on_normalized_word *on_word, void *user)
 {
     if (!speller->n) return;
-    if (speller->is_plain && !is_known(speller->spelling, speller->hash)) {
-        repair(speller, on_word, user);
-        return;
-    }
-    on_word(user,
-            &(struct normalized_word){speller->letters, speller->n, speller->start, speller->end});
+    size_t place = speller->is_plain ? find_hash(speller->spelling, speller->hash) : 0;
+    if (place >= speller->spelling->size.n_sure)
+        repair(speller, place != NO_WORD, on_word, user);
+    else
+        on_word(user, &(struct normalized_word){speller->letters, speller->n, speller->start,
+                                                speller->end});
 }
 
 /* The target that the word that is held back and another one spell, or NO_WORD. */
@@ -422,7 +428,9 @@ static size_t find_joined(const struct speller *speller, const struct normalized
     if (n > NORMALIZED_WORD_MAX) return NO_WORD;
     uint64_t joined = speller->hash * spelling->powers[word->n] + hash;
     if (!table_may_have(&spelling->words, joined)) return NO_WORD;
-    if (is_known(spelling, speller->hash) && is_known(spelling, hash)) return NO_WORD;
+    size_t n_sure = spelling->size.n_sure;
+    if (find_hash(spelling, speller->hash) < n_sure && find_hash(spelling, hash) < n_sure)
+        return NO_WORD;
     memcpy(letters, speller->letters, speller->n * sizeof *letters);
     memcpy(letters + speller->n, word->letters, word->n * sizeof *letters);
     return find_target(spelling, joined, letters, n);

@@ -2,10 +2,10 @@
  *
  *   normalized words -> speller_add() many times, speller_end() -> normalized words
  *
- * A `spelling` is a vocabulary: words of the letters a to z, the most frequent first.  All of them
- * are known and stay as they are.  The first n_targets are what a misspelling may be repaired to,
- * where they have 4 letters or more; the first n_common, where they have 3 or more, may be the
- * parts of words run together.  A word that is not known becomes
+ * A `spelling` is a vocabulary: words of the letters a to z, the most frequent first.  The first
+ * n_sure stay as they are.  The first n_targets are what a misspelling may be repaired to, where
+ * they have 4 letters or more; the first n_common, where they have 3 or more, may be the parts of
+ * words run together.  A word that is not sure becomes
  *   - with the word before or after it: the target that the two spell together ("wom en");
  *   - else the most frequent target with the same first letter of which it lacks a letter ("wmen";
  *     it has 4 letters, or 3 without a vowel), has one too many ("womeen"; 5 or more) or has two
@@ -13,12 +13,15 @@
  *   - else the two common words that it is made of ("hatewomen"; 6 or more): of several ways the
  *     one whose rarer part is the most frequent;
  *   - else itself.
+ * Words of the vocabulary that are not sure are rare words, many of which are one letter away from
+ * a frequent one ("shifts"), and misspellings that are often made: of those that stand alone only
+ * swapped neighbours are repaired, which hardly ever make another word.
  * Words with any other character, numbers and pictures pass as they are.
  *
  * What is looked up are polynomial hashes, of which those of all edits follow from that of the word
  * in a step each; targets with a letter less are in a table (as in Garbe's SymSpell).  What is
  * found is compared letter by letter, so that a hash cannot repair wrongly; a word whose hash is
- * that of a known one is taken to be known.
+ * that of one of the vocabulary is taken to be that.
  *
  * A spelling is immutable and may be shared.  A `speller` borrows it, lives in its owner's struct,
  * allocates nothing and may be copied; it holds back one word, so what it gives does not depend on
@@ -46,7 +49,7 @@ struct spelling; /* opaque */
 
 /* Which of the words, in order of falling frequency, are what. */
 struct spelling_size {
-    size_t n_words, n_targets, n_common; /* n_common <= n_targets <= n_words */
+    size_t n_words, n_sure, n_targets, n_common; /* each is no more than the one before */
 };
 
 /* `words` has a line for each word, which ends in '\n'; it is copied.  The errors count words from
@@ -65,7 +68,7 @@ struct speller {
     uint32_t letters[NORMALIZED_WORD_MAX]; /* of the word that is held back */
     size_t n, start, end;                  /* n 0: none is */
     uint64_t hash;
-    bool is_plain, is_known; /* a to z alone; not to be repaired */
+    bool is_plain; /* a to z alone */
 };
 
 /* Without a spelling (NULL) words pass as they come. */

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TARGET_TIMES 10 /* as often as a word that is known */
+#define SURE_TIMES   3 /* as often as a word has to be there at all */
+#define TARGET_TIMES 10
 #define COMMON_TIMES 25
 
 /* Words and how often they occur: open addressing, a power of two, at most half full. */
@@ -110,6 +111,7 @@ static status_code make_spelling(struct spelling **out, const struct counter *co
     if (size.n_words > SPELLING_MAX_WORDS) size.n_words = SPELLING_MAX_WORDS;
     strbuf_init(&lines, SPELLING_MAX_BYTES);
     for (size_t i = 0; i < size.n_words; i++) {
+        size.n_sure += ranked[i].count >= SURE_TIMES * min_count;
         size.n_targets += ranked[i].count >= TARGET_TIMES * min_count;
         size.n_common += ranked[i].count >= COMMON_TIMES * min_count;
         strbuf_append(&lines, ranked[i].letters, ranked[i].n);

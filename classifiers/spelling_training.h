@@ -2,12 +2,10 @@
  * frequent enough to be what a misspelling stands for.
  *
  * Words are counted in the examples that are learned from, as they were found: neither made-up
- * variants nor held-out texts have a part in it.  A word that is there `min_count` times is known;
- * a target is there 10 times as often, a common word 25 times.  What is written twice in many texts
- * is a word, however rare: with a `min_count` of 2 "shifts" stays what it is, with one of 5 it does
- * not.  Of equally frequent words the first
- * by their letters comes first, so the same examples give the same bytes.  A vocabulary of more
- * than SPELLING_MAX_WORDS words keeps the most frequent.
+ * variants nor held-out texts have a part in it.  A word that is there `min_count` times is of the
+ * vocabulary; a sure one is there 3 times as often, a target 10 times, a common word 25 times.  Of
+ * equally frequent words the first by their letters comes first, so the same examples give the same
+ * bytes.  A vocabulary of more than SPELLING_MAX_WORDS words keeps the most frequent.
  */
 #ifndef ASSAY_SPELLING_TRAINING_H
 #define ASSAY_SPELLING_TRAINING_H

@@ -7,11 +7,12 @@
 #include "engine/base/rng.h"
 #include "tests/unit/linear_fixture.h"
 
-/* The most frequent first: 3 common words, 13 targets, of which "you" and "fuk" are too short, and
- * words that are no more than known. */
+/* The most frequent first: 3 common words, 13 targets, of which "you" and "fuk" are too short, 4
+ * that are sure, and 6 rare ones. */
 static const char vocabulary[] = "you\nhate\nwomen\nfuck\npeople\nthere\nthree\nbread\nbeard\n"
-                                 "abcd\nabce\nfuk\nword\nsword\nwo\na\nbroad\n";
-static const struct spelling_size size = {17, 13, 3};
+                                 "abcd\nabce\nfuk\nword\nsword\nwo\na\nbroad\n"
+                                 "braed\npeple\nckk\nbce\nabdc\nhateyou\n";
+static const struct spelling_size size = {23, 17, 13, 3};
 
 static struct spelling *fixture(void)
 {
@@ -128,6 +129,13 @@ static void test_known(void)
     check("FCUK f\xc3\xbc"
           "cck",
           "fuck fuck"); /* after the normalizer's work */
+}
+
+static void test_rare(void)
+{
+    check("braed abdc", "bread abcd");       /* where two letters are swapped */
+    check("peple hateyou", "peple hateyou"); /* else they stay */
+    check("a bce", "abce");                  /* or they are half a word */
 }
 
 static void test_ambiguous(void)
@@ -270,7 +278,7 @@ static void test_against_all_targets(void)
     struct strbuf lines;
     struct spelling *spelling;
     struct rng rng;
-    const struct spelling_size counts = {N_RANDOM, 400, 200};
+    const struct spelling_size counts = {N_RANDOM, N_RANDOM, 400, 200};
     int n_repaired = 0, n_split = 0;
     rng_seed(&rng, 1);
     strbuf_init(&lines, 1 << 16);
@@ -350,7 +358,7 @@ static void refuse(const char *words, size_t n, size_t targets, size_t common, c
 {
     struct status st = {0};
     struct spelling *spelling;
-    const struct spelling_size counts = {n, targets, common};
+    const struct spelling_size counts = {n, n, targets, common};
     ASSERT_FAILS(spelling_parse(&spelling, text_of(words), &counts, &st), STATUS_BAD_INPUT,
                  message);
     CU_ASSERT_PTR_NULL(spelling);
@@ -368,7 +376,7 @@ static void test_bad_words(void)
     refuse("one\nTwo\n", 2, 1, 1, "word 1 has more than letters from a to z");
     refuse("one\nt\xc3\xb6\n", 2, 1, 1, "word 1 has more than letters from a to z");
     refuse("one\ntwo\none\n", 3, 1, 1, "word 2 is there twice");
-    refuse("one\ntwo\n", 2, 3, 1, "1 common words among 3 targets among 2 words");
+    refuse("one\ntwo\n", 2, 3, 1, "1 common words among 3 targets among 2 sure ones among 2 words");
     refuse("one\ntwo\n", 2, 1, 2, "2 common words among 1 targets");
     refuse("", 0, 0, 0, "0 words of 0 bytes");
     refuse("", 70000, 0, 0, "70000 words");
@@ -413,6 +421,7 @@ static void test_learning(void)
     struct text words = spelling_words(spelling);
     const struct spelling_size *counts = spelling_size(spelling);
     CU_ASSERT_EQUAL(counts->n_words, 8);
+    CU_ASSERT_EQUAL(counts->n_sure, 8);
     CU_ASSERT_EQUAL(counts->n_targets, 8);
     CU_ASSERT_EQUAL(counts->n_common, 6); /* the bad ones are there 40 times each */
     CU_ASSERT_PTR_NOT_NULL(strstr(words.data, "blatfink\nzorgish\n")); /* ties: by letters */
@@ -566,6 +575,7 @@ static void test_bad_files(void)
     parse_changed("\"spelling\"", "\"spilling\"", "m.bin: ");
     parse_changed("\"words\": 8", "\"words\": 9", "spelling: the words end after 8 of 9");
     parse_changed("\"words\": 8", "\"words\": 0", "spelling: field \"words\"");
+    parse_changed("\"sure\": 8", "\"sure\": 9", "8 targets among 9 sure ones among 8 words");
     parse_changed("\"targets\": 8", "\"targets\": 9", "6 common words among 9 targets");
     parse_changed("\"common\": 6", "\"common\": 9", "9 common words among 8 targets");
     parse_changed("\"bytes\": 5", "\"bytes\": 6", "bytes of weights");
@@ -609,6 +619,7 @@ static void test_changed_files(void)
 static const struct test_case tests[] = {
     {"a letter missing, too many, two swapped", test_letters},
     {"known words stay, short and rare ones are no targets", test_known},
+    {"rare words are repaired with care", test_rare},
     {"of several repairs the most frequent word", test_ambiguous},
     {"words run together come apart", test_together},
     {"words in two pieces come together", test_apart},
