@@ -47,6 +47,19 @@ assay train --data "$scratch/t.csv" --labels insult=insult,harassment=spam --ref
 same "labels by name" 2 "$(grep -c '"auroc": 1,' "$scratch/fig")"
 echo '{"text": "green zorgish table"}' | assay classify --classifier "linear:$scratch/d.bin" >"$scratch/o"
 same "the trained one judges its categories" 1 "$(grep -c '"scores": {"insult": 0\.[0-9]*, "harassment": 0' "$scratch/o")"
+cat >"$scratch/r.json" <<'EOF'
+{"name": "s", "version": 1, "seed": 1, "bits": 12, "epochs": 4, "categories": ["insult"],
+ "spelling": {"min_count": 2}, "sources": [{"file": "t.csv", "domain": "data", "text": "text",
+ "labels": {"insult": {"column": "insult"}}}]}
+EOF
+assay train --recipe "$scratch/r.json" --data "$scratch" --out "$scratch/s.bin" >/dev/null 2>&1
+same "a recipe with a spelling" 0 $?
+for text in "green zorgish table" "grene zorgsih table" "gren zorgishh table" "gre en zorg ish table" \
+    "greenzorgish table"; do
+    echo "{\"text\": \"$text\"}"
+done | assay classify --classifier "linear:$scratch/s.bin" >"$scratch/o"
+same "misspelt words score as what they are" "5 1" \
+    "$(grep -c '"logits"' "$scratch/o") $(grep -o '"logits": {[^}]*}' "$scratch/o" | sort -u | wc -l)"
 assay train --data "$scratch/t.csv" --labels nonsense=insult --out "$scratch/e.bin" >"$scratch/o" 2>&1
 same "a label that is no category" 2 $?
 printf 'text,insult\na,1\nb,2\n' >"$scratch/bad.csv"
