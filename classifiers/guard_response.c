@@ -1,4 +1,7 @@
 /* What is done about a reply that calls for the action. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "classifiers/guard_internal.h"
 #include "classifiers/text_ranges.h"
 #include "engine/base/limits.h"
@@ -18,56 +21,167 @@ const char *guard_response_name(enum guard_response response)
 
 /* ---- redaction ---- */
 
-/* Collects what a classifier points at for the categories that fired. */
-struct span_sink {
+/* A stretch that a classifier points at, and how much it adds to what fired. */
+struct suspect {
+    size_t start, end;
+    double weight;
+};
+
+struct suspects {
     struct text text;
-    hazard_set fired;
-    struct text_ranges *ranges;
-    struct status status;
+    hazard_set fired;   /* of the classifier at hand */
+    struct suspect *at; /* owned */
+    size_t n, room;
+    bool has_memory;
 };
 
 static void take_span(void *user, const struct hazard_span *span)
 {
-    struct span_sink *sink = user;
-    size_t start = (size_t)(span->text.data - sink->text.data);
-    if (!(sink->fired & HAZARD_BIT(span->category)) || !(span->weight > 0)) return;
-    if (sink->status.code == STATUS_OK)
-        sink->status.code =
-            text_ranges_add(sink->ranges, start, start + span->text.length, &sink->status);
+    struct suspects *suspects = user;
+    size_t start = (size_t)(span->text.data - suspects->text.data);
+    if (!(suspects->fired & HAZARD_BIT(span->category)) || !(span->weight > 0)) return;
+    if (suspects->n == suspects->room) {
+        size_t room = suspects->room ? 2 * suspects->room : 64;
+        struct suspect *at = realloc(suspects->at, room * sizeof *at);
+        suspects->has_memory = suspects->has_memory && at;
+        if (!at) return;
+        suspects->at = at;
+        suspects->room = room;
+    }
+    suspects->at[suspects->n++] = (struct suspect){start, start + span->text.length, span->weight};
 }
 
-static status_code find_spans(const struct pipeline *pipeline, struct text prompt, struct text text,
-                              const struct guard_check *check, struct text_ranges *ranges,
-                              struct status *st)
+static int by_place(const void *a, const void *b)
+{
+    const struct suspect *x = a, *y = b;
+    int order = (x->start > y->start) - (x->start < y->start);
+    return order ? order : (x->end > y->end) - (x->end < y->end);
+}
+
+static int by_weight(const void *a, const void *b)
+{
+    const struct suspect *x = a, *y = b;
+    int order = (x->weight < y->weight) - (x->weight > y->weight);
+    return order ? order : by_place(a, b);
+}
+
+/* A stretch that is pointed at for several categories, or by several windows, is one. */
+static void rank_suspects(struct suspects *suspects)
+{
+    size_t n = 0;
+    if (suspects->n) qsort(suspects->at, suspects->n, sizeof *suspects->at, by_place);
+    for (size_t i = 0; i < suspects->n; i++) {
+        struct suspect *last = n ? &suspects->at[n - 1] : NULL;
+        if (!last || by_place(last, &suspects->at[i]) != 0)
+            suspects->at[n++] = suspects->at[i];
+        else if (suspects->at[i].weight > last->weight)
+            last->weight = suspects->at[i].weight;
+    }
+    suspects->n = n;
+    if (n) qsort(suspects->at, n, sizeof *suspects->at, by_weight);
+}
+
+/* What the classifiers point at in the subject's text, the heaviest first. */
+static status_code find_suspects(const struct pipeline *pipeline, struct text prompt,
+                                 struct text text, const struct guard_check *check,
+                                 struct suspects *suspects, struct status *st)
 {
     status_code code = STATUS_OK;
+    suspects->text = text;
+    suspects->n = 0;
     for (int i = 0; i < pipeline->n_classifiers && code == STATUS_OK; i++) {
-        struct span_sink sink = {.text = text, .fired = check->fired[i], .ranges = ranges};
         struct guard_windows windows = guard_windows_start(pipeline, GUARD_OUTPUT, i, text);
         struct text window;
-        while (sink.fired && code == STATUS_OK && guard_windows_next(&windows, &window))
-            code =
-                classifier_explain(pipeline->classifiers[i], prompt, window, take_span, &sink, st);
-        if (code == STATUS_OK && sink.status.code != STATUS_OK)
-            code = status_set(st, sink.status.code, "%s", sink.status.message);
+        suspects->fired = check->fired[i];
+        while (suspects->fired && code == STATUS_OK && guard_windows_next(&windows, &window))
+            code = classifier_explain(pipeline->classifiers[i], prompt, window, take_span, suspects,
+                                      st);
     }
+    if (code == STATUS_OK && !suspects->has_memory)
+        code = status_no_memory(st, "the stretches of a text");
+    if (code == STATUS_OK) rank_suspects(suspects);
     return code;
 }
 
-/* One round: *text with what fired replaced, into *out.  Fails when nothing could be pointed at. */
-static status_code redact_once(const struct pipeline *pipeline, struct text prompt,
-                               struct text text, const struct guard_check *check,
-                               struct strbuf *out, struct status *st)
+/* Whether nothing but blanks stands between two stretches. */
+static bool are_neighbours(struct text text, size_t end, size_t start)
+{
+    while (end < start && (text.data[end] == ' ' || text.data[end] == '\n' ||
+                           text.data[end] == '\t' || text.data[end] == '\r'))
+        end++;
+    return end >= start;
+}
+
+/* The text without its `n` heaviest suspects, into *out; neighbours are replaced as one. */
+static status_code replace_suspects(const struct suspects *suspects, size_t n,
+                                    struct text replacement, struct strbuf *out, struct status *st)
 {
     struct text_ranges ranges;
+    struct suspect *chosen = malloc(n * sizeof *chosen);
     text_ranges_init(&ranges);
-    status_code code = find_spans(pipeline, prompt, text, check, &ranges, st);
-    if (code == STATUS_OK && !ranges.count)
-        code = status_set(st, STATUS_UNSUPPORTED, "the classifier pointed at nothing");
+    status_code code = chosen ? STATUS_OK : status_no_memory(st, "the stretches of a text");
+    if (chosen) memcpy(chosen, suspects->at, n * sizeof *chosen);
+    if (chosen) qsort(chosen, n, sizeof *chosen, by_place);
+    for (size_t i = 0; i < n && code == STATUS_OK; i++) {
+        bool joined =
+            i + 1 < n && are_neighbours(suspects->text, chosen[i].end, chosen[i + 1].start);
+        size_t end =
+            joined && chosen[i + 1].start > chosen[i].end ? chosen[i + 1].start : chosen[i].end;
+        code = text_ranges_add(&ranges, chosen[i].start, end, st);
+    }
+    strbuf_clear(out);
     if (code == STATUS_OK)
-        code = text_ranges_replace(&ranges, text, pipeline->rules->redaction, out, st);
+        code = text_ranges_replace(&ranges, suspects->text, replacement, out, st);
     text_ranges_release(&ranges);
+    free(chosen);
     return code;
+}
+
+/* A redaction under way. */
+struct redaction {
+    const struct pipeline *pipeline;
+    struct text prompt;
+    struct suspects suspects;
+    struct guard_check *cost; /* the event that pays for the checks */
+    struct guard_check last;  /* of what *altered holds */
+    struct strbuf *altered;
+};
+
+/* Whether the text passes without its n heaviest suspects. */
+static bool passes_without(struct redaction *r, size_t n)
+{
+    struct status why = {0};
+    r->last.event.fires = true;
+    r->last.event.verdict = GUARD_ERROR;
+    if (replace_suspects(&r->suspects, n, r->pipeline->rules->redaction, r->altered, &why) !=
+        STATUS_OK)
+        return false;
+    guard_check_run(r->pipeline, GUARD_OUTPUT, r->prompt,
+                    (struct text){r->altered->data, r->altered->length}, &r->last);
+    r->cost->event.n_checks++;
+    r->cost->event.seconds += r->last.event.seconds;
+    return !r->last.event.fires;
+}
+
+/* Takes away twice as many, the heaviest first, until the text passes, and then puts back what need
+ * not have gone.  False, with all of them gone, where that is not enough. */
+static bool redact_round(struct redaction *r)
+{
+    size_t too_few = 0, enough = 1, n = r->suspects.n;
+    if (!n) return false;
+    while (!passes_without(r, enough)) {
+        if (enough == n) return false;
+        too_few = enough;
+        enough = 2 * enough < n ? 2 * enough : n;
+    }
+    while (enough - too_few > 1) {
+        size_t middle = too_few + (enough - too_few) / 2;
+        if (passes_without(r, middle))
+            enough = middle;
+        else
+            too_few = middle;
+    }
+    return passes_without(r, enough);
 }
 
 /* Redacts until the text passes: what one classifier of a cascade no longer objects to goes to the
@@ -75,28 +189,29 @@ static status_code redact_once(const struct pipeline *pipeline, struct text prom
 static bool redact(const struct stream_guard *stream, struct text reply, struct guard_check *check,
                    struct strbuf *altered)
 {
-    const struct pipeline *pipeline = stream->pipeline;
-    struct text prompt = stream->item->guard_text, text = reply;
-    struct guard_check last = *check;
+    struct redaction r = {.pipeline = stream->pipeline,
+                          .prompt = stream->item->guard_text,
+                          .suspects.has_memory = true,
+                          .cost = check,
+                          .last = *check,
+                          .altered = altered};
+    struct text text = reply;
     struct strbuf spare;
     bool passed = false;
-    strbuf_init(&spare, LIMIT_REPLY_BYTES);
+    strbuf_init(&spare, 2 * LIMIT_REPLY_BYTES);
     for (int round = 0; round < REDACTION_ROUNDS && !passed; round++) {
         struct status why = {0};
-        if (last.event.verdict != GUARD_BLOCK) break;
-        strbuf_clear(altered);
-        if (redact_once(pipeline, prompt, text, &last, altered, &why) != STATUS_OK) break;
-        guard_check_run(pipeline, GUARD_OUTPUT, prompt,
-                        (struct text){altered->data, altered->length}, &last);
-        check->event.n_checks++;
-        check->event.seconds += last.event.seconds;
-        passed = !last.event.fires;
+        if (r.last.event.verdict != GUARD_BLOCK) break;
+        if (find_suspects(r.pipeline, r.prompt, text, &r.last, &r.suspects, &why) != STATUS_OK)
+            break;
+        passed = redact_round(&r);
         strbuf_clear(&spare);
         strbuf_append(&spare, altered->data, altered->length);
         if (spare.state != STATUS_OK) break;
         text = (struct text){spare.data, spare.length};
     }
     strbuf_release(&spare);
+    free(r.suspects.at);
     if (!passed) strbuf_clear(altered);
     return passed;
 }

@@ -53,7 +53,7 @@ static void test_actions(void)
         {HEAD OUT("\"redact\"", "2") TAIL, "a v=0.9 b s=0.8 c", GUARD_RESPONSE_REDACT, false,
          "a v=0.9 b s=0.8 c", "a [redacted] b [redacted] c"},
         {HEAD OUT("\"redact\"", "2") TAIL, "v=0.9 v=0.8", GUARD_RESPONSE_REDACT, false,
-         "v=0.9 v=0.8", "[redacted] [redacted]"},
+         "v=0.9 v=0.8", "[redacted]"},
         {HEAD OUT("\"redact\"", "2") TAIL, "v=0.9 b c v=0 e", GUARD_RESPONSE_NONE, false,
          "v=0.9 b c v=0 e", "v=0.9 b c v=0 e"},
         {HEAD OUT("\"regenerate\",\"attempts\":2", "2") TAIL, "a v=0.9 b c|x v=0.6|good",
