@@ -262,6 +262,41 @@ status_code pipeline_check_reply(const struct pipeline *pipeline, struct text gu
     return code;
 }
 
+static status_code respond_to_whole(const struct pipeline *pipeline, struct text guard_text,
+                                    struct text reply, struct guard_record *record,
+                                    struct strbuf *shown, struct status *st)
+{
+    const struct generate_item item = {.guard_text = guard_text};
+    struct stream_guard stream;
+    struct guard_check check;
+    struct strbuf altered;
+    strbuf_init(&altered, 2 * LIMIT_REPLY_BYTES);
+    guard_stream_init(&stream, pipeline, &item);
+    guard_check_run(pipeline, GUARD_OUTPUT, guard_text, reply, &check);
+    status_code code = guard_respond(&stream, reply, &check, &altered, st);
+    if (code == STATUS_OK) code = add_check(pipeline, &check, NULL, record, st);
+    struct text seen = record->blocked_output ? pipeline->rules->refusal : reply;
+    if (record->replaced_output) seen = (struct text){altered.data, altered.length};
+    strbuf_append(shown, seen.data, seen.length);
+    guard_stream_release(&stream);
+    strbuf_release(&altered);
+    return code;
+}
+
+status_code pipeline_screen(const struct pipeline *pipeline, enum guard_stage stage,
+                            struct text guard_text, struct text reply, struct guard_record *record,
+                            struct strbuf *shown, struct status *st)
+{
+    BUG_IF(!guards(pipeline, stage));
+    *record = (struct guard_record){0};
+    if (stage == GUARD_OUTPUT)
+        return respond_to_whole(pipeline, guard_text, reply, record, shown, st);
+    status_code code = pipeline_check_input(pipeline, guard_text, record, st);
+    struct text seen = record->blocked_input ? pipeline->rules->refusal : guard_text;
+    strbuf_append(shown, seen.data, seen.length);
+    return code;
+}
+
 static bool stops_input(const struct pipeline *pipeline, const struct guard_record *record)
 {
     return pipeline->mode == GUARD_ENFORCE && record->blocked_input;

@@ -162,6 +162,14 @@ status_code pipeline_check_reply(const struct pipeline *pipeline, struct text gu
                                  struct text reply, struct guard_record *record,
                                  struct status *st) MUST_CHECK;
 
+/* Judges a whole text for one stage, a prompt (`reply` is left out) or a reply to `guard_text`, and
+ * appends what a user would see of it: the text, what the policy's action makes of it, or the
+ * refusal.  A reply that comes from elsewhere can be neither stopped on its way nor made again: it
+ * is refused.  The caller releases the record, which is initialised whatever the call returns. */
+status_code pipeline_screen(const struct pipeline *pipeline, enum guard_stage stage,
+                            struct text guard_text, struct text reply, struct guard_record *record,
+                            struct strbuf *shown, struct status *st) MUST_CHECK;
+
 /* A text for one stage, and what became of it; the prompt's stage leaves `reply` out. */
 struct guard_item {
     struct text guard_text, reply;

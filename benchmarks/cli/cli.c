@@ -244,3 +244,14 @@ status_code cli_classifier_open(struct classifier **out, const char *spec, const
                           endpoint);
     return classifier_open_cached(out, whole, cache, st);
 }
+
+status_code cli_pipeline_open(struct pipeline **pipeline, struct policy **policy, const char *name,
+                              enum guard_stage stage, enum guard_mode mode,
+                              const struct score_cache *cache, struct status *st)
+{
+    status_code code = policy_load(policy, name, st);
+    if (code == STATUS_OK && !policy_get_info(*policy)->stage[stage].present)
+        code = status_set(st, STATUS_USAGE, "policy %s has no %s stage", name,
+                          guard_stage_name(stage));
+    return code == STATUS_OK ? pipeline_create_cached(pipeline, *policy, mode, cache, st) : code;
+}

@@ -10,6 +10,7 @@
 
 #include "benchmarks/chat.h"
 #include "benchmarks/cli/options.h"
+#include "classifiers/safety_pipeline.h"
 #include "classifiers/score_cache.h"
 #include "datasets/dataset.h"
 #include "engine/base/log.h"
@@ -179,6 +180,12 @@ int cmd_submit(const struct command *self, int argc, const char **argv);
 int cmd_table(const struct command *self, int argc, const char **argv);
 int cmd_tokenize(const struct command *self, int argc, const char **argv);
 int cmd_train(const struct command *self, int argc, const char **argv);
+
+/* A policy and the pipeline of it, which the caller frees in the other order; a policy without
+ * `stage` is refused. */
+status_code cli_pipeline_open(struct pipeline **pipeline, struct policy **policy, const char *name,
+                              enum guard_stage stage, enum guard_mode mode,
+                              const struct score_cache *cache, struct status *st) MUST_CHECK;
 
 /* Opens a command's classifier: its spec, or "KIND:ENDPOINT" where an endpoint is given.  The cache
  * is for a remote one. */

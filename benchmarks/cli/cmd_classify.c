@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "benchmarks/cli/classify_policy.h"
 #include "benchmarks/cli/cli.h"
 #include "benchmarks/store_cache.h"
 #include "classifiers/classifier.h"
@@ -13,6 +14,8 @@
 struct classify_job {
     const struct classifier *classifier;
     const struct guard_definition *guard; /* not NULL: what it would ask, instead of scores */
+    const struct pipeline *pipeline;      /* not NULL: a policy's verdict instead */
+    enum guard_stage stage;
     bool explain;
     struct strbuf line, out; /* one thread's */
 };
@@ -126,6 +129,8 @@ static status_code classify_text(struct classify_job *job, const struct json_val
     if (code == STATUS_OK && json_has(root, "prompt"))
         code = json_get_text(root, "prompt", &prompt, st);
     if (code == STATUS_OK && job->guard) return show_guard(job, prompt, text, st);
+    if (code == STATUS_OK && job->pipeline)
+        return classify_with_policy(job->pipeline, job->stage, prompt, text, &job->out, st);
     if (code == STATUS_OK) code = classifier_score(job->classifier, prompt, text, &scores, st);
     if (code != STATUS_OK) return code;
     strbuf_append_str(&job->out, "{");
@@ -212,7 +217,7 @@ static status_code classify_all(const struct classify_job *job, struct status *s
 {
     struct classify_crew crew = {.job = *job};
     pthread_t threads[HTTP_MAX_PARALLEL];
-    int wanted = job->guard ? 0 : classifier_parallel(job->classifier) - 1, n = 0;
+    int wanted = job->classifier ? classifier_parallel(job->classifier) - 1 : 0, n = 0;
     pthread_mutex_init(&crew.reading, NULL);
     pthread_mutex_init(&crew.writing, NULL);
     pthread_cond_init(&crew.written, NULL);
@@ -229,41 +234,70 @@ static status_code classify_all(const struct classify_job *job, struct status *s
     return st->code;
 }
 
+/* What the command was asked for. */
+struct classify_order {
+    const char *classifier, *endpoint, *store, *guard, *policy, *stage;
+};
+
+static status_code classify(const struct classify_order *order, struct classify_job *job,
+                            struct status *st)
+{
+    struct classifier *classifier = NULL;
+    struct store *store = NULL;
+    struct guard_definition *guard = NULL;
+    struct policy *policy = NULL;
+    struct pipeline *pipeline = NULL;
+    struct score_cache cache = store_cache(&store);
+    status_code code = order->store ? store_open(&store, order->store, STORE_WRITE, st) : STATUS_OK;
+    if (code == STATUS_OK && order->guard)
+        code = guard_definition_load(&guard, order->guard, st);
+    else if (code == STATUS_OK && order->policy)
+        code = cli_pipeline_open(&pipeline, &policy, order->policy, job->stage, GUARD_ENFORCE,
+                                 &cache, st);
+    else if (code == STATUS_OK)
+        code = cli_classifier_open(&classifier, order->classifier ? order->classifier : "builtin",
+                                   order->endpoint, &cache, st);
+    job->classifier = classifier;
+    job->guard = guard;
+    job->pipeline = pipeline;
+    if (code == STATUS_OK) code = classify_all(job, st);
+    if (code == STATUS_OK) code = cli_flush(st);
+    classifier_free(classifier);
+    guard_definition_free(guard);
+    pipeline_free(pipeline);
+    policy_free(policy);
+    store_free(store);
+    return code;
+}
+
 int cmd_classify(const struct command *self, int argc, const char **argv)
 {
-    const char *spec = "builtin", *endpoint = NULL, *path = NULL, *guard_name = NULL;
-    struct classify_job job = {.explain = false};
+    struct classify_order order = {0};
+    struct classify_job job = {.stage = GUARD_INPUT};
     const struct option_row rows[] = {
-        {"classifier", OPTION_TEXT, &spec, "C",
+        {"classifier", OPTION_TEXT, &order.classifier, "C",
          "which classifier (builtin); `assay list classifiers` names the kinds", 0, 0},
         {"explain", OPTION_FLAG, &job.explain, NULL,
          "what each stretch of the text, in bytes, adds to the logits", 0, 0},
-        {"show-guard", OPTION_TEXT, &guard_name, "NAME",
+        {"policy", OPTION_TEXT, &order.policy, "P",
+         "a policy instead: its verdict, why, and what would be shown of the text", 0, 0},
+        {"stage", OPTION_TEXT, &order.stage, "input|output",
+         "the policy's stage: texts are prompts, or replies to \"prompt\" (input)", 0, 0},
+        {"show-guard", OPTION_TEXT, &order.guard, "NAME",
          "instead of scores: what this guard model would be asked, byte for byte", 0, 0},
-        {"endpoint", OPTION_TEXT, &endpoint, "URL",
+        {"endpoint", OPTION_TEXT, &order.endpoint, "URL",
          "where a remote classifier is: perspective, or moderation", 0, 0},
-        {"store", OPTION_TEXT, &path, "FILE", "keep what a remote classifier says, and ask once", 0,
-         0},
+        {"store", OPTION_TEXT, &order.store, "FILE",
+         "keep what a remote classifier says, and ask once", 0, 0},
     };
     struct command_line words;
     int code;
     if (!cli_parse(self, rows, sizeof rows / sizeof rows[0], argc, argv, &words, &code))
         return code;
+    if (order.policy && (order.classifier || job.explain))
+        return cli_usage_error(self, "--policy names its own classifiers, and explains none");
+    if (order.stage && !guard_stage_find(order.stage, &job.stage))
+        return cli_usage_error(self, "--stage is input or output");
     struct status st = {0};
-    struct classifier *classifier = NULL;
-    struct store *store = NULL;
-    struct guard_definition *guard = NULL;
-    struct score_cache cache = store_cache(&store);
-    if (guard_name && guard_definition_load(&guard, guard_name, &st) != STATUS_OK)
-        return cli_fail(&st);
-    bool good =
-        (!path || store_open(&store, path, STORE_WRITE, &st) == STATUS_OK) &&
-        (guard || cli_classifier_open(&classifier, spec, endpoint, &cache, &st) == STATUS_OK);
-    job.classifier = classifier;
-    job.guard = guard;
-    good = good && classify_all(&job, &st) == STATUS_OK && cli_flush(&st) == STATUS_OK;
-    classifier_free(classifier);
-    guard_definition_free(guard);
-    store_free(store);
-    return good ? EXIT_DONE : cli_fail(&st);
+    return classify(&order, &job, &st) == STATUS_OK ? EXIT_DONE : cli_fail(&st);
 }

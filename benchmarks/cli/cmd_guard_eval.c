@@ -339,12 +339,8 @@ static status_code evaluate(struct guard_eval_request *request, const struct eva
     struct score_cache cache = store_cache(&store);
     status_code code = order->store ? store_open(&store, order->store, STORE_WRITE, st) : STATUS_OK;
     if (code == STATUS_OK && policy_name) {
-        code = policy_load(&policy, policy_name, st);
-        if (code == STATUS_OK && !policy_get_info(policy)->stage[request->stage].present)
-            code = status_set(st, STATUS_USAGE, "policy %s has no %s stage to evaluate",
-                              policy_name, guard_stage_name(request->stage));
-        if (code == STATUS_OK)
-            code = pipeline_create_cached(&pipeline, policy, GUARD_SHADOW, &cache, st);
+        code = cli_pipeline_open(&pipeline, &policy, policy_name, request->stage, GUARD_SHADOW,
+                                 &cache, st);
     } else if (code == STATUS_OK) {
         code = cli_classifier_open(&classifier, order->classifier ? order->classifier : "builtin",
                                    order->endpoint, &cache, st);
@@ -416,8 +412,7 @@ int cmd_guard_eval(const struct command *self, int argc, const char **argv)
     if (!request.data) return cli_usage_error(self, "--data is missing");
     if (order.classifier && order.policy)
         return cli_usage_error(self, "--classifier or --policy, not both");
-    if (order.stage && strcmp(order.stage, "output") == 0) request.stage = GUARD_OUTPUT;
-    if (order.stage && strcmp(order.stage, guard_stage_name(request.stage)) != 0)
+    if (order.stage && !guard_stage_find(order.stage, &request.stage))
         return cli_usage_error(self, "--stage is input or output");
     if (!(request.dev_share >= 0 && request.dev_share <= 1))
         return cli_usage_error(self, "--dev-share is a share of 0 to 1");

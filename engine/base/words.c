@@ -24,6 +24,15 @@ const char *guard_stage_name(enum guard_stage stage)
     return names[stage];
 }
 
+bool guard_stage_find(const char *name, enum guard_stage *out)
+{
+    for (int s = 0; s < GUARD_STAGES; s++) {
+        *out = (enum guard_stage)s;
+        if (strcmp(name, guard_stage_name(*out)) == 0) return true;
+    }
+    return false;
+}
+
 const char *guard_verdict_name(enum guard_verdict verdict)
 {
     static const char *const names[] = {"allow", "block", "error"};

@@ -16,6 +16,7 @@ bool guard_mode_find(const char *name, enum guard_mode *out);
 /* Which text a guard looks at: the prompt or the reply. */
 enum guard_stage { GUARD_INPUT, GUARD_OUTPUT, GUARD_STAGES };
 const char *guard_stage_name(enum guard_stage stage); /* "input", "output" */
+bool guard_stage_find(const char *name, enum guard_stage *out);
 
 enum guard_verdict { GUARD_ALLOW, GUARD_BLOCK, GUARD_ERROR };
 const char *guard_verdict_name(enum guard_verdict verdict); /* "allow", "block", "error" */

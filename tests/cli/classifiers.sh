@@ -141,6 +141,33 @@ same "with their sources" 1 "$(grep -c '^\[1\] ShieldGemma model card' "$scratch
 assay list classifiers >"$scratch/e.txt"
 same "guards in the list" 13 "$(grep -c ' guard:.*=MODEL; templates [0-9a-f]' "$scratch/e.txt")"
 
+# A policy's verdict on texts from elsewhere, and what would be shown of them.
+cat >"$scratch/redact.json" <<'END'
+{"name": "r", "version": 1, "classifiers": ["builtin"], "refusal": "No.",
+ "output": {"thresholds": {"toxicity": 0.5, "insult": 0.5, "obscene": 0.5}, "action": "redact"}}
+END
+shown() { sed 's/.*"delivered": "\(.*\)", "scores".*/\1/' "$1"; }
+cat >"$scratch/rude.jsonl" <<'END'
+{"text": "You are a stupid fucking idiot and I hate you. The weather is nice today, and we will go to the beach."}
+{"text": "A quiet afternoon in the garden."}
+END
+assay classify --policy "$scratch/redact.json" --stage output <"$scratch/rude.jsonl" >"$scratch/o"
+same "a reply is redacted, another passes" '{"verdict": "block", "response": "redact"
+{"verdict": "allow", "response": "none"' "$(cut -d, -f1,2 "$scratch/o")"
+same "no more than it takes" "1 0 1" "$(shown "$scratch/o" | grep -c 'weather is nice today, and we will go to the beach.$') \
+$(shown "$scratch/o" | grep -ci 'fucking\|\[redacted\] \[redacted\]') $(shown "$scratch/o" | grep -c '^A quiet afternoon in the garden.$')"
+shown "$scratch/o" | sed 's/.*/{"text": "&"}/' | assay classify --policy "$scratch/redact.json" --stage output >"$scratch/p"
+same "and what is shown passes" 2 "$(grep -c '"verdict": "allow"' "$scratch/p")"
+head -1 "$scratch/rude.jsonl" | assay classify --policy strict >"$scratch/o"
+same "a prompt is refused, with the reason" 1 "$(grep -c '^{"verdict": "block", "response": "refuse", "category": "[a-z_]*", "probability": 0\.9[0-9]*, "threshold": 0\.[0-9]*, "classifier": "linear/builtin-4", "delivered": "I can' "$scratch/o")"
+assay classify --policy "$scratch/redact.json" </dev/null >"$scratch/o" 2>&1
+same "a stage that the policy has not" 2 $?
+assay classify --policy strict --explain </dev/null >/dev/null 2>&1
+same "a policy explains nothing" 2 $?
+printf '{"name": "l", "version": 1, "classifiers": ["lexicon:none.json"], "input": {"thresholds": {"toxicity": 0.5}, "action": "refuse"}, "refusal": "No."}' >"$scratch/none.json"
+assay classify --policy "$scratch/none.json" </dev/null >"$scratch/o" 2>&1
+same "a classifier that does not open" "3 1" "$? $(grep -c 'classifiers"\[0\]' "$scratch/o")"
+
 # Somebody who gives one line, waits for its answer, and then gives the next.
 mkfifo "$scratch/in" "$scratch/out"
 one_answer() { timeout 60 sh -c 'read -r line && echo "$line"' <&4; }
