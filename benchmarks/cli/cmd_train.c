@@ -181,7 +181,8 @@ static status_code train(struct training_set *set, const char *path, bool json, 
     const struct training_example *examples = training_set_examples(set, &n);
     struct training_options options = *training_set_options(set);
     options.log = &cli_logger;
-    log_info(&cli_logger, "%zu texts of %d domains", n, training_set_n_domains(set));
+    int n_domains = training_set_n_domains(set);
+    log_info(&cli_logger, "%zu texts of %d domain%s", n, n_domains, n_domains == 1 ? "" : "s");
     status_code code = training_run(&model, &options, examples, n, st);
     if (code == STATUS_OK) code = print_model(set, model, json, st);
     if (code == STATUS_OK && training_set_refits(set)) code = refit(set, &options, &model, st);
@@ -205,6 +206,8 @@ static status_code load_and_train(const char *recipe_path, const struct recipe_c
     strbuf_release(&recipe);
     if (code != STATUS_OK) return code;
     code = order->model ? train_probe(set, order, st) : train(set, order->out, order->json, st);
+    if (code == STATUS_BAD_INPUT)
+        status_prefix(st, "%s", recipe_path ? recipe_path : choices->data);
     training_set_free(set);
     return code;
 }
