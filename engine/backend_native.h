@@ -1,10 +1,10 @@
 /* backend_native.h - requests answered by this program's own engine.
  *
- * The backend borrows the engine, which must have a tokenizer, and owns a scheduler: requests of one
- * call are computed together, and what they begin with is kept for the next.  It follows
- * lm-evaluation-harness where the two could differ (BENCHMARKS.md, "Tokenisation and scoring"):
- * trailing whitespace of a context moves into the continuation; context and continuation are
- * encoded together and split by position; a timeline that is too long loses its first tokens.
+ * The backend borrows the engine, which must have a tokenizer, and owns a scheduler: requests of
+ * one call are computed together, and what they begin with is kept for the next.  It follows
+ * lm-evaluation-harness where the two could differ (its TemplateLM and HFLM): trailing whitespace
+ * of a context moves into the continuation; context and continuation are encoded together and split
+ * by position; a timeline that is too long loses its first tokens.
  */
 #ifndef ASSAY_BACKEND_NATIVE_H
 #define ASSAY_BACKEND_NATIVE_H

@@ -94,8 +94,8 @@ static void append_adapter(struct strbuf *out, const struct inspection *in)
     if (a->base) strbuf_appendf(out, "base          %s\n", a->base);
     strbuf_appendf(out, "rank          %d, alpha %g%s\n", a->rank, a->alpha,
                    a->rank_stabilised ? ", rank-stabilised" : "");
-    strbuf_appendf(out, "matrices      %zu: %s\nparameters    %" PRIu64 ", ", a->n_pairs, a->modules,
-                   a->n_parameters);
+    strbuf_appendf(out, "matrices      %zu: %s\nparameters    %" PRIu64 ", ", a->n_pairs,
+                   a->modules, a->n_parameters);
     append_bytes(out, a->bytes);
     strbuf_append_str(out, "\n");
 }

@@ -23,7 +23,7 @@ struct linear {
     size_t row_bytes;
     const float *bias;                  /* (rows) or NULL */
     const struct packed_matrix *packed; /* the same weights for a fast product, or NULL */
-    const struct low_rank *low_rank; /* what an adapter adds to the product; NULL without one */
+    const struct low_rank *low_rank;    /* what an adapter adds to the product; NULL without one */
 };
 
 /* RMSNorm, or LayerNorm where there is a bias. */

@@ -241,7 +241,8 @@ static void test_not_a_file(void)
     char pickle[sizeof folder.path + 32];
     snprintf(pickle, sizeof pickle, "%s/pytorch_model.bin", folder.path);
     CU_ASSERT_TRUE(write_file(folder.path, "pytorch_model.bin", "", 0));
-    ASSERT_FAILS(safetensors_open(&files, folder.path, &st), STATUS_UNSUPPORTED, "pickles are programs");
+    ASSERT_FAILS(safetensors_open(&files, folder.path, &st), STATUS_UNSUPPORTED,
+                 "pickles are programs");
     unlink(pickle);
     ASSERT_FAILS(safetensors_open(&files, folder.file, &st), STATUS_NOT_FOUND, "No such file");
     CU_ASSERT_EQUAL_FATAL(mkfifo(folder.file, 0600), 0);
