@@ -26,7 +26,7 @@ enum {
  * surely not among those that are marked in it. */
 struct table {
     struct slot {
-        uint32_t tag, word; /* of its mixed hash; its place + 1, 0: empty */
+        uint16_t tag, word; /* of its mixed hash; its place + 1, 0: empty */
     } * slots;
     uint64_t *bitmap;
     unsigned bits, bitmap_bits; /* of a hash: for a slot, for a place in the bitmap */
@@ -57,6 +57,8 @@ static const char *word_at(const struct spelling *spelling, size_t i, size_t *n)
     return spelling->lines + spelling->starts[i];
 }
 
+_Static_assert(SPELLING_MAX_WORDS <= UINT16_MAX, "a place + 1 has 16 bits");
+
 /* ---- tables ---- */
 
 static status_code table_create(struct table *table, size_t n, size_t n_marked, struct status *st)
@@ -82,12 +84,18 @@ static bool table_may_have(const struct table *table, uint64_t hash)
     return table->bitmap[bit >> 6] >> (bit & 63) & 1;
 }
 
+/* Bits of a mixed hash that have little to do with those for the slot. */
+static uint16_t tag_of(uint64_t mix)
+{
+    return (uint16_t)(mix >> 16);
+}
+
 static void table_add(struct table *table, uint64_t hash, size_t word, bool is_marked)
 {
     uint64_t mix = mixed(hash), bit = mix >> (64 - table->bitmap_bits);
     size_t mask = ((size_t)1 << table->bits) - 1, at = (size_t)(mix >> (64 - table->bits));
     while (table->slots[at].word) at = (at + 1) & mask;
-    table->slots[at] = (struct slot){(uint32_t)mix, (uint32_t)word + 1};
+    table->slots[at] = (struct slot){tag_of(mix), (uint16_t)(word + 1)};
     if (is_marked) table->bitmap[bit >> 6] |= (uint64_t)1 << (bit & 63);
 }
 
@@ -96,10 +104,10 @@ static void table_add(struct table *table, uint64_t hash, size_t word, bool is_m
 static size_t table_next(const struct table *table, uint64_t hash, size_t *at)
 {
     size_t mask = ((size_t)1 << table->bits) - 1;
-    uint32_t tag = (uint32_t)mixed(hash);
+    uint16_t tag = tag_of(mixed(hash));
     for (; table->slots[*at].word; *at = (*at + 1) & mask) {
         if (table->slots[*at].tag != tag) continue;
-        size_t word = table->slots[*at].word - 1;
+        size_t word = table->slots[*at].word - 1u;
         *at = (*at + 1) & mask;
         return word;
     }
