@@ -58,8 +58,8 @@ struct training_options {
         int epochs;
         double share; /* of the network's logits in the whole */
     } window;
-    int64_t
-        spelling_min_count; /* of the words that a spelling knows (spelling_training.h); 0: none */
+    /* Of the words that a spelling knows (spelling_training.h); 0: no spelling. */
+    int64_t spelling_min_count;
     const struct logger *log;
 };
 
