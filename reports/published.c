@@ -7,6 +7,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/json.h"
 #include "engine/base/limits.h"
+#include "reports/report_grid.h"
 
 extern const struct text embedded_reports_published_benchmarks_json;
 extern const struct text embedded_reports_published_guards_json;
@@ -158,20 +159,24 @@ static size_t source_number(const struct published *p, const char *const *sets, 
 void published_append_table(const struct published *p, const char *const *sets, size_t n,
                             struct strbuf *out)
 {
+    static const char *const headings[] = {"Published: set", "Model",  "Metric",
+                                           ">Value",         "Source", "Protocol"};
+    struct report_grid grid;
     bool is_first, any = false;
+    report_grid_init(&grid, headings, sizeof headings / sizeof headings[0]);
     for (size_t i = 0; i < p->n; i++) {
         const struct published_row *row = &p->rows[i];
         if (!is_wanted(row, sets, n)) continue;
-        if (!any)
-            strbuf_appendf(out, "%-32s %-34s %-28s %8s %6s  %s\n", "published: set", "model",
-                           "metric", "value", "source", "protocol");
         any = true;
-        strbuf_appendf(out, "%-32s %-34s %-28s %8.4g %6s[%zu]  %s", row->set, row->model,
-                       row->metric, row->value, "", source_number(p, sets, n, i, &is_first),
-                       row->protocol);
-        while (out->data[out->length - 1] == ' ') strbuf_truncate(out, out->length - 1);
-        strbuf_append_char(out, '\n');
+        report_grid_cell(&grid, "%s", row->set);
+        report_grid_cell(&grid, "%s", row->model);
+        report_grid_cell(&grid, "%s", row->metric);
+        report_grid_cell(&grid, "%.4g", row->value);
+        report_grid_cell(&grid, "[%zu]", source_number(p, sets, n, i, &is_first));
+        report_grid_cell(&grid, "%s", row->protocol);
     }
+    if (any) report_grid_text(&grid, out);
+    report_grid_release(&grid);
     for (size_t i = 0; i < p->n; i++) {
         if (!is_wanted(&p->rows[i], sets, n)) continue;
         size_t number = source_number(p, sets, n, i, &is_first);

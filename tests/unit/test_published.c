@@ -32,6 +32,9 @@ static void test_figures(void)
     CU_ASSERT_PTR_NULL(published_at(p, published_count(p)));
     CU_ASSERT_EQUAL(value_of(p, "ShieldGemma 9B", "OpenAI Moderation", "AU-PRC"), 0.907);
     CU_ASSERT_EQUAL(value_of(p, "Llama Guard 2 8B", "XSTest", "FPR at 0.5"), 0.084);
+    CU_ASSERT_EQUAL(value_of(p, "MDJudge", "BeaverTails-30k", "F1 at 0.5"), 0.849);
+    CU_ASSERT_EQUAL(value_of(p, "detoxify multilingual", "Jigsaw 2020 test, Italian", "AUROC"),
+                    0.8918);
     published_free(p);
     p = load("benchmarks");
     CU_ASSERT_EQUAL(value_of(p, "Gemma 7B", "hellaswag", "acc_norm"), 0.822);
