@@ -311,7 +311,10 @@ static status_code inspect_directory(struct inspection *in, const struct inspect
     if (!has_weights && !has_config && in->tokenizer_problem)
         return status_set(st, STATUS_UNSUPPORTED, "%s", in->tokenizer_problem);
     if (!has_weights && !has_config)
-        return status_set(st, STATUS_NOT_FOUND, "%s: holds no model and no tokenizer", in->path);
+        return status_set(
+            st, STATUS_NOT_FOUND,
+            "%s: holds no model and no tokenizer (a GGUF file is named itself, not its folder)",
+            in->path);
     if ((code = inspect_weights(in, &files, st)) != STATUS_OK) return code;
     if (!has_config) set_problem(in, "", "there is no config.json beside the weights");
     const struct tensor_source source = {.safetensors = files};
