@@ -444,15 +444,28 @@ static const struct training_options options = {.name = "t",
                                                 .seed = 1,
                                                 .spelling_min_count = 4};
 
-static struct linear_model *trained(void)
+static struct linear_model *trained_by(const struct training_options *by)
 {
     static struct training_example examples[N_TEXTS];
     static char texts[N_TEXTS][96];
     struct status st = {0};
     struct linear_model *model;
     size_t n = make_examples(examples, texts);
-    ASSERT_OK(training_run(&model, &options, examples, n, &st));
+    ASSERT_OK(training_run(&model, by, examples, n, &st));
     return model;
+}
+
+static struct linear_model *trained(void)
+{
+    return trained_by(&options);
+}
+
+/* With a window network, which has to see the same words. */
+static struct linear_model *trained_with_window(void)
+{
+    struct training_options with = options;
+    with.window = (struct window_options){.size = 3, .min_count = 4, .epochs = 2, .share = 0.4};
+    return trained_by(&with);
 }
 
 /* Misspelt, a text has the score of the text without; the file reads back as it was written. */
@@ -463,7 +476,7 @@ static void test_model(void)
         "green music blattfink river",     "gre en mus ic blat fink rivre",
         "greenmusic bl\xd0\xb0tf1n river", "grene musci b l a t f i k river"};
     struct status st = {0};
-    struct linear_model *model = trained(), *again;
+    struct linear_model *model = trained_with_window(), *again;
     struct strbuf one = model_file(model);
     ASSERT_OK(linear_model_parse(&again, (struct text){one.data, one.length}, "m", &st));
     struct strbuf two = model_file(again);
@@ -482,7 +495,7 @@ static void test_model(void)
 
 static void test_same_bytes(void)
 {
-    struct linear_model *a = trained(), *b = trained();
+    struct linear_model *a = trained_with_window(), *b = trained_with_window();
     struct strbuf one = model_file(a), two = model_file(b);
     CU_ASSERT_EQUAL_FATAL(one.length, two.length);
     CU_ASSERT_EQUAL(memcmp(one.data, two.data, one.length), 0);
