@@ -628,8 +628,9 @@ status_code guard_eval_group(const struct guard_eval *eval, int label, int group
         out->auroc = rank_auroc(part[0].scores, part[0].positive, part[0].n);
         out->bpsn_auroc = rank_auroc(part[1].scores, part[1].positive, part[1].n);
         out->bnsp_auroc = rank_auroc(part[2].scores, part[2].positive, part[2].n);
-        out->false_positive_rate =
-            rank_at(part[0].scores, part[0].positive, part[0].n, 0.5).false_positive_rate;
+        struct rank_rates at = rank_at(part[0].scores, part[0].positive, part[0].n, 0.5);
+        out->false_positive_rate = at.false_positive_rate;
+        out->true_positive_rate = at.recall;
     }
     for (int p = 0; p < 3; p++) pairs_release(&part[p]);
     return code;

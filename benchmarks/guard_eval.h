@@ -65,7 +65,8 @@ struct guard_figures {
 struct guard_group {
     const char *name;
     size_t n, n_positive;
-    double auroc, bpsn_auroc, bnsp_auroc, false_positive_rate;
+    double auroc, bpsn_auroc, bnsp_auroc;
+    double false_positive_rate, true_positive_rate; /* at 0.5 */
 };
 
 /* How far two classifiers say the same of the texts that both scored. */

@@ -35,6 +35,7 @@ static void append_group_json(struct strbuf *out, int i, const struct guard_grou
     member(out, "bpsn_auroc", g->bpsn_auroc);
     member(out, "bnsp_auroc", g->bnsp_auroc);
     member(out, "false_positive_rate", g->false_positive_rate);
+    member(out, "true_positive_rate", g->true_positive_rate);
     strbuf_append_str(out, "}");
 }
 
@@ -176,9 +177,9 @@ static status_code append_figures(struct strbuf *out, const struct guard_eval *e
                                   struct status *st)
 {
     static const char *const headings[] = {
-        "Label",   ">n",       ">Positive", ">AUROC",   ">AUPRC",   ">Dev threshold",
-        ">F1@dev", ">Best F1", ">F1@0.5",   ">TPR@0.5", ">FPR@0.5", ">FPR@TPR80",
-        ">@TPR95", ">ECE",     ">Pearson",  ">Spearman"};
+        "Label",      ">n",       ">Positive", ">AUROC",   ">AUPRC",   ">Dev threshold",
+        ">F1@dev",    ">Best F1", ">F1@0.5",   ">TPR@0.5", ">FPR@0.5", ">FPR@TPR80",
+        ">FPR@TPR95", ">ECE",     ">Pearson",  ">Spearman"};
     struct report_grid grid;
     status_code code = STATUS_OK;
     report_grid_init(&grid, headings, sizeof headings / sizeof headings[0]);
@@ -194,8 +195,8 @@ static status_code append_figures(struct strbuf *out, const struct guard_eval *e
 static status_code append_groups(struct strbuf *out, const struct guard_eval *eval, int label,
                                  const char *name, struct status *st)
 {
-    static const char *const headings[] = {"Label",     "Group", ">n",    ">Positive",
-                                           ">In group", ">BPSN", ">BNSP", ">FPR@0.5"};
+    static const char *const headings[] = {"Label", "Group", ">n",       ">Positive", ">In group",
+                                           ">BPSN", ">BNSP", ">TPR@0.5", ">FPR@0.5"};
     struct report_grid grid;
     status_code code = STATUS_OK;
     if (!guard_eval_n_groups(eval)) return STATUS_OK;
@@ -211,6 +212,7 @@ static status_code append_groups(struct strbuf *out, const struct guard_eval *ev
         figure_cell(&grid, group.auroc);
         figure_cell(&grid, group.bpsn_auroc);
         figure_cell(&grid, group.bnsp_auroc);
+        figure_cell(&grid, group.true_positive_rate);
         figure_cell(&grid, group.false_positive_rate);
     }
     print_grid(&grid, code, out);

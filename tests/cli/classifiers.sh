@@ -83,7 +83,7 @@ same "reliability bins" 10 "$(sed 's/.*"reliability": \[\([^]]*\)\].*/\1/' "$scr
 assay guard-eval --data "$scratch/t.csv" --labels any=insult --group-words zorgish,river3 >"$scratch/e.txt"
 same "groups by word" 1 "$(grep -c '^any  *zorgish  *150  *150 ' "$scratch/e.txt")"
 assay guard-eval --data "$scratch/t.csv" --labels any=insult --group-words zorgish,averyverylonggroupword >"$scratch/e.txt"
-same "names are whole, in columns" 2 "$(awk '$1 == "any" && NF == 8 && $2 ~ /^(zorgish|averyverylonggroupword)$/' "$scratch/e.txt" | wc -l)"
+same "names are whole, in columns" 2 "$(awk '$1 == "any" && NF == 9 && $2 ~ /^(zorgish|averyverylonggroupword)$/' "$scratch/e.txt" | wc -l)"
 assay guard-eval --data "$scratch/bad.csv" --labels any=insult >"$scratch/o" 2>&1
 same "a label in words" "3 1" "$? $(grep -c 'bad.csv: line 3: the label "no" is no number; say which .*--positive' "$scratch/o")"
 printf 'text,insult\na,1\n,0\nb,1\n' >"$scratch/empty.csv"

@@ -89,6 +89,8 @@ static void test_figures(void)
     /* b's one negative at 0.2 against a's positive; b's positives against a's negatives. */
     CU_ASSERT_EQUAL(g.bpsn_auroc, 1);
     CU_ASSERT_EQUAL(g.bnsp_auroc, 0.75);
+    CU_ASSERT_EQUAL(g.true_positive_rate, 0.5); /* 0.8 and 0.4 */
+    CU_ASSERT_EQUAL(g.false_positive_rate, 0);
     guard_eval_free(eval);
 }
 
