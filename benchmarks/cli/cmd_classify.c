@@ -2,8 +2,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "benchmarks/cli/classify_policy.h"
 #include "benchmarks/cli/cli.h"
+#include "benchmarks/cli/guard_json.h"
 #include "benchmarks/store_cache.h"
 #include "classifiers/classifier.h"
 #include "classifiers/guard_definition.h"
@@ -130,7 +130,7 @@ static status_code classify_text(struct classify_job *job, const struct json_val
         code = json_get_text(root, "prompt", &prompt, st);
     if (code == STATUS_OK && job->guard) return show_guard(job, prompt, text, st);
     if (code == STATUS_OK && job->pipeline)
-        return classify_with_policy(job->pipeline, job->stage, prompt, text, &job->out, st);
+        return guard_json_append_verdict(&job->out, job->pipeline, job->stage, prompt, text, st);
     if (code == STATUS_OK) code = classifier_score(job->classifier, prompt, text, &scores, st);
     if (code != STATUS_OK) return code;
     strbuf_append_str(&job->out, "{");

@@ -3,6 +3,7 @@
 
 #include "benchmarks/chat.h"
 #include "benchmarks/cli/cli.h"
+#include "benchmarks/cli/guard_json.h"
 #include "classifiers/safety_pipeline.h"
 #include "engine/backend_native.h"
 #include "engine/base/json.h"
@@ -168,6 +169,11 @@ static void append_json(struct strbuf *out, const struct generation *g)
     strbuf_appendf(out, ", \"blocked_input\": %s, \"blocked_output\": %s",
                    record->blocked_input ? "true" : "false",
                    record->blocked_output ? "true" : "false");
+    for (int i = 0; i < record->n_events; i++) {
+        strbuf_appendf(out, ", \"guard_%s\": {", guard_stage_name(record->events[i].stage));
+        guard_json_append_event(out, g->pipeline, &record->events[i]);
+        strbuf_append_char(out, '}');
+    }
     strbuf_append_str(out, ", \"prompt\": ");
     json_append_text(out, (struct text){g->shown.data, g->shown.length});
     strbuf_appendf(out, ", \"prompt_tokens\": %zu, \"generated_tokens\": %d", g->tokens.count,

@@ -1,4 +1,4 @@
-#include "benchmarks/cli/classify_policy.h"
+#include "benchmarks/cli/guard_json.h"
 
 #include <math.h>
 
@@ -16,6 +16,19 @@ static void append_reason(struct strbuf *out, const struct pipeline *pipeline,
     json_append_number(out, event->threshold);
     strbuf_append_str(out, ", \"classifier\": ");
     json_append_str(out, classifier_id(pipeline_classifier(pipeline, event->classifier)));
+}
+
+void guard_json_append_event(struct strbuf *out, const struct pipeline *pipeline,
+                             const struct guard_event *event)
+{
+    strbuf_appendf(out, "\"verdict\": \"%s\", \"response\": \"%s\"",
+                   guard_verdict_name(event->verdict), guard_response_name(event->response));
+    if (event->classifier >= 0) append_reason(out, pipeline, event);
+    if (event->exempted) strbuf_append_str(out, ", \"exempted\": true");
+    if (event->n_attempts) strbuf_appendf(out, ", \"attempts\": %d", event->n_attempts);
+    if (!event->error[0]) return;
+    strbuf_append_str(out, ", \"why\": ");
+    json_append_str(out, event->error);
 }
 
 /* What each classifier that was asked said; null where it could not tell. */
@@ -39,9 +52,9 @@ static void append_scores(struct strbuf *out, const struct pipeline *pipeline,
     strbuf_append_str(out, record->n_scores ? "}}" : "}");
 }
 
-status_code classify_with_policy(const struct pipeline *pipeline, enum guard_stage stage,
-                                 struct text prompt, struct text text, struct strbuf *out,
-                                 struct status *st)
+status_code guard_json_append_verdict(struct strbuf *out, const struct pipeline *pipeline,
+                                      enum guard_stage stage, struct text prompt, struct text text,
+                                      struct status *st)
 {
     struct guard_record record;
     struct strbuf shown;
@@ -51,15 +64,8 @@ status_code classify_with_policy(const struct pipeline *pipeline, enum guard_sta
                                        is_reply ? text : text_of(""), &record, &shown, st);
     if (code == STATUS_OK) code = strbuf_check(&shown, "what is shown of a text", st);
     if (code == STATUS_OK) {
-        const struct guard_event *event = &record.events[0];
-        strbuf_appendf(out, "{\"verdict\": \"%s\", \"response\": \"%s\"",
-                       guard_verdict_name(event->verdict), guard_response_name(event->response));
-        if (event->classifier >= 0) append_reason(out, pipeline, event);
-        if (event->exempted) strbuf_append_str(out, ", \"exempted\": true");
-        if (event->error[0]) {
-            strbuf_append_str(out, ", \"why\": ");
-            json_append_str(out, event->error);
-        }
+        strbuf_append_char(out, '{');
+        guard_json_append_event(out, pipeline, &record.events[0]);
         strbuf_append_str(out, ", \"delivered\": ");
         json_append_text(out, (struct text){shown.data, shown.length});
         append_scores(out, pipeline, &record);
