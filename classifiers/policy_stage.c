@@ -76,7 +76,9 @@ static status_code read_rules(const struct json_value *object, const char *field
     if (code != STATUS_OK) return code;
     for (const struct json_value *m = json_first(rules); m && code == STATUS_OK; m = json_next(m)) {
         if (!hazard_find(text_of(json_key(m)), &category))
-            code = status_set(st, STATUS_BAD_INPUT, "unknown category \"%.64s\"", json_key(m));
+            code = status_set(st, STATUS_BAD_INPUT,
+                              "unknown category \"%.64s\"; `assay list classifiers` names them",
+                              json_key(m));
         else if (step->categories & HAZARD_BIT(category))
             code = status_set(st, STATUS_BAD_INPUT, "\"%s\" is there twice", json_key(m));
         else

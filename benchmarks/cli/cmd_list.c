@@ -224,6 +224,10 @@ static void list_classifiers(struct listing *list)
     for (size_t i = 0; i < n; i++)
         add(list, "policy", presets[i], 0,
             "for --guard: toxic words, not dangerous requests in plain ones");
+    for (int c = 0; c < HAZARD_COUNT; c++) {
+        const struct hazard_info *category = hazard_get((enum hazard_category)c);
+        add(list, "category", category->name, 0, "a category: %s", category->description);
+    }
 }
 
 static const struct {

@@ -139,6 +139,7 @@ assay guard-eval --published >"$scratch/e.txt"
 same "published figures of guards" 1 "$(grep -cE '^OpenAI Moderation +ShieldGemma 9B +optimal F1 +0.821 ' "$scratch/e.txt")"
 same "with their sources" 1 "$(grep -c '^\[1\] ShieldGemma model card' "$scratch/e.txt")"
 assay list classifiers >"$scratch/e.txt"
+same "and what they judge" 14 "$(grep -c ' a category: ' "$scratch/e.txt")"
 same "guards in the list" 13 "$(grep -c ' guard:.*=MODEL; templates [0-9a-f]' "$scratch/e.txt")"
 
 # A policy's verdict on texts from elsewhere, and what would be shown of them.
