@@ -11,6 +11,8 @@
 #include "engine/base/limits.h"
 #include "reports/ranking.h"
 
+#define FEW_TEXTS 200 /* fewer are too few to learn words from */
+
 /* One head on the held-out texts of one domain. */
 struct held_out {
     double *scores, *targets; /* (n) */
@@ -183,6 +185,11 @@ static status_code train(struct training_set *set, const char *path, bool json, 
     options.log = &cli_logger;
     int n_domains = training_set_n_domains(set);
     log_info(&cli_logger, "%zu texts of %d domain%s", n, n_domains, n_domains == 1 ? "" : "s");
+    if (n < FEW_TEXTS)
+        log_warning(&cli_logger,
+                    "words are learnt from %d texts and more; of %zu the figures say little, and "
+                    "--probe MODEL may do better",
+                    FEW_TEXTS, n);
     status_code code = training_run(&model, &options, examples, n, st);
     if (code == STATUS_OK) code = print_model(set, model, json, st);
     if (code == STATUS_OK && training_set_refits(set)) code = refit(set, &options, &model, st);

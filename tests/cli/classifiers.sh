@@ -75,6 +75,10 @@ same "a column that is none, and those there are" \
     "assay: $scratch/bad.csv: line 2: there is no column \"rude\"; there are text, insult, threat" "$(cat "$scratch/o")"
 if [ -e "$scratch/e.bin" ]; then bad "nothing is written"; else good "nothing is written"; fi
 
+head -41 "$scratch/t.csv" >"$scratch/few.csv"
+assay train --data "$scratch/few.csv" --labels insult --out "$scratch/e.bin" >/dev/null 2>"$scratch/o"
+same "few texts are warned of" "0 1" "$? $(grep -c 'warning: .* of 40 the figures say little' "$scratch/o")"
+
 # guard-eval: figures of the trained one on its own file, groups, and a policy.
 assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --json >"$scratch/e.json"
 same "guard-eval ends well" 0 $?
