@@ -11,7 +11,7 @@ assay classify --classifier builtin <"$scratch/in.jsonl" >"$scratch/out.jsonl"
 same "classify ends well" 0 $?
 same "line for line" 7 "$(wc -l <"$scratch/out.jsonl" | tr -d ' ')"
 same "errors are lines" 4 "$(grep -c '^{"error": "' "$scratch/out.jsonl")"
-same "scores, logits, classifier" 3 "$(grep -cE '^\{"scores": \{"toxicity": 0\.[0-9]+.*"logits": \{"toxicity": .*"classifier": \{"id": "linear/builtin-4", "sha256": "[0-9a-f]{64}"\}\}$' "$scratch/out.jsonl")"
+same "scores, logits, classifier" 3 "$(grep -cE '^\{"scores": \{"toxicity": 0\.[0-9]+.*"logits": \{"toxicity": .*"classifier": \{"id": "linear/builtin-5", "sha256": "[0-9a-f]{64}"\}\}$' "$scratch/out.jsonl")"
 score=$(sed -n '1s/.*"scores": {"toxicity": \([0-9.]*\).*/\1/p' "$scratch/out.jsonl")
 same "an insult is toxic" 1 "$(echo "$score > 0.9" | awk '{ print ($1 > $3) }')"
 
@@ -137,7 +137,7 @@ assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --
     >"$scratch/e.txt"
 same "agreement of each pair" 3 "$(grep -cE '^insult  .* 300 ' "$scratch/e.txt")"
 assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --against builtin --json |
-    grep -c '"agreement": \[{"label": "insult", "first": "linear/[a-z0-9-]*", "second": "linear/builtin-4", "n": 300' >"$scratch/n"
+    grep -c '"agreement": \[{"label": "insult", "first": "linear/[a-z0-9-]*", "second": "linear/builtin-5", "n": 300' >"$scratch/n"
 same "agreement as JSON" 1 "$(cat "$scratch/n")"
 assay guard-eval --published >"$scratch/e.txt"
 same "published figures of guards" 1 "$(grep -cE '^OpenAI Moderation +ShieldGemma 9B +optimal F1 +0.821 ' "$scratch/e.txt")"
@@ -164,7 +164,7 @@ $(shown "$scratch/o" | grep -ci 'fucking\|\[redacted\] \[redacted\]') $(shown "$
 shown "$scratch/o" | sed 's/.*/{"text": "&"}/' | assay classify --policy "$scratch/redact.json" --stage output >"$scratch/p"
 same "and what is shown passes" 2 "$(grep -c '"verdict": "allow"' "$scratch/p")"
 head -1 "$scratch/rude.jsonl" | assay classify --policy strict >"$scratch/o"
-same "a prompt is refused, with the reason" 1 "$(grep -c '^{"verdict": "block", "response": "refuse", "category": "[a-z_]*", "probability": 0\.9[0-9]*, "threshold": 0\.[0-9]*, "classifier": "linear/builtin-4", "delivered": "I can' "$scratch/o")"
+same "a prompt is refused, with the reason" 1 "$(grep -c '^{"verdict": "block", "response": "refuse", "category": "[a-z_]*", "probability": 0\.9[0-9]*, "threshold": 0\.[0-9]*, "classifier": "linear/builtin-5", "delivered": "I can' "$scratch/o")"
 assay classify --policy "$scratch/redact.json" </dev/null >"$scratch/o" 2>&1
 same "a stage that the policy has not" 2 $?
 assay classify --policy strict --explain </dev/null >/dev/null 2>&1

@@ -527,7 +527,7 @@ static void test_builtin(void)
     struct classifier *classifier;
     struct hazard_scores scores;
     ASSERT_OK(classifier_open(&classifier, "builtin", &st));
-    CU_ASSERT_STRING_EQUAL(classifier_id(classifier), "linear/builtin-4");
+    CU_ASSERT_STRING_EQUAL(classifier_id(classifier), "linear/builtin-5");
     CU_ASSERT_EQUAL(classifier_categories(classifier), 0x7fu);
     ASSERT_OK(classifier_score(classifier, text_of(""), text_of("You are a fucking idiot"), &scores,
                                &st));
