@@ -2,7 +2,8 @@
  *
  * First the words of the texts get vectors from the company that they keep (word_vectors.h); then
  * the network is trained on those vectors, which stay as they are, and on the labels.  Each domain
- * has heads of its own over the same units; the network keeps those of domain 0.
+ * has heads of its own over the same units; the network keeps those of domain 0.  Where the model
+ * is distilled, examples whose labels are not (a share of 0) count as domain 0's.
  *
  * The loss is cross entropy on soft labels, minimised by Adam with decoupled weight decay
  * (Loshchilov and Hutter 2019) over shuffled batches; words and units are left out at random
