@@ -17,9 +17,11 @@
 #define BUSY_TIMEOUT_MS 10000
 #define MAX_CACHED      64
 
-extern const struct text embedded_reports_schema_sql, embedded_reports_schema_views_sql;
+extern const struct text embedded_reports_schema_sql, embedded_reports_schema_2_sql,
+    embedded_reports_schema_views_sql;
 static const struct schema_step steps[] = {{1, &embedded_reports_schema_sql},
-                                           {1, &embedded_reports_schema_views_sql}};
+                                           {2, &embedded_reports_schema_2_sql},
+                                           {2, &embedded_reports_schema_views_sql}};
 static const struct schema current_schema = {steps, sizeof steps / sizeof steps[0]};
 
 static int newest_version(const struct schema *schema)
@@ -322,7 +324,7 @@ static status_code identify(struct store *store, int *version, struct status *st
     return STATUS_OK;
 }
 
-static status_code migrate(struct store *store, struct status *st)
+static status_code run_steps(struct store *store, struct status *st)
 {
     int version = 0;
     char pragma[64];
@@ -342,6 +344,16 @@ static status_code migrate(struct store *store, struct status *st)
     snprintf(pragma, sizeof pragma, "PRAGMA user_version = %d", newest_version(schema));
     if (execute(store, pragma, st) != STATUS_OK) return st->code;
     return execute(store, "COMMIT", st);
+}
+
+/* A step may replace a table that others refer to, so references are not followed meanwhile; SQLite
+ * lets that be said outside of a transaction only. */
+static status_code migrate(struct store *store, struct status *st)
+{
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
+    status_code code = run_steps(store, st);
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
+    return code;
 }
 
 static status_code open_for_reading(struct store *store, struct status *st)

@@ -1,5 +1,5 @@
--- The store, version 1: the tables that results_store.c creates in an empty file.  What is derived
--- from them is in schema_views.sql.
+-- The store, version 1: the tables that results_store.c creates in an empty file.  Then come the
+-- steps to later versions (schema_2.sql), and what is derived from the tables (schema_views.sql).
 --
 -- Keys are natural, tables have no rowid, and what is unknown is NULL.  Only columns named ..._at
 -- and ..._seconds may differ between a run that was interrupted and resumed and one that was not.
@@ -86,7 +86,7 @@ CREATE TABLE task_metric (
     metric           TEXT NOT NULL,
     extraction       TEXT NOT NULL,          -- 'none' where the reply is taken whole
     position         INTEGER NOT NULL,       -- 0 is the headline of the task
-    higher_is_better INTEGER CHECK (higher_is_better IN (0, 1)), -- NULL: nor is less
+    higher_is_better INTEGER NOT NULL CHECK (higher_is_better IN (0, 1)), -- may be NULL since 2
     blocked_value    REAL,                   -- what a blocked sample counts as when enforced
     source           TEXT,                   -- NULL: it has verdicts of its own
     best_of          INTEGER NOT NULL DEFAULT 1 CHECK (best_of > 0),

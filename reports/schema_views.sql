@@ -1,4 +1,4 @@
--- The store, version 1: the views, which hold everything that is derived and printed.
+-- The store, version 2: the views, which hold everything that is derived and printed.
 
 -- One verdict with what a guard made, or would have made, of it.
 CREATE VIEW guarded_verdict AS

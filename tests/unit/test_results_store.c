@@ -92,7 +92,7 @@ static void test_new_store(void)
 {
     const char *path = store_at("new.sqlite");
     store_free(open_store("new.sqlite"));
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "2");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA application_id"), "1634956153");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA journal_mode"), "wal");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA integrity_check"), "ok");
@@ -177,7 +177,7 @@ static void test_made_by_many_at_once(void)
         CU_ASSERT_TRUE(wait(&status) > 0);
         CU_ASSERT_EQUAL(status, 0);
     }
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "2");
 }
 
 /* ---- Runs ---- */
@@ -517,15 +517,19 @@ static void test_hazards_and_events(void)
 
 /* ---- Older files ---- */
 
+extern const struct text embedded_reports_schema_sql, embedded_reports_schema_2_sql,
+    embedded_reports_schema_views_sql;
+
 /* What a later program may do to the schema: here, a step after this program's. */
 static status_code open_later(struct store **out, const char *path, enum store_access access,
                               const char *step, struct status *st)
 {
-    extern const struct text embedded_reports_schema_sql, embedded_reports_schema_views_sql;
     const struct text later = text_of(step);
-    const struct schema_step steps[] = {
-        {1, &embedded_reports_schema_sql}, {1, &embedded_reports_schema_views_sql}, {2, &later}};
-    const struct schema schema = {steps, 3};
+    const struct schema_step steps[] = {{1, &embedded_reports_schema_sql},
+                                        {2, &embedded_reports_schema_2_sql},
+                                        {2, &embedded_reports_schema_views_sql},
+                                        {3, &later}};
+    const struct schema schema = {steps, 4};
     return store_open_as(out, path, access, &schema, st);
 }
 
@@ -542,18 +546,18 @@ static void test_older_stores(void)
     ASSERT_OK(fixture_add_run(store, &run, &task, 3, &st));
     store_free(store);
     ASSERT_FAILS(open_later(&store, path, STORE_READ, step, &st), STATUS_UNSUPPORTED,
-                 "schema version 1 and this program reads 2; any command that writes to it");
+                 "schema version 2 and this program reads 3; any command that writes to it");
     /* A step that fails leaves the file as it was. */
     ASSERT_FAILS(open_later(&store, path, STORE_WRITE,
                             "ALTER TABLE run ADD COLUMN note TEXT; CREATE TABLE run (x);", &st),
                  STATUS_STORE, "already exists");
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "2");
     CU_ASSERT_STRING_EQUAL(
         ask(path, "SELECT count(*) FROM pragma_table_info('run') WHERE name = 'note'"), "0");
     store_free(open_store("older.sqlite"));
     ASSERT_OK(open_later(&store, path, STORE_WRITE, step, &st));
     store_free(store);
-    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "2");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "3");
     CU_ASSERT_STRING_EQUAL(ask(path, "SELECT n FROM sample_count"), "3");
     CU_ASSERT_STRING_EQUAL(ask(path, "SELECT note FROM run"), "NULL");
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA integrity_check"), "ok");
@@ -564,7 +568,65 @@ static void test_older_stores(void)
     path = store_at("later.sqlite");
     ASSERT_OK(open_later(&store, path, STORE_WRITE, step, &st));
     store_free(store);
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "3");
+}
+
+/* A store of version 1, with a run in it and a view that somebody else made. */
+static const char *first_version(const char *name)
+{
+    struct status st = {0};
+    struct store *store;
+    const char *path = store_at(name);
+    const struct schema_step steps[] = {{1, &embedded_reports_schema_sql},
+                                        {1, &embedded_reports_schema_views_sql}};
+    const struct schema schema = {steps, 2};
+    struct store_run run = fixture_run("r1", GUARD_OFF);
+    struct store_task task = fixture_task("quiz", 0);
+    ASSERT_OK(store_open_as(&store, path, STORE_WRITE, &schema, &st));
+    ASSERT_OK(fixture_add_run(store, &run, &task, 3, &st));
+    store_free(store);
+    tell(path, "DROP VIEW group_sweep; CREATE VIEW mine AS SELECT metric FROM score");
+    return path;
+}
+
+static void test_first_version(void)
+{
+    struct status st = {0};
+    struct store *store;
+    char path[160];
+    snprintf(path, sizeof path, "%s", first_version("first.sqlite"));
+    static const char direction[] = "SELECT \"notnull\" FROM pragma_table_info('task_metric')"
+                                    " WHERE name = 'higher_is_better'";
+    CU_ASSERT_STRING_EQUAL(ask(path, direction), "1");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "1");
+    ASSERT_FAILS(store_open(&store, path, STORE_READ, &st), STATUS_UNSUPPORTED,
+                 "schema version 1 and this program reads 2");
+    ASSERT_OK(store_open(&store, path, STORE_WRITE, &st));
+    /* References are followed again. */
+    struct store_key key = {"r1", "nothing", 0, 0};
+    struct store_verdict verdict = {.metric = "acc", .extraction = "none", .value = 1};
+    ASSERT_OK(store_begin(store, &st));
+    ASSERT_FAILS(store_put_verdict(store, &key, &verdict, &st), STATUS_STORE, "FOREIGN KEY");
+    store_free(store);
     CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA user_version"), "2");
+    CU_ASSERT_STRING_EQUAL(ask(path, direction), "0");
+    CU_ASSERT_STRING_EQUAL(ask(path, "SELECT count(*) FROM task_metric"), "2");
+    CU_ASSERT_STRING_EQUAL(ask(path, "SELECT count(*) FROM mine"), "2");
+    CU_ASSERT_STRING_EQUAL(ask(path, "SELECT count(*) FROM pragma_foreign_key_check"), "0");
+    CU_ASSERT_STRING_EQUAL(ask(path, "PRAGMA integrity_check"), "ok");
+    CU_ASSERT_STRING_EQUAL(
+        ask(path, "SELECT count(*) FROM sqlite_master WHERE sql LIKE '%task_metric_2%'"), "0");
+    /* It has the schema of a store made anew, but for what somebody else made. */
+    tell(path, "DROP VIEW mine");
+    store_free(open_store("anew.sqlite"));
+    char attach[512];
+    snprintf(attach, sizeof attach,
+             "ATTACH '%s' AS other; CREATE TABLE differing AS SELECT count(*) AS n FROM"
+             " (SELECT name, sql FROM main.sqlite_master WHERE name <> 'differing' EXCEPT"
+             " SELECT name, sql FROM other.sqlite_master)",
+             store_at("anew.sqlite"));
+    tell(path, attach);
+    CU_ASSERT_STRING_EQUAL(ask(path, "SELECT n FROM differing"), "0");
 }
 
 /* Stores from before the first release are told apart by their application_id. */
@@ -584,6 +646,7 @@ static void test_development_stores(void)
 static const struct test_case tests[] = {
     {"a new store", test_new_store},
     {"older stores are brought up to date", test_older_stores},
+    {"a store of version 1", test_first_version},
     {"stores from before the first release", test_development_stores},
     {"files that are refused and kept", test_refused_files},
     {"a reader beside a writer", test_reader_beside_writer},
