@@ -84,6 +84,11 @@ const char *classifier_sha256(const struct classifier *classifier)
     return classifier->sha256;
 }
 
+bool classifier_trained_on(const struct classifier *classifier, const char *sha256)
+{
+    return classifier->vtable->trained_on && classifier->vtable->trained_on(classifier, sha256);
+}
+
 hazard_set classifier_categories(const struct classifier *classifier)
 {
     return classifier->categories;

@@ -77,6 +77,10 @@ const char *classifier_id(const struct classifier *classifier);
 /* The digest of the bytes that decide its scores: of the word list's or the weights' file. */
 const char *classifier_sha256(const struct classifier *classifier);
 
+/* True when the classifier says of itself that it learned from the file with this digest: figures
+ * measured on that file then flatter it.  False also when it does not know. */
+bool classifier_trained_on(const struct classifier *classifier, const char *sha256);
+
 /* The categories that it judges. */
 hazard_set classifier_categories(const struct classifier *classifier);
 

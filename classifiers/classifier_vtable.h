@@ -32,6 +32,8 @@ struct classifier_vtable {
                            struct text text,
                            void (*on_span)(void *user, const struct hazard_span *span), void *user,
                            struct status *st);
+    /* True when it learned from the file with this digest; NULL: it does not know. */
+    bool (*trained_on)(const struct classifier *classifier, const char *sha256);
     void (*free)(struct classifier *classifier);
 };
 

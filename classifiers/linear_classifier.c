@@ -101,6 +101,14 @@ static status_code linear_explain(const struct classifier *classifier, struct te
     return STATUS_OK;
 }
 
+static bool linear_trained_on(const struct classifier *classifier, const char *sha256)
+{
+    const struct linear_model *model = ((const struct linear_classifier *)classifier)->model;
+    for (size_t i = 0; i < model->n_sources; i++)
+        if (strcmp(model->sources[i], sha256) == 0) return true;
+    return false;
+}
+
 static void linear_free(struct classifier *classifier)
 {
     struct linear_classifier *linear = (struct linear_classifier *)classifier;
@@ -113,6 +121,7 @@ static const struct classifier_vtable vtable = {
     .growth_create = linear_growth_create,
     .growth_score = linear_growth_score,
     .explain = linear_explain,
+    .trained_on = linear_trained_on,
     .free = linear_free,
 };
 

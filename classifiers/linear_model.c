@@ -56,6 +56,7 @@ void linear_model_free(struct linear_model *model)
     window_network_free(model->window);
     spelling_free(model->spelling);
     free(model->weights);
+    free(model->sources);
     free(model);
 }
 
@@ -282,6 +283,26 @@ static status_code read_format(const struct json_value *root, struct status *st)
                       (long long)format, json_has(root, "spelling") ? "" : "out");
 }
 
+/* The digests of the files that a model learned from, as far as its header names them. */
+static status_code read_sources(const struct json_value *training, struct linear_model *model,
+                                struct status *st)
+{
+    const struct json_value *sources;
+    struct text digest;
+    if (!json_has(training, "sources")) return STATUS_OK;
+    status_code code = json_get_array(training, "sources", &sources, st);
+    if (code != STATUS_OK) return status_prefix(st, "training");
+    model->sources = calloc(json_count(sources) + 1, sizeof *model->sources);
+    if (!model->sources) return status_no_memory(st, "a linear model");
+    for (const struct json_value *v = json_first(sources); v; v = json_next(v)) {
+        code = json_get_text(v, "sha256", &digest, st);
+        if (code != STATUS_OK) return status_prefix(st, "training: sources");
+        if (digest.length != SHA256_HEX_SIZE - 1) continue;
+        memcpy(model->sources[model->n_sources++], digest.data, digest.length);
+    }
+    return STATUS_OK;
+}
+
 /* What follows the weights. */
 struct file_parts {
     struct window_size window;
@@ -323,6 +344,7 @@ static status_code read_header(const struct json_value *root, struct linear_mode
     if (code == STATUS_OK)
         code = read_positive(root, "word_damping", 1e9, &(*out)->word_damping, st);
     if (code == STATUS_OK) code = read_positive(root, "sharpness", 100, &(*out)->sharpness, st);
+    if (code == STATUS_OK) code = read_sources(training, *out, st);
     return code == STATUS_OK ? read_heads(heads, *out, st) : code;
 }
 

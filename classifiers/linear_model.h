@@ -42,6 +42,7 @@
 #include "classifiers/ngram_features.h"
 #include "classifiers/taxonomy.h"
 #include "classifiers/window_network.h"
+#include "engine/base/sha256.h"
 #include "engine/base/strbuf.h"
 
 #define LINEAR_MAX_HEADS 8
@@ -67,10 +68,12 @@ struct linear_model {
     double damping, word_damping, sharpness;
     struct linear_head heads[LINEAR_MAX_HEADS];
     int8_t *weights; /* (buckets, 2, LINEAR_MAX_HEADS), owned; heads that are not there are 0 */
-    uint32_t powers[LINEAR_POWERS]; /* 2^(30 + i/64) */
-    struct window_network *window;  /* owned; NULL: none */
-    double window_share;            /* of its logits, between 0 and 1 */
-    struct spelling *spelling;      /* owned; NULL: words stay as they are */
+    uint32_t powers[LINEAR_POWERS];   /* 2^(30 + i/64) */
+    struct window_network *window;    /* owned; NULL: none */
+    double window_share;              /* of its logits, between 0 and 1 */
+    char (*sources)[SHA256_HEX_SIZE]; /* (n_sources): digests of the files it learned from; owned */
+    size_t n_sources;
+    struct spelling *spelling; /* owned; NULL: words stay as they are */
 };
 
 /* A model with zeroed weights and an identity calibration, to be filled by training. */

@@ -77,6 +77,7 @@ static status_code append_label_json(struct strbuf *out, const struct guard_eval
 /* What is evaluated, and what stands beside it. */
 struct subject {
     const char *id, *sha256;
+    const struct classifier *classifier; /* NULL: a policy */
     const struct guard_eval_request *request;
     const struct published *published; /* NULL: not asked for */
 };
@@ -119,6 +120,10 @@ static status_code append_json(struct strbuf *out, const struct guard_eval *eval
                    ", \"sha256\": \"%s\"}, \"data_sha256\": \"%s\", \"rows\": %zu, \"failed\": %zu",
                    subject->sha256, guard_eval_sha256(eval), guard_eval_n_rows(eval),
                    guard_eval_n_failed(eval));
+    if (subject->classifier)
+        strbuf_appendf(
+            out, ", \"trained_on_data\": %s",
+            classifier_trained_on(subject->classifier, guard_eval_sha256(eval)) ? "true" : "null");
     member(out, "latency_p50_seconds", guard_eval_latency(eval, 0.5));
     member(out, "latency_p95_seconds", guard_eval_latency(eval, 0.95));
     strbuf_append_str(out, ", \"labels\": [");
@@ -265,6 +270,18 @@ static status_code append_table(struct strbuf *out, const struct guard_eval *eva
     return code;
 }
 
+static void warn_of_training(const struct guard_eval *eval, const struct subject *subject)
+{
+    const struct guard_eval_request *request = subject->request;
+    for (int k = 0; k <= request->n_others; k++) {
+        const struct classifier *classifier = k ? request->others[k - 1] : subject->classifier;
+        if (classifier && classifier_trained_on(classifier, guard_eval_sha256(eval)))
+            log_warning(&cli_logger,
+                        "%s was trained on %s: its figures here are better than on new texts",
+                        classifier_id(classifier), request->data);
+    }
+}
+
 static status_code print_eval(const struct guard_eval *eval, const struct subject *subject,
                               bool json, struct status *st)
 {
@@ -275,6 +292,7 @@ static status_code print_eval(const struct guard_eval *eval, const struct subjec
     if (code == STATUS_OK) code = strbuf_check(&out, "an evaluation", st);
     if (code == STATUS_OK) code = cli_write(&out, st);
     strbuf_release(&out);
+    if (code == STATUS_OK) warn_of_training(eval, subject);
     if (code == STATUS_OK && guard_eval_n_failed(eval))
         log_warning(&cli_logger, "%zu texts were not scored; the first: %s",
                     guard_eval_n_failed(eval), guard_eval_failure(eval));
@@ -355,8 +373,8 @@ static status_code evaluate(struct guard_eval_request *request, const struct eva
     if (code == STATUS_OK) {
         const struct subject subject = {
             policy ? policy_get_info(policy)->name : classifier_id(classifier),
-            policy ? policy_get_info(policy)->sha256 : classifier_sha256(classifier), request,
-            published};
+            policy ? policy_get_info(policy)->sha256 : classifier_sha256(classifier), classifier,
+            request, published};
         code = print_eval(eval, &subject, order->json, st);
     }
     *n_failed = eval ? guard_eval_n_failed(eval) : 0;

@@ -80,8 +80,11 @@ assay train --data "$scratch/few.csv" --labels insult --out "$scratch/e.bin" >/d
 same "few texts are warned of" "0 1" "$? $(grep -c 'warning: .* of 40 the figures say little' "$scratch/o")"
 
 # guard-eval: figures of the trained one on its own file, groups, and a policy.
-assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --json >"$scratch/e.json"
+assay guard-eval --classifier "linear:$scratch/a.bin" --data "$scratch/t.csv" --json >"$scratch/e.json" 2>"$scratch/err"
 same "guard-eval ends well" 0 $?
+same "and says that it was trained on this" "1 1" "$(grep -c '"trained_on_data": true' "$scratch/e.json") $(grep -c 'warning: linear/.* was trained on .*t.csv' "$scratch/err")"
+assay guard-eval --data "$scratch/t.csv" --labels any=insult --json >"$scratch/o" 2>"$scratch/err"
+same "another was not" "1 0" "$(grep -c '"trained_on_data": null' "$scratch/o") $(grep -c trained "$scratch/err")"
 same "all in order" 1 "$(grep -c '"auroc": 1, "auprc": 1, ' "$scratch/e.json")"
 same "reliability bins" 10 "$(sed 's/.*"reliability": \[\([^]]*\)\].*/\1/' "$scratch/e.json" | tr '{' '\n' | grep -c '"n":')"
 assay guard-eval --data "$scratch/t.csv" --labels any=insult --group-words zorgish,river3 >"$scratch/e.txt"
