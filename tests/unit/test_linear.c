@@ -204,15 +204,7 @@ static size_t random_text(struct rng *rng, char *out, size_t room)
                                         "\n",
                                         "\xd1\x95",
                                         "\xef\xbc\xa6"};
-    size_t length = 0, n = rng_next(rng) % 40;
-    for (size_t i = 0; i < n; i++) {
-        const char *part = parts[rng_next(rng) % (sizeof parts / sizeof parts[0])];
-        size_t bytes = strlen(part);
-        if (length + bytes > room) break;
-        memcpy(out + length, part, bytes);
-        length += bytes;
-    }
-    return length;
+    return join_at_random(rng, parts, sizeof parts / sizeof parts[0], 40, out, room);
 }
 
 static void test_formula(void)
@@ -488,21 +480,12 @@ static void test_training(void)
 {
     static struct training_example examples[N_TEXTS];
     static char texts[N_TEXTS][128];
-    struct status st = {0};
-    struct linear_model *a, *b;
     make_examples(examples, texts);
-    ASSERT_OK(training_run(&a, &options, examples, N_TEXTS, &st));
-    ASSERT_OK(training_run(&b, &options, examples, N_TEXTS, &st));
-    struct strbuf one = model_file(a), two = model_file(b);
-    CU_ASSERT_EQUAL(one.length, two.length);
-    CU_ASSERT_EQUAL(memcmp(one.data, two.data, one.length), 0);
+    struct linear_model *a = train_twice(&options, examples, N_TEXTS);
     CU_ASSERT_TRUE(probability(a, "green music blatfink river") > 0.7);
     CU_ASSERT_TRUE(probability(a, "green music early river") < 0.3);
     CU_ASSERT_TRUE(probability(a, "green music bl\xd0\xb0tf1nk river") > 0.7);
-    strbuf_release(&one);
-    strbuf_release(&two);
     linear_model_free(a);
-    linear_model_free(b);
 }
 
 static void test_training_refuses(void)

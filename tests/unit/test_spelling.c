@@ -316,15 +316,7 @@ static size_t random_text(struct rng *rng, char *out, size_t room)
     static const char *const parts[] = {
         "wom",   "en", "fu", "ck", "hate", "women", "poeple", "abcde", "there", "a",
         "bread", " ",  " ",  " ",  "9",    "*",     "\xff",   "\xe2",  ".",     "\xf0\x9f\x98\x80"};
-    size_t length = 0, n = rng_next(rng) % 30;
-    for (size_t i = 0; i < n; i++) {
-        const char *part = parts[rng_next(rng) % (sizeof parts / sizeof parts[0])];
-        size_t bytes = strlen(part);
-        if (length + bytes > room) break;
-        memcpy(out + length, part, bytes);
-        length += bytes;
-    }
-    return length;
+    return join_at_random(rng, parts, sizeof parts / sizeof parts[0], 30, out, room);
 }
 
 /* Cut anywhere, and looked at after each piece, the words are those of the whole. */

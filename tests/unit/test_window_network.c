@@ -393,22 +393,13 @@ static void test_training(void)
 {
     static struct training_example examples[N_TEXTS];
     static char texts[N_TEXTS][96];
-    struct status st = {0};
-    struct linear_model *a, *b;
     make_examples(examples, texts);
-    ASSERT_OK(training_run(&a, &options, examples, N_TEXTS, &st));
-    ASSERT_OK(training_run(&b, &options, examples, N_TEXTS, &st));
-    struct strbuf one = model_file(a), two = model_file(b);
-    CU_ASSERT_EQUAL(one.length, two.length);
-    CU_ASSERT_EQUAL(memcmp(one.data, two.data, one.length), 0);
+    struct linear_model *a = train_twice(&options, examples, N_TEXTS);
     CU_ASSERT_TRUE(probability(a, "they all hate nurses who work here") > 0.8);
     CU_ASSERT_TRUE(probability(a, "they all hate cups that stand here") < 0.2);
     CU_ASSERT_TRUE(probability(a, "they all admire nurses who work here") < 0.2);
     CU_ASSERT_TRUE(probability(a, "they all detest sailors who work here") > 0.8);
-    strbuf_release(&one);
-    strbuf_release(&two);
     linear_model_free(a);
-    linear_model_free(b);
 }
 
 static void test_too_few_words(void)
