@@ -107,6 +107,12 @@ static status_code make_spelling(struct spelling **out, const struct counter *co
             ranked[size.n_words++] =
                 (struct ranked){word->count, counter->letters + word->start, word->n};
     }
+    if (!size.n_words) {
+        free(ranked);
+        return status_set(st, STATUS_BAD_INPUT,
+                          "spelling: no word is there %lld times; lower \"min_count\"",
+                          (long long)min_count);
+    }
     qsort(ranked, size.n_words, sizeof *ranked, compare_ranked);
     if (size.n_words > SPELLING_MAX_WORDS) size.n_words = SPELLING_MAX_WORDS;
     strbuf_init(&lines, SPELLING_MAX_BYTES);
@@ -129,7 +135,6 @@ status_code spelling_learn(struct spelling **out, const struct training_example 
                            int64_t min_count, struct status *st)
 {
     struct counter counter = {.n_slots = 0};
-    status_code code = STATUS_OK;
     *out = NULL;
     BUG_IF(min_count < 1);
     for (size_t i = 0; i < n; i++) {
@@ -139,17 +144,8 @@ status_code spelling_learn(struct spelling **out, const struct training_example 
         text_normalizer_add(&normalizer, examples[i].text, count_word, &counter);
         text_normalizer_end(&normalizer, count_word, &counter);
     }
-    bool has_words = false;
-    for (size_t i = 0; i < counter.n_slots; i++)
-        has_words = has_words || counter.slots[i].count >= min_count;
-    if (counter.no_memory)
-        code = status_no_memory(st, "the words of texts");
-    else if (!has_words)
-        code = status_set(st, STATUS_BAD_INPUT,
-                          "spelling: no word is there %lld times; lower \"min_count\"",
-                          (long long)min_count);
-    else
-        code = make_spelling(out, &counter, min_count, st);
+    status_code code = counter.no_memory ? status_no_memory(st, "the words of texts")
+                                         : make_spelling(out, &counter, min_count, st);
     free(counter.slots);
     free(counter.letters);
     return code;

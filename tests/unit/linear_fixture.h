@@ -63,4 +63,22 @@ static inline struct linear_model *train_twice(const struct training_options *op
     return a;
 }
 
+/* Holds that the model's file is refused with the message when the first `from` in it, which has to
+ * be there, is written over by `to`. */
+static inline void refuses_changed(const struct linear_model *model, const char *from,
+                                   const char *to, const char *message)
+{
+    struct status st = {0};
+    struct linear_model *out;
+    struct strbuf file = model_file(model);
+    size_t at = 0, n = strlen(from);
+    while (at + n <= file.length && memcmp(file.data + at, from, n) != 0) at++;
+    CU_ASSERT_FATAL(at + n <= file.length);
+    memcpy(file.data + at, to, strlen(to));
+    ASSERT_FAILS(linear_model_parse(&out, (struct text){file.data, file.length}, "m.bin", &st),
+                 STATUS_BAD_INPUT, message);
+    CU_ASSERT_PTR_NULL(out);
+    strbuf_release(&file);
+}
+
 #endif
